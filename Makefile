@@ -1,0 +1,49 @@
+# Everything runs in .venv, which the first target that needs it makes from Python 3.10 or newer and pip.
+# torch is the one large download; constraints.txt says how to get its small CPU build.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Stamps: an install is repeated only when what it depends on has changed.
+RUN_STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench folder-given clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUN_STAMP) ## encode the sample images and compare with JPEG
+	@$(BIN)/python benchmarks/demo.py $(ARGS)
+
+test: $(DEV_STAMP) ## run the tests (ARGS="-k name" for some of them)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV_STAMP) ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: folder-given $(RUN_STAMP) ## measure all codecs on a folder: make bench FOLDER=path/to/kodak [OUT=results.json]
+	@$(BIN)/python benchmarks/kodak.py "$(FOLDER)" --out "$(or $(OUT),results.json)" $(ARGS)
+
+folder-given:
+	@test -n "$(FOLDER)" || { echo "make bench: say which pictures, FOLDER=path/to/kodak" >&2; exit 2; }
+
+clean: ## remove what builds, tests and the demo leave behind (keeps .venv)
+	rm -rf demo-out build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
+	find benchmarks src tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "make: Python 3.10 or newer is needed; name it with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(RUN_STAMP)

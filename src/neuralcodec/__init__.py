@@ -1,0 +1,101 @@
+"""neuralcodec: a learned image codec. Photographs in far fewer bytes than JPEG at the same MS-SSIM.
+
+    import neuralcodec
+
+    data = neuralcodec.encode("photo.png", quality=50)   # bytes of an .nc file
+    image = neuralcodec.decode(data)                     # PIL.Image.Image
+    facts = neuralcodec.info(data)                       # header and sizes, decodes nothing
+
+Importing this module loads neither torch nor Pillow; the first call does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from neuralcodec.errors import DamagedFileError, NeuralCodecError, NeuralCodecWarning, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
+__all__ = [
+    "DamagedFileError",
+    "NeuralCodecError",
+    "NeuralCodecWarning",
+    "UsageError",
+    "__version__",
+    "decode",
+    "encode",
+    "info",
+]
+__version__ = "0.1.0"
+
+
+def encode(
+    image: Image.Image | str | os.PathLike[str] | BinaryIO | npt.NDArray[np.uint8],
+    *,
+    quality: int = 50,
+    model: str = "conv",
+) -> bytes:
+    """Encode a picture to the bytes of an `.nc` file.
+
+    Args:
+        image: a PIL image, a path, an open binary file, or uint8 pixels `(H, W)` or `(H, W, 1..4)`.
+        quality: 0 (smallest) to 100 (best); sizes go from about 0.05 to 1.5 bits per pixel on photographs.
+        model: name of the weights.
+
+    Raises:
+        UsageError: an argument is out of range. DamagedFileError: the picture cannot be read.
+    """
+    from neuralcodec.codec import encode_picture
+    from neuralcodec.image import load
+
+    return encode_picture(load(image), quality=quality, model=model)
+
+
+def decode(data: bytes) -> Image.Image:
+    """Decode the bytes of an `.nc` file to a PIL image of mode L, LA, RGB or RGBA, metadata in its `info`.
+
+    Raises:
+        DamagedFileError: the data are damaged, not ours, or ask for more than the default limits.
+    """
+    from neuralcodec.codec import decode_picture
+    from neuralcodec.image import to_pil
+
+    return to_pil(decode_picture(data))
+
+
+def info(data: bytes) -> dict[str, Any]:
+    """What the header and the chunks of an `.nc` file say. Decodes nothing and loads no torch.
+
+    Raises:
+        DamagedFileError: the data are damaged or not ours.
+    """
+    from neuralcodec import container, weights
+    from neuralcodec.header import CONV, GRU, VERSION
+
+    file = container.read(data)
+    header = file.header
+    return {
+        "format": VERSION,
+        "codec": {CONV: "conv", GRU: "gru"}[header.codec],
+        "weights": header.weights_id.hex(),
+        "weights_name": weights.shipped().get(header.weights_id),
+        "width": header.width,
+        "height": header.height,
+        "quality": header.quality,
+        "tile": header.tile,
+        "tiles": len(file.tiles),
+        "grey": header.grey,
+        "alpha": header.alpha,
+        "bytes": len(data),
+        "bpp": 8 * len(data) / (header.width * header.height),
+        "tile_bytes": sum(map(len, file.tiles)),
+        "alpha_bytes": len(file.alpha or b""),
+        "icc_bytes": len(file.icc or b""),
+        "exif_bytes": len(file.exif or b""),
+        "xmp_bytes": len(file.xmp or b""),
+    }

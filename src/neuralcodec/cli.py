@@ -1,0 +1,300 @@
+"""`ncodec`: its arguments, and what becomes of errors. The commands themselves are in `commands.py`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from neuralcodec import __version__, commands, files
+from neuralcodec.errors import UsageError
+from neuralcodec.terminal import report_error, say
+
+INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
+NO_READER = 141  # as a shell reports a program whose output nobody reads any more
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    failed: no permission, a full disk, not enough memory, ...
+  2    wrong usage: an option, a missing input, an output that exists
+  3    the input is damaged, cut short, not of a known format, or beyond the limits
+  130  interrupted by Ctrl-C
+  of several files, the highest code counts
+"""
+
+OVERVIEW = """\
+examples:
+  ncodec encode photo.png                     writes photo.nc
+  ncodec decode photo.nc photo.jpg
+  ncodec encode -q 30 *.png -o small/
+  ncodec compare photo.png photo.nc
+
+`ncodec COMMAND --help` has the options and more examples.
+
+"""
+
+ENCODE = """\
+examples:
+  ncodec encode photo.png                     writes photo.nc
+  ncodec encode -q 80 photo.png best.nc
+  ncodec encode *.png -o small/               writes small/NAME.nc for each
+  curl -s https://example.org/a.jpg | ncodec encode - a.nc
+
+Any format Pillow reads goes in, whatever its name says. ICC profile, EXIF, XMP and transparency are kept.
+
+"""
+
+DECODE = """\
+examples:
+  ncodec decode photo.nc                      writes photo.png
+  ncodec decode photo.nc photo.jpg
+  ncodec decode *.nc -o pictures/ --format webp
+  ncodec decode --format ppm photo.nc - | display -
+
+The extension of OUT says the format: png, jpg, webp, tif, avif, ppm or bmp.
+
+"""
+
+INFO = """\
+example:
+  ncodec info --json photo.nc
+
+Reads the header and the chunks, decodes nothing.
+
+"""
+
+COMPARE = """\
+examples:
+  ncodec compare photo.png photo.nc
+  ncodec compare --json photo.png photo.jpg
+
+MS-SSIM and PSNR are of the 8-bit pictures. In JSON an infinite value is null.
+
+"""
+
+TRAIN = """\
+examples:
+  ncodec train conv --data photos/ --valid held-out/ --out runs/conv
+  torchrun --nproc-per-node 8 -m neuralcodec train conv --data photos/ --out runs/conv
+
+Stops cleanly at Ctrl-C; the same command goes on where the last one stopped.
+
+"""
+
+EXPORT = """\
+example:
+  ncodec export runs/conv/checkpoint.safetensors conv.safetensors --images held-out/
+
+"""
+
+
+class _Parser(ArgumentParser):
+    """Reports a wrong call as every other error is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line, `sys.argv` without one, and returns the exit code."""
+    debug = False
+    try:
+        args = _parse(sys.argv[1:] if argv is None else argv)
+        status = 0
+        if args is not None:
+            debug = args.verbose
+            _use_threads(args.threads)
+            status = args.run(args)
+        files.flush_stdout()
+        return status
+    except KeyboardInterrupt:
+        say("ncodec: interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return NO_READER
+    except BaseException as error:  # a panic in a compiled extension is no Exception
+        return report_error(error, debug=debug)
+
+
+def _parse(argv: Sequence[str]) -> Namespace | None:
+    """The arguments; None when they asked for help or the version, which was printed."""
+    parser, of_command = _parsers()
+    try:
+        if argv and argv[0] in of_command:
+            # Subparsers cannot take options between IN and OUT, so the command's own parser reads the rest;
+            # the mode that can does not know `--`.
+            own = of_command[argv[0]]
+            return own.parse_args(argv[1:]) if "--" in argv else own.parse_intermixed_args(argv[1:])
+        return parser.parse_args(argv)
+    except SystemExit:
+        return None
+
+
+def _use_threads(threads: int | None) -> None:
+    """Limits the libraries that calculate, which read these variables when they are loaded."""
+    if threads is None:
+        return
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        os.environ[name] = str(threads)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
+
+
+# ---- the arguments ---------------------------------------------------------------------------------------
+
+
+def _parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
+    """The parser of `ncodec` and those of its commands."""
+    parser = _Parser(
+        "ncodec",
+        description="Stores photographs in far fewer bytes than JPEG at the same quality.",
+        epilog=OVERVIEW + EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ncodec {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(
+        name: str,
+        run: Callable[[Namespace], int],
+        add_arguments: Callable[[ArgumentParser], None],
+        help: str,
+        epilog: str,
+    ) -> None:
+        added = subparsers.add_parser(
+            name,
+            help=help,
+            description=help[0].upper() + help[1:] + ".",
+            epilog=epilog + EXIT_CODES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(run=run)
+        add_arguments(added)
+        added.add_argument("-j", "--threads", type=_count, metavar="N", help="threads (default: all cores)")
+        added.add_argument("-v", "--verbose", action="store_true", help="say more; trace unexpected errors")
+
+    command("encode", commands.encode, _encode_arguments, "turn pictures into .nc files", ENCODE)
+    command("decode", commands.decode, _decode_arguments, "turn .nc files into pictures", DECODE)
+    command("info", commands.info, _info_arguments, "show what is known of an .nc file", INFO)
+    command("compare", commands.compare, _compare_arguments, "measure how near two pictures are", COMPARE)
+    command("train", commands.train, _train_arguments, "train a model", TRAIN)
+    command("export", commands.export, _export_arguments, "turn a training checkpoint into weights", EXPORT)
+    return parser, dict(subparsers.choices)
+
+
+def _encode_arguments(parser: ArgumentParser) -> None:
+    _add_files(parser)
+    parser.add_argument(
+        "-q", "--quality", type=_quality, default=50, metavar="0..100", help="higher is better (default: 50)"
+    )
+    parser.add_argument("--model", choices=["conv"], default="conv", help="the codec (default: conv)")
+    parser.add_argument("--strip", action="store_true", help="drop ICC profile, EXIF and XMP")
+    _add_output(parser)
+    _add_limit(parser)
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def _decode_arguments(parser: ArgumentParser) -> None:
+    _add_files(parser)
+    parser.add_argument("--format", metavar="EXT", help="format of the pictures (default: by name, else png)")
+    _add_output(parser)
+    _add_limit(parser)
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def _info_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="an .nc file, or - for standard input")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_limit(parser)
+
+
+def _compare_arguments(parser: ArgumentParser) -> None:
+    for name in ("a", "b"):
+        parser.add_argument(name, metavar=name.upper(), help="an .nc file or any picture, or - for one")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_limit(parser)
+
+
+def _train_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="a TOML file, or the name of a shipped one: conv")
+    parser.add_argument("--data", required=True, metavar="DIR", help="folder of training pictures")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the run: checkpoint and log")
+    parser.add_argument("--valid", metavar="DIR", help="folder of pictures to measure the progress on")
+    parser.add_argument("--minutes", type=_positive, metavar="M", help="length of the run (default: recipe)")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "bfloat16", "float32"],
+        default="auto",
+        help="of the transforms (default: auto, bfloat16 where it is fast)",
+    )
+    for name, default, what in (("save", 3.0, "checkpoints"), ("valid", 10.0, "measurements")):
+        parser.add_argument(
+            f"--{name}-minutes",
+            type=_positive,
+            default=default,
+            metavar="M",
+            help=f"between two {what} (default: {default:g})",
+        )
+
+
+def _export_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint.safetensors of a run")
+    parser.add_argument("out", metavar="OUT", help="the weights to write")
+    parser.add_argument("--images", metavar="DIR", help="folder of pictures to calibrate and check with")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite OUT")
+
+
+def _add_files(parser: ArgumentParser) -> None:
+    parser.usage = f"{parser.prog} [OPTION...] IN [OUT]\n       {parser.prog} [OPTION...] IN... -o DIR"
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="IN and OUT, or with -o inputs only; - is standard input or output",
+    )
+
+
+def _add_output(parser: ArgumentParser) -> None:
+    parser.add_argument("-o", "--output-dir", metavar="DIR", help="write every result into this folder")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
+
+
+def _add_limit(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-pixels", type=_count, metavar="N", help="refuse larger pictures (default: 268435456)"
+    )
+
+
+def _quality(text: str) -> int:
+    value = _whole(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"must be 0 to 100, not {value}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = _whole(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
+    return value

@@ -1,0 +1,182 @@
+"""A picture to an `.nc` file and back.
+
+    encode:  pixels ─analysis─► y ─tiles─► hyper-analysis, prior, coder ─► segments ─► container
+    decode:  container ─► segments ─coder, prior─► tiles of y_hat ─► synthesis ─► pixels
+
+Encoding and decoding stand side by side; what both must do alike (`IntegerPrior.code`) is one function.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from neuralcodec import container, weights
+from neuralcodec.alpha import pack_alpha, unpack_alpha
+from neuralcodec.container import Container, Limits
+from neuralcodec.entropy.coder import SymbolReader, SymbolWriter
+from neuralcodec.entropy.exact import Floats
+from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.header import CONV, Header
+from neuralcodec.image import Picture
+from neuralcodec.tiling import LATENT_STRIDE, boxes, latent_size, windows
+
+if TYPE_CHECKING:
+    from neuralcodec.models.runner import Model, Pixels
+
+DEFAULT_QUALITY = 50
+DEFAULT_TILE = 512
+
+Progress = Callable[[float], None]
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def thread_count() -> int:
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+
+
+def encode_picture(
+    picture: Picture,
+    *,
+    quality: int = DEFAULT_QUALITY,
+    model: str = "conv",
+    tile: int = DEFAULT_TILE,
+    progress: Progress | None = None,
+) -> bytes:
+    """The `.nc` file of a picture.
+
+    Args:
+        quality: 0 (smallest) to 100 (best).
+        model: name of the weights.
+        tile: side of a tile in pixels, a power of two from 64 to 16384.
+        progress: called now and then with the share that is done, 0 to 1.
+
+    Raises:
+        UsageError: quality, model or tile is out of range.
+    """
+    if isinstance(quality, bool) or not isinstance(quality, int) or not 0 <= quality <= 100:
+        raise UsageError(f"quality must be a whole number from 0 to 100, not {quality!r}")
+    path = weights.by_name(model)
+    from neuralcodec.models.runner import load
+
+    codec = load(path)
+    report = progress or (lambda share: None)
+    height, width, channels = picture.pixels.shape
+    header = Header(
+        codec=CONV,
+        weights_id=codec.id,
+        width=width,
+        height=height,
+        quality=quality,
+        tile=tile,
+        grey=channels == 1,
+        alpha=picture.alpha is not None,
+    )
+
+    y = np.empty((latent_size(height), latent_size(width), codec.prior.latent), np.float32)
+    for window in windows(*y.shape[:2]):
+        pixels = _padded_pixels(picture.pixels, window.read.scaled(LATENT_STRIDE).slices)
+        y[window.keep.slices] = codec.analyse(pixels, quality)[window.inner.slices]
+        report(0.7 * window.keep.bottom / y.shape[0])
+
+    def write_tile(latents: tuple[int, int, Floats, Floats]) -> bytes:
+        rows, columns, tile_y, tile_z = latents
+        writer = SymbolWriter(codec.prior.tables)
+        codec.prior.code(writer, quality, rows, columns, (tile_y, tile_z))
+        return writer.finish()
+
+    def tile_latents() -> list[tuple[int, int, Floats, Floats]]:
+        tiles = []
+        for box in boxes(*y.shape[:2], tile // LATENT_STRIDE):
+            padding = ((0, -box.height % 4), (0, -box.width % 4), (0, 0))
+            tile_y = np.pad(y[box.slices], padding)
+            tiles.append((box.height, box.width, tile_y, codec.hyper_analyse(tile_y)))
+        return tiles
+
+    segments = _in_parallel(write_tile, tile_latents(), lambda share: report(0.7 + 0.3 * share))
+    return container.write(
+        Container(
+            header,
+            segments,
+            alpha=None if picture.alpha is None else pack_alpha(picture.alpha),
+            icc=picture.icc,
+            exif=picture.exif,
+            xmp=picture.xmp,
+        )
+    )
+
+
+def decode_picture(
+    data: bytes, *, limits: Limits = container.DEFAULT_LIMITS, progress: Progress | None = None
+) -> Picture:
+    """The picture in an `.nc` file.
+
+    Raises:
+        DamagedFileError: the file is damaged, not an `.nc` file, needs weights that are not here, or asks
+            for more than `limits`.
+    """
+    file = container.read(data, limits=limits)
+    header = file.header
+    if header.codec != CONV:
+        raise DamagedFileError(
+            f"the file was written by codec {header.codec}, which this version does not have"
+        )
+    path = weights.by_id(header.weights_id)
+    alpha = None if file.alpha is None else unpack_alpha(file.alpha, header.width, header.height)
+    report = progress or (lambda share: None)
+    from neuralcodec.models.runner import load
+
+    codec = load(path)
+    y_hat = decode_latents(file, codec, report)
+    pixels = np.empty((header.height, header.width, 3), np.uint8)
+    for window in windows(*y_hat.shape[:2]):
+        part = codec.synthesise(np.ascontiguousarray(y_hat[window.read.slices]), header.quality)
+        target = pixels[window.keep.scaled(LATENT_STRIDE).slices]
+        inner = part[window.inner.scaled(LATENT_STRIDE).slices]
+        target[:] = inner[: target.shape[0], : target.shape[1]]
+        report(0.3 + 0.7 * window.keep.bottom / y_hat.shape[0])
+    if header.grey:
+        # The three channels differ by rounding alone; their mean is grey.
+        pixels = pixels.mean(2, keepdims=True, dtype=np.float32).round().astype(np.uint8)
+    return Picture(pixels, alpha, file.icc, file.exif, file.xmp)
+
+
+def decode_latents(file: Container, codec: Model, report: Progress = lambda share: None) -> Floats:
+    """y_hat `(H/16, W/16, C)` of a file: the exact part of decoding, the same on every machine."""
+    header = file.header
+    y_hat = np.empty((latent_size(header.height), latent_size(header.width), codec.prior.latent), np.float32)
+    places = list(boxes(*y_hat.shape[:2], header.tile // LATENT_STRIDE))
+
+    def read_tile(index: int) -> bytes:
+        box = places[index]
+        reader = SymbolReader(codec.prior.tables, file.tiles[index])
+        y_hat[box.slices] = codec.prior.code(reader, header.quality, box.height, box.width)
+        return b""
+
+    _in_parallel(read_tile, list(range(len(places))), lambda share: report(0.3 * share))
+    return y_hat
+
+
+def _padded_pixels(pixels: Pixels, place: tuple[slice, slice]) -> Pixels:
+    """The pixels `(h, w, 3)` at `place`, the last row and column repeated where it reaches beyond."""
+    part = pixels[place]
+    rows, columns = (s.stop - s.start - n for s, n in zip(place, part.shape, strict=False))
+    if rows or columns:
+        part = np.pad(part, ((0, rows), (0, columns), (0, 0)), mode="edge")
+    return np.require(np.broadcast_to(part, (*part.shape[:2], 3)), requirements=["C", "W"])
+
+
+def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T], report: Progress) -> list[_R]:
+    """`work` on every item, in order, over the threads that torch uses too."""
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(thread_count(), len(items))) as pool:
+        results = []
+        for result in pool.map(work, items):
+            results.append(result)
+            report(len(results) / len(items))
+        return results

@@ -1,0 +1,287 @@
+"""What each `ncodec` command does. Heavy imports come late, after all that can be refused without them."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neuralcodec import files
+from neuralcodec.container import Limits, read_header
+from neuralcodec.errors import UsageError
+from neuralcodec.header import MAGIC
+from neuralcodec.terminal import about, progress, report_error, say
+
+if TYPE_CHECKING:
+    from neuralcodec.image import Picture
+
+PICTURE_SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".jxl"}
+PICTURE_SUFFIXES |= {".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
+
+Sizes = tuple[int, int]  # bytes before and after
+
+
+# ---- encode and decode -----------------------------------------------------------------------------------
+
+
+def encode(args: Namespace) -> int:
+    """Pictures to `.nc` files."""
+    jobs = files.plan(args.files, args.output_dir, _encoded_name, force=args.force)
+    for job in jobs:
+        # `ncodec encode *.png` with two files in the folder must not replace the second one.
+        if job.target is not None and job.target.suffix.lower() in PICTURE_SUFFIXES:
+            raise UsageError(f"{job.target} is no name for an .nc file; -o FOLDER takes several inputs")
+
+    def encode_one(job: files.Job) -> Sizes:
+        with about(_name(job.source), quiet=args.quiet):
+            data = files.read(job.source, _byte_limit(args))
+            if data.startswith(MAGIC):
+                raise UsageError("is an .nc file already: `ncodec decode` makes a picture of it")
+            from neuralcodec import image
+
+            picture = image.load(data, max_pixels=_limits(args).max_pixels)
+            if args.strip:
+                picture = _stripped(picture)
+            from neuralcodec.codec import encode_picture
+
+            with progress(_name(job.source), quiet=args.quiet) as show:
+                start = time.perf_counter()
+                coded = encode_picture(picture, quality=args.quality, model=args.model, progress=show)
+                seconds = time.perf_counter() - start
+        with about(_name(job.target, "standard output"), quiet=args.quiet), files.writing(job.target) as file:
+            file.write(coded)
+        sizes = len(data), len(coded)
+        _report(job, picture, sizes, coded=len(coded), seconds=seconds, args=args)
+        return sizes
+
+    return _convert_all(jobs, encode_one, args)
+
+
+def decode(args: Namespace) -> int:
+    """`.nc` files to pictures."""
+    extension = "." + (args.format or "png").lower().removeprefix(".")
+    from neuralcodec import image
+
+    common = image.format_for(f"x{extension}")
+    jobs = files.plan(args.files, args.output_dir, lambda n: _decoded_name(n, extension), force=args.force)
+
+    def format_of(target: Path | None) -> str:
+        return (
+            common if args.format or target is None or files.is_stream(target) else image.format_for(target)
+        )
+
+    formats = {job: format_of(job.target) for job in jobs}
+
+    def decode_one(job: files.Job) -> Sizes:
+        with about(_name(job.source), quiet=args.quiet):
+            data = files.read(job.source, _byte_limit(args))
+            read_header(data)  # what is not ours is refused here, before the second that torch takes to load
+            from neuralcodec.codec import decode_picture
+
+            with progress(_name(job.source), quiet=args.quiet) as show:
+                start = time.perf_counter()
+                picture = decode_picture(data, limits=_limits(args), progress=show)
+                seconds = time.perf_counter() - start
+        with about(_name(job.target, "standard output"), quiet=args.quiet), files.writing(job.target) as file:
+            image.save(picture, file, formats[job])
+            sizes = len(data), file.tell()
+        _report(job, picture, sizes, coded=len(data), seconds=seconds, args=args)
+        return sizes
+
+    return _convert_all(jobs, decode_one, args)
+
+
+def _encoded_name(name: str) -> str:
+    path = Path(name)
+    return f"{path.stem if path.suffix.lower() in PICTURE_SUFFIXES else name}.nc"
+
+
+def _decoded_name(name: str, extension: str) -> str:
+    path = Path(name)
+    return f"{path.stem if path.suffix.lower() == '.nc' else name}{extension}"
+
+
+def _stripped(picture: Picture) -> Picture:
+    """Without metadata; the orientation, which was in the EXIF block, is applied to the pixels."""
+    from PIL import ImageOps
+
+    from neuralcodec import image
+
+    if picture.exif:
+        try:
+            upright = ImageOps.exif_transpose(image.to_pil(picture))
+        except Exception:  # Pillow reports damaged EXIF in many ways; such a block holds no orientation
+            upright = image.to_pil(picture)
+        picture = image.load(upright, max_pixels=picture.pixels.size)
+    return replace(picture, icc=None, exif=None, xmp=None)
+
+
+def _convert_all(jobs: list[files.Job], convert: Callable[[files.Job], Sizes], args: Namespace) -> int:
+    """Converts each file, past those that fail; the exit code is the highest of theirs."""
+    status = before = after = 0
+    failed = 0
+    for job in jobs:
+        try:
+            sizes = convert(job)
+        except (KeyboardInterrupt, BrokenPipeError):
+            raise
+        except BaseException as error:  # a panic in a compiled extension is no Exception
+            status = max(status, report_error(error, debug=args.verbose, name=_name(job.source)))
+            failed += 1
+        else:
+            before, after = before + sizes[0], after + sizes[1]
+    if len(jobs) > 1 and (failed or not args.quiet):
+        done = f"{len(jobs) - failed} of {len(jobs)} files done" + (f", {failed} failed" if failed else "")
+        say(f"{done}  {before:,} → {after:,} bytes")
+    return status
+
+
+def _report(
+    job: files.Job, picture: Picture, sizes: Sizes, *, coded: int, seconds: float, args: Namespace
+) -> None:
+    if args.quiet:
+        return
+    height, width, channels = picture.pixels.shape
+    bpp = 8 * coded / (height * width)
+    names = " → ".join("-" if path is None else str(path) for path in job)
+    say(f"{names}  {sizes[0]:,} → {sizes[1]:,} bytes  {bpp:.2f} bpp  {seconds:.2f} s")
+    if args.verbose:
+        parts = [f"{width}x{height}", "grey" if channels == 1 else "colour"]
+        parts += ["alpha"] if picture.alpha is not None else []
+        parts += [f"{n} {len(b):,} bytes" for n in ("icc", "exif", "xmp") if (b := getattr(picture, n))]
+        say(f"  {', '.join(parts)}")
+
+
+# ---- looking at files ------------------------------------------------------------------------------------
+
+
+def info(args: Namespace) -> int:
+    """Prints what the header and the chunks of a file say."""
+    import neuralcodec
+
+    source = _path(args.file)
+    with about(_name(source)):
+        facts = neuralcodec.info(files.read(source, _byte_limit(args)))
+    if args.json:
+        print(json.dumps(facts))
+        return 0
+    widest = max(len(name) for name in facts)
+    for name, value in facts.items():
+        print(f"{name:{widest}}  {_plain(value)}")
+    return 0
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def compare(args: Namespace) -> int:
+    """Prints how near two pictures are, and what they cost."""
+    if args.a == args.b == "-":
+        raise UsageError("only one of the two can come from standard input")
+    (size_a, a), (size_b, b) = (_load_any(_path(name), args) for name in (args.a, args.b))
+    height, width = a.pixels.shape[:2]
+    if b.pixels.shape[:2] != (height, width):
+        other = f"{b.pixels.shape[1]}x{b.pixels.shape[0]}"
+        raise UsageError(f"pictures of {width}x{height} and {other} pixels cannot be compared")
+    if a.alpha is not None or b.alpha is not None:
+        say("ncodec: warning: only the colours are compared, not the transparency")
+    if min(height, width) < 161:
+        say("ncodec: warning: MS-SSIM is defined from 161 pixels a side: compare this one with its like only")
+
+    import numpy as np
+
+    from neuralcodec.bench import metrics
+
+    channels = max(a.pixels.shape[2], b.pixels.shape[2])
+    one, two = (np.repeat(p.pixels, channels // p.pixels.shape[2], axis=2) for p in (a, b))
+    similarity = metrics.ms_ssim(one, two)
+    decibels, psnr = metrics.ms_ssim_db(similarity), metrics.psnr(one, two)
+    costs = [(name, size, 8 * size / (height * width)) for name, size in ((args.a, size_a), (args.b, size_b))]
+    if args.json:
+        scores = {"ms_ssim": similarity, "ms_ssim_db": _finite(decibels), "psnr": _finite(psnr)}
+        entries = [{"file": name, "bytes": size, "bpp": bpp} for name, size, bpp in costs]
+        print(json.dumps({"width": width, "height": height, **scores, "files": entries}))
+        return 0
+    print(f"MS-SSIM  {similarity:.5f}  {decibels:.2f} dB")
+    print(f"PSNR     {psnr:.2f} dB")
+    widest = max(len(args.a), len(args.b))
+    for name, size, bpp in costs:
+        shown = name.encode(errors="replace").decode()  # a name need not be valid text
+        print(f"{shown:{widest}}  {size:>12,} bytes  {bpp:.3f} bpp")
+    return 0
+
+
+def _finite(value: float) -> float | None:
+    """The value as JSON can hold it: no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _load_any(source: Path | None, args: Namespace) -> tuple[int, Picture]:
+    """The size in bytes and the picture of a file, an `.nc` file or any other."""
+    with about(_name(source)):
+        data = files.read(source, _byte_limit(args))
+        if data.startswith(MAGIC):
+            from neuralcodec.codec import decode_picture
+
+            return len(data), decode_picture(data, limits=_limits(args))
+        from neuralcodec import image
+
+        return len(data), image.load(data, max_pixels=_limits(args).max_pixels)
+
+
+# ---- training --------------------------------------------------------------------------------------------
+
+
+def train(args: Namespace) -> int:
+    """A recipe and a folder of pictures to a checkpoint."""
+    from neuralcodec.training.loop import Trainer
+    from neuralcodec.training.recipe import read_recipe
+
+    recipe = read_recipe(Path(args.recipe))
+    if args.minutes is not None:
+        recipe = replace(recipe, training=replace(recipe.training, minutes=args.minutes))
+    valid = None if args.valid is None else Path(args.valid)
+    trainer = Trainer(recipe, Path(args.data), Path(args.out), valid, args.precision)
+    trainer.run(save_minutes=args.save_minutes, valid_minutes=args.valid_minutes)
+    return 0
+
+
+def export(args: Namespace) -> int:
+    """A checkpoint to the weights that the codec runs on."""
+    out = Path(args.out)
+    if out.is_file() and not args.force:
+        raise UsageError(f"{out} exists: -f overwrites")
+    from neuralcodec.training.export import export as export_weights
+
+    images = None if args.images is None else Path(args.images)
+    for name, value in export_weights(Path(args.checkpoint), out, images).items():
+        print(f"{name}: {value:.0f}" if float(value).is_integer() else f"{name}: {value:.6g}")
+    return 0
+
+
+# ---- arguments -------------------------------------------------------------------------------------------
+
+
+def _path(name: str) -> Path | None:
+    return None if name == "-" else Path(name)
+
+
+def _name(path: Path | None, stream: str = "standard input") -> str:
+    return stream if path is None else str(path)
+
+
+def _limits(args: Namespace) -> Limits:
+    return Limits() if args.max_pixels is None else Limits(max_pixels=args.max_pixels)
+
+
+def _byte_limit(args: Namespace) -> int:
+    """What the largest allowed picture may take: 16 bits of four channels, and 64 MiB of metadata."""
+    return 8 * _limits(args).max_pixels + 2**26

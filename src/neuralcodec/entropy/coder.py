@@ -1,0 +1,124 @@
+"""Symbols to bytes and back: constriction's range coder, symbols grouped by table.
+
+Grouping by scale index means one call for each table instead of one for each symbol, about 14 ns a
+symbol. The writer and the reader have the same method, `exchange`, so that one function (`entropy.prior`)
+both writes and reads a tile and the two directions cannot drift apart.
+
+A segment is: a varint count of escapes, that many varints (the symbol, zigzag), then the words of the range
+coder in little-endian order without the zero bytes at their end.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import constriction
+import numpy as np
+import numpy.typing as npt
+
+from neuralcodec.entropy.tables import SCALE_COUNT, SILENT_INDEX, Int32, Tables
+from neuralcodec.errors import DamagedFileError
+from neuralcodec.varint import parse_varint, write_varint
+
+#: Symbols beyond this are clipped by the encoder and refused by the decoder.
+SYMBOL_LIMIT = 1 << 19
+
+Index = npt.NDArray[np.uint8]
+_WHERE = "the escaped symbols of a tile"
+
+
+class SymbolCoder(Protocol):
+    """Either end of a segment."""
+
+    def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
+        """Code one symbol for each entry of `index` `(n,)`.
+
+        A writer takes the symbols and returns what a reader will see; a reader is given None.
+        """
+        ...
+
+
+class SymbolWriter:
+    """Collects symbols into one segment."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._range = constriction.stream.queue.RangeEncoder()
+        self._escapes: list[int] = []
+
+    def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
+        if symbols is None:
+            raise ValueError("a writer needs symbols")
+        symbols = np.clip(symbols, -SYMBOL_LIMIT, SYMBOL_LIMIT)
+        symbols[index == SILENT_INDEX] = 0
+        order, ends = _grouped(index)
+        arranged = symbols[order]
+        for table in np.flatnonzero(np.diff(ends)) + 1:
+            group = arranged[ends[table - 1] : ends[table]]
+            radius = int(self._tables.radius[table])
+            outside = np.abs(group) > radius
+            entries = group + radius
+            if outside.any():
+                self._escapes += group[outside].tolist()
+                entries[outside] = 2 * radius + 1
+            self._range.encode(entries, self._tables.models[table])
+        return symbols
+
+    def finish(self) -> bytes:
+        """The segment."""
+        head = write_varint(len(self._escapes)) + b"".join(write_varint(zigzag(s)) for s in self._escapes)
+        words = np.asarray(self._range.get_compressed()).astype("<u4").tobytes()
+        return head + words.rstrip(b"\0")
+
+
+class SymbolReader:
+    """Reads a segment back. A damaged segment gives wrong symbols or DamagedFileError, nothing else."""
+
+    def __init__(self, tables: Tables, segment: bytes) -> None:
+        self._tables = tables
+        count, offset = parse_varint(segment, 0, _WHERE)
+        if count > len(segment):
+            raise DamagedFileError("a tile claims more escaped symbols than it has bytes")
+        escapes = []
+        for _ in range(count):
+            value, offset = parse_varint(segment, offset, _WHERE)
+            escapes.append((value >> 1) ^ -(value & 1))
+        self._escapes = iter(escapes)
+        words = segment[offset:]
+        words += bytes(-len(words) % 4 + 4)
+        self._range = constriction.stream.queue.RangeDecoder(np.frombuffer(words, "<u4").astype(np.uint32))
+
+    def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
+        if symbols is not None:
+            raise ValueError("a reader takes no symbols")
+        order, ends = _grouped(index)
+        arranged = np.zeros(len(index), np.int32)
+        for table in np.flatnonzero(np.diff(ends)) + 1:
+            radius = int(self._tables.radius[table])
+            size = int(ends[table] - ends[table - 1])
+            try:
+                entries = self._range.decode(self._tables.models[table], size)
+            except AssertionError:
+                raise DamagedFileError("a tile's data do not fit its probability tables") from None
+            group = entries - radius
+            outside = np.flatnonzero(entries == 2 * radius + 1)
+            for place in outside:
+                value = next(self._escapes, None)
+                if value is None or abs(value) > SYMBOL_LIMIT:
+                    raise DamagedFileError("a tile's escaped symbols are damaged")
+                group[place] = value
+            arranged[ends[table - 1] : ends[table]] = group
+        out = np.empty_like(arranged)
+        out[order] = arranged
+        return out
+
+
+def _grouped(index: Index) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Order that sorts by table, and where each table's group ends."""
+    order = np.argsort(index, kind="stable")
+    ends = np.cumsum(np.bincount(index, minlength=SCALE_COUNT))
+    return order, ends
+
+
+def zigzag(value: int) -> int:
+    return value << 1 if value >= 0 else (-value << 1) - 1

@@ -1,0 +1,158 @@
+"""Integer networks in numpy whose result is the same on every machine.
+
+All values are integers in fixed point, `FRACTION_BITS` bits after the point, held in float32 arrays. A
+float32 sum of integers is exact, in any order and with any blocking or fused multiply-add, as long as
+every partial sum stays below 2^24; scaling a column of weights by a power of two moves the exponents
+alone. So a layer is one matrix product of the fastest kind, followed by rounding down. The bound is
+proved for the weights of each layer from the range of its inputs when the layer is built: a file whose
+weights break it is refused.
+
+Layers take and give arrays `(h, w, C)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+#: Activation 1.0 is 128.
+FRACTION_BITS = 7
+ONE = 1 << FRACTION_BITS
+#: Sums below this are exact in float32.
+EXACT = 1 << 24
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The least and the greatest value each channel can have, `(C,)` int64."""
+
+    low: Ints
+    high: Ints
+
+    @classmethod
+    def uniform(cls, channels: int, low: int, high: int) -> Range:
+        return cls(np.full(channels, low, np.int64), np.full(channels, high, np.int64))
+
+    def concat(self, other: Range) -> Range:
+        return Range(np.concatenate((self.low, other.low)), np.concatenate((self.high, other.high)))
+
+    def clip(self, low: int, high: int) -> Range:
+        return Range(self.low.clip(low, high), self.high.clip(low, high))
+
+    @property
+    def magnitude(self) -> Ints:
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+
+@dataclass(frozen=True)
+class Integers:
+    """A layer as it is stored: `(weight @ x + bias) >> shift`, rounding down, per row.
+
+    Attributes:
+        weight: int16, `(outputs, inputs)`; for a depthwise layer `(channels, 9)`.
+        bias: int32 `(outputs,)`; half of `1 << shift` is already in it, which makes the rounding to nearest.
+        shift: int8 `(outputs,)`, 0 to 23.
+    """
+
+    weight: npt.NDArray[np.int16]
+    bias: npt.NDArray[np.int32]
+    shift: npt.NDArray[np.int8]
+
+    def rows(self, which: slice) -> Integers:
+        """The layer with only these outputs."""
+        return Integers(self.weight[which], self.bias[which], self.shift[which])
+
+    def output(self, inputs: Range) -> Range:
+        """The range of the outputs, given that of the inputs (per tap for a depthwise layer).
+
+        Raises:
+            ValueError: some partial sum could leave the exact range.
+        """
+        weight, bias = self.weight.astype(np.int64), self.bias.astype(np.int64)
+        if self.shift.min() < 0 or self.shift.max() > 23:
+            raise ValueError("shift out of range")
+        low, high = inputs.low, inputs.high
+        if weight.shape == (len(low), 9):  # depthwise; taps beyond the border are zero
+            low, high = np.minimum(low, 0)[:, None], np.maximum(high, 0)[:, None]
+        magnitude = np.maximum(np.abs(low), np.abs(high))
+        if ((np.abs(weight) * magnitude).sum(1) + np.abs(bias)).max() >= EXACT:
+            raise ValueError("the weights allow sums beyond the exact range")
+        least = np.minimum(weight * low, weight * high).sum(1) + bias
+        most = np.maximum(weight * low, weight * high).sum(1) + bias
+        return Range(least >> self.shift, most >> self.shift)
+
+    def scaled(self) -> tuple[Floats, Floats]:
+        """Weight transposed for `x @ weight`, and bias, both divided by `1 << shift`. Exact."""
+        factor = np.ldexp(np.float32(1), -self.shift.astype(np.int32))
+        weight = self.weight.astype(np.float32) * factor[:, None]
+        return np.ascontiguousarray(weight.T), self.bias.astype(np.float32) * factor
+
+
+class Dense:
+    """A 1x1 convolution. Several inputs are taken as if they were concatenated."""
+
+    def __init__(
+        self, integers: Integers, inputs: Range, low: int, high: int, *, shuffle: bool = False
+    ) -> None:
+        self.range = integers.output(inputs).clip(low, high)
+        if shuffle:  # from the order (C, 2, 2) of a pixel shuffle to (2, 2, C)
+            order = np.arange(len(integers.bias)).reshape(-1, 4).T.ravel()
+            integers = Integers(integers.weight[order], integers.bias[order], integers.shift[order])
+            self.range = Range(self.range.low.reshape(-1, 4).min(1), self.range.high.reshape(-1, 4).max(1))
+        self.weight, self.bias = integers.scaled()
+        self.low, self.high, self.shuffle = np.float32(low), np.float32(high), shuffle
+
+    def __call__(self, *inputs: Floats) -> Floats:
+        height, width = inputs[0].shape[:2]
+        total, first = None, 0
+        for x in inputs:
+            flat = x.reshape(height * width, x.shape[2])
+            part = flat @ self.weight[first : first + x.shape[2]]
+            first += x.shape[2]
+            total = part if total is None else np.add(total, part, out=total)
+        assert total is not None
+        out = _settle(total, self.bias, self.low, self.high)
+        if not self.shuffle:
+            return out.reshape(height, width, -1)
+        out = out.reshape(height, width, 2, 2, -1).transpose(0, 2, 1, 3, 4)
+        return out.reshape(2 * height, 2 * width, -1)
+
+
+class Depthwise:
+    """A 3x3 convolution of each channel by itself with zero padding, as nine shifted multiply-adds."""
+
+    def __init__(self, integers: Integers, inputs: Range, low: int, high: int) -> None:
+        self.range = integers.output(inputs).clip(low, high)
+        weight, self.bias = integers.scaled()
+        self.taps = weight.reshape(3, 3, -1)
+        self.low, self.high = np.float32(low), np.float32(high)
+
+    def __call__(self, x: Floats) -> Floats:
+        height, width, channels = x.shape
+        padded = np.zeros((height + 2, width + 2, channels), np.float32)
+        padded[1:-1, 1:-1] = x
+        # Whole rows at a time, (h, w·C): numpy's inner loop is then long, three times as fast as over C.
+        rows = padded.reshape(height + 2, -1)
+        taps = np.tile(self.taps, (1, 1, width))
+        total = rows[:height, : width * channels] * taps[0, 0]
+        product = np.empty_like(total)
+        for i, j in _NEIGHBOURS:
+            part = rows[i : i + height, j * channels : (j + width) * channels]
+            np.add(total, np.multiply(part, taps[i, j], out=product), out=total)
+        total = total.reshape(height, width, channels)
+        return _settle(total, self.bias, self.low, self.high)
+
+
+_NEIGHBOURS = tuple((i, j) for i in range(3) for j in range(3) if i or j)
+
+
+def _settle(total: Floats, bias: Floats, low: np.float32, high: np.float32) -> Floats:
+    """Bias, rounding down and clipping, in place."""
+    np.add(total, bias, out=total)
+    np.floor(total, out=total)
+    return np.clip(total, low, high, out=total)

@@ -1,0 +1,158 @@
+"""The prior as files are written and read: integer networks, and one walk for both directions.
+
+`IntegerPrior.code` is the whole of a tile's entropy coding. Given a writer and latents it writes them,
+given a reader it reads them; the networks in between are the same calls, so encoder and decoder agree by
+construction. The structure is that of `neuralcodec.models.prior.Prior`, from which
+`neuralcodec.training.export` makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralcodec.entropy.coder import SYMBOL_LIMIT, SymbolCoder
+from neuralcodec.entropy.exact import ONE, Dense, Depthwise, Floats, Integers, Range
+from neuralcodec.entropy.tables import SCALE_COUNT, Tables
+
+STEPS = 4
+#: Latents, means included, are held in sixteenths of a quantization step.
+LATENT_ONE = 16
+#: Latents at the entrance of a network, in sixteenths; the same ±64.0 as in the trained form.
+LATENT_CLIP = 64 * ONE
+ACTIVATION_CLIP = 8 * ONE
+MEAN_CLIP = 1 << 17
+
+
+class IntegerPrior:
+    """The integer networks and tables of one weights file.
+
+    Args:
+        tensors: integer arrays by name, as `export` stores them.
+
+    Raises:
+        ValueError: a sum could leave the exact range, or the arrays do not fit together.
+    """
+
+    def __init__(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.tables = Tables(tensors["tables.counts"], tensors["tables.radius"])
+        self.z_mean, self.z_index = tensors["z.mean"], tensors["z.index"]  # (101, C_z)
+
+        def stored(name: str) -> Integers:
+            return Integers(*(tensors[f"exact.{name}.{part}"] for part in ("weight", "bias", "shift")))
+
+        hyper = self.z_mean.shape[1]
+        clip = ACTIVATION_CLIP
+        latents = Range.uniform(hyper, -LATENT_CLIP, LATENT_CLIP)
+        self.hyper_out = Dense(stored("hyper_out"), latents, 0, clip)
+        self.hyper_up1 = Dense(stored("hyper_up1"), self.hyper_out.range, 0, clip, shuffle=True)
+        self.hyper_blur1 = Depthwise(stored("hyper_blur1"), self.hyper_up1.range, -LATENT_CLIP, LATENT_CLIP)
+        self.hyper_mid = Dense(stored("hyper_mid"), self.hyper_blur1.range, 0, clip)
+        self.hyper_up2 = Dense(stored("hyper_up2"), self.hyper_mid.range, 0, clip, shuffle=True)
+        self.hyper_blur2 = Depthwise(stored("hyper_blur2"), self.hyper_up2.range, -clip, clip)
+
+        self.latent = len(tensors["exact.steps.0.head.bias"]) // 2
+        self.steps = [_Step(k, stored, self.hyper_blur2.range, self.latent) for k in range(STEPS)]
+
+    def code(
+        self,
+        coder: SymbolCoder,
+        quality: int,
+        height: int,
+        width: int,
+        latents: tuple[Floats, Floats] | None = None,
+    ) -> Floats:
+        """Write or read one tile.
+
+        Args:
+            coder: a writer, then `latents` are needed; or a reader.
+            quality: 0 to 100.
+            height, width: of the tile's latent.
+            latents: y `(H4, W4, C)` and z `(H4/4, W4/4, C_z)`, with `H4` and `W4` the height and width
+                rounded up to a multiple of four.
+
+        Returns:
+            y_hat `(height, width, C)`, as a decoder sees it.
+
+        Raises:
+            DamagedFileError: what the reader was given is damaged.
+        """
+        rows, columns = -(-height // 4), -(-width // 4)
+        y, z = latents if latents is not None else (None, None)
+        shape = (rows, columns, self.z_mean.shape[1])
+        z_mean = np.broadcast_to(self.z_mean[quality], shape)
+        z_index = np.broadcast_to(self.z_index[quality], shape)
+        z_hat = _exchange(coder, z, z_mean.astype(np.float32), z_index)
+        x = self.hyper_up1(self.hyper_out(_enter(z_hat)))
+        features = self.hyper_blur2(self.hyper_up2(self.hyper_mid(self.hyper_blur1(x))))
+
+        y_hat = np.zeros((4 * rows, 4 * columns, self.latent), np.float32)
+        inside = np.zeros((4 * rows, 4 * columns, 1), np.float32)
+        inside[:height, :width] = 1
+        for step in self.steps:
+            mean, index = step.predict(features, _enter(y_hat))
+            if not inside.all():  # what lies beyond the tile is zero and is not coded
+                mask = _gather(inside, (slice(None),) * 4)
+                mean *= mask
+                index *= mask.astype(np.uint8)
+            values = None if y is None else _gather(y, step.groups)
+            decoded = _exchange(coder, values, mean, index)
+            for place, group, part in zip(_PLACES, step.groups, decoded, strict=True):
+                y_hat[(*place, group)] = part
+        return y_hat[:height, :width] / np.float32(LATENT_ONE)
+
+
+class _Step:
+    """Means and scale indices of the quarter of the elements that step `k` codes."""
+
+    def __init__(self, k: int, stored: Callable[[str], Integers], features: Range, latent: int) -> None:
+        known = Range.uniform(latent, -LATENT_CLIP, LATENT_CLIP)
+        size = latent // STEPS
+        #: The channels coded at each of the four places.
+        self.groups = tuple(slice((p ^ k) * size, (p ^ k) * size + size) for p in range(4))
+        self.mix = Dense(stored(f"steps.{k}.mix"), features.concat(known), 0, ACTIVATION_CLIP)
+        self.spatial = Depthwise(stored(f"steps.{k}.spatial"), self.mix.range, -LATENT_CLIP, LATENT_CLIP)
+        self.expand = Dense(stored(f"steps.{k}.expand"), self.spatial.range, 0, ACTIVATION_CLIP)
+        head = stored(f"steps.{k}.head")
+        self.means = [Dense(head.rows(g), self.expand.range, -MEAN_CLIP, MEAN_CLIP) for g in self.groups]
+        indices = (slice(latent + g.start, latent + g.stop) for g in self.groups)
+        self.indices = [Dense(head.rows(g), self.expand.range, 0, SCALE_COUNT - 1) for g in indices]
+
+    def predict(self, features: Floats, known: Floats) -> tuple[Floats, npt.NDArray[np.uint8]]:
+        """Means in sixteenths and scale indices, each `(4, h/2, w/2, C/4)`, the four places first."""
+        x = self.expand(self.spatial(self.mix(features, known)))
+        corners = [np.ascontiguousarray(x[place]) for place in _PLACES]
+        means = [head(corner) for head, corner in zip(self.means, corners, strict=True)]
+        indices = [head(corner) for head, corner in zip(self.indices, corners, strict=True)]
+        return np.stack(means), np.stack(indices).astype(np.uint8)
+
+
+_PLACES = tuple((slice(i, None, 2), slice(j, None, 2)) for i in range(2) for j in range(2))
+
+
+def _gather(x: Floats, groups: tuple[slice, ...]) -> Floats:
+    """The elements at the four places of every square, `(4, h/2, w/2, ·)`, of one channel group each."""
+    return np.stack([x[(*place, group)] for place, group in zip(_PLACES, groups, strict=True)])
+
+
+def _enter(latent: Floats) -> Floats:
+    """A decoded latent as the input of a network."""
+    return np.clip(latent, -LATENT_CLIP, LATENT_CLIP)
+
+
+def _exchange(
+    coder: SymbolCoder, values: Floats | None, mean: Floats, index: npt.NDArray[np.uint8]
+) -> Floats:
+    """Code the rounded distance of `values` (in quantization steps) to `mean` (in sixteenths).
+
+    Returns the decoded values in sixteenths. Exact: symbols stay below 2^19.
+    """
+    symbols = None
+    if values is not None:
+        distance = np.rint(values - mean / LATENT_ONE)
+        symbols = np.clip(distance, -SYMBOL_LIMIT, SYMBOL_LIMIT).astype(np.int32).ravel()
+    decoded = coder.exchange(symbols, np.ascontiguousarray(index).ravel())
+    return decoded.reshape(mean.shape).astype(np.float32) * LATENT_ONE + mean

@@ -1,0 +1,78 @@
+"""Probability tables: discretised Gaussians of 64 widths, as integer counts.
+
+A table belongs to a *scale index*: width `SCALE_MIN * exp(LOG_SCALE_STEP * index)` in quantization steps.
+It covers the symbols `-radius..radius` and, as its last entry, an escape for anything beyond. The counts
+are made once, at export, and stored with the weights: the error function of another platform could differ
+in the last bit, and the two ends of a file must use the same tables.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import constriction
+import numpy as np
+import numpy.typing as npt
+
+SCALE_COUNT = 64
+SCALE_MIN = 0.11
+LOG_SCALE_STEP = 0.1
+#: Counts of a table sum to this.
+TOTAL = 1 << 16
+#: Symbols at this index are zero by agreement and are not coded at all: anything else has odds of 5e-6.
+SILENT_INDEX = 0
+
+Int32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Counts of all tables behind one another; table i has `2 * radius[i] + 2` of them."""
+
+    counts: Int32
+    radius: Int32
+
+    def __post_init__(self) -> None:
+        sizes = 2 * self.radius + 2
+        if len(self.radius) != SCALE_COUNT or sizes.sum() != len(self.counts) or self.counts.min() < 1:
+            raise ValueError("malformed probability tables")
+
+    @cached_property
+    def models(self) -> list[Any]:
+        """One constriction model per table. Its conversion from counts uses exact IEEE operations only."""
+        ends = np.cumsum(2 * self.radius + 2)
+        parts = np.split(self.counts, ends[:-1])
+        make: Callable[..., Any] = constriction.stream.model.Categorical
+        return [make(part.astype(np.float32) / TOTAL, perfect=False) for part in parts]
+
+    def bits(self, symbols: Int32, index: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+        """Ideal code length of each symbol, escapes counted without the value that follows them."""
+        starts = np.concatenate(([0], np.cumsum(2 * self.radius + 2)[:-1]))
+        radius = self.radius[index]
+        inside = np.abs(symbols) <= radius
+        entry = np.where(inside, symbols + radius, 2 * radius + 1)
+        cost = np.log2(TOTAL) - np.log2(self.counts[starts[index] + entry])
+        return np.where(index == SILENT_INDEX, 0.0, cost)
+
+
+def gaussian_tables() -> Tables:
+    """Make the tables: 4.5 standard deviations to each side, every count at least one."""
+    counts: list[int] = []
+    radii: list[int] = []
+    for index in range(SCALE_COUNT):
+        scale = SCALE_MIN * math.exp(LOG_SCALE_STEP * index)
+        radius = max(1, math.ceil(4.5 * scale))
+        edges = [0.5 * math.erf((k + 0.5) / (scale * math.sqrt(2))) for k in range(radius + 1)]
+        half = [2 * edges[0]] + [upper - lower for lower, upper in pairwise(edges)]
+        escape = 1 - 2 * edges[-1]
+        shares = half[:0:-1] + half + [escape]
+        table = [max(1, round(share * TOTAL)) for share in shares]
+        table[radius] += TOTAL - sum(table)  # what rounding left over goes to the most likely symbol
+        counts += table
+        radii.append(radius)
+    return Tables(np.array(counts, np.int32), np.array(radii, np.int32))

@@ -1,0 +1,194 @@
+"""Files in and out: which go where, reading within a limit, writing whole or not at all.
+
+A path of None is a standard stream: `-` on the command line.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
+
+_CHUNK = 1 << 20
+
+
+class Job(NamedTuple):
+    """A file to convert, and where the result goes."""
+
+    source: Path | None
+    target: Path | None
+
+
+# ---- planning --------------------------------------------------------------------------------------------
+
+
+def plan(names: list[str], folder: str | None, rename: Callable[[str], str], *, force: bool) -> list[Job]:
+    """What to convert into what, with every reason to refuse that shows before any work.
+
+    Args:
+        names: the files of the command line: IN, IN OUT, or with `folder` any number of inputs.
+        folder: where the results go; it is created.
+        rename: makes the name of a result from the name of its input.
+        force: an existing output may be replaced.
+
+    Raises:
+        UsageError: an output exists, is an input, is named twice, is a folder or is in none.
+        NeuralCodecError: the outputs' folder cannot be written into.
+    """
+    if folder is None:
+        jobs = [_single(names, rename)]
+    elif "-" in names:
+        raise UsageError("what comes from standard input has no name to have in a folder: leave out -o")
+    else:
+        jobs = [Job(Path(name), Path(folder) / rename(Path(name).name)) for name in names]
+    _refuse_clashes(jobs)
+    if folder is not None and not Path(folder).exists():
+        try:
+            Path(folder).mkdir(parents=True)
+        except OSError as error:
+            raise NeuralCodecError(f"{folder}: {error.strerror}") from None
+    existing = [job.target for job in jobs if _check_target(job.target) and not force]
+    if existing:
+        others = f" and {len(existing) - 1} other outputs exist" if len(existing) > 1 else " exists"
+        raise UsageError(f"{existing[0]}{others}: -f overwrites")
+    return jobs
+
+
+def _single(names: list[str], rename: Callable[[str], str]) -> Job:
+    if len(names) > 2:
+        raise UsageError(f"{len(names)} files are named: -o FOLDER converts several, without it give IN OUT")
+    source = None if names[0] == "-" else Path(names[0])
+    if len(names) == 2:
+        return Job(source, None if names[1] == "-" else Path(names[1]))
+    return Job(source, None if source is None else source.parent / rename(source.name))
+
+
+def _refuse_clashes(jobs: list[Job]) -> None:
+    inputs = {os.path.realpath(job.source) for job in jobs if job.source is not None}
+    sources: dict[str, Path | None] = {}
+    for source, target in jobs:
+        if target is None or is_stream(target):
+            continue
+        place = os.path.realpath(target)
+        if place in inputs:
+            raise UsageError(f"{target} is an input, which is never overwritten")
+        if place in sources:
+            raise UsageError(f"{sources[place]} and {source} would both become {target}")
+        sources[place] = source
+
+
+def _check_target(target: Path | None) -> bool:
+    """Whether the output is there already; raises where it cannot be written."""
+    if target is None:
+        if sys.stdout is None or sys.stdout.isatty():
+            raise UsageError("the output is binary: name a file, or send standard output to one")
+        return False
+    if is_stream(target):
+        return False
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder: -o writes into one")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent} is not a folder that exists")
+    if not os.access(target.parent, os.W_OK):
+        raise NeuralCodecError(f"{target.parent} cannot be written into")
+    return target.exists()
+
+
+def is_stream(path: Path) -> bool:
+    """Whether the path is a device or a pipe, such as `/dev/null`: written to in place, never replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+# ---- reading and writing ---------------------------------------------------------------------------------
+
+
+def read(source: Path | None, limit: int) -> bytes:
+    """All bytes of a file or of standard input.
+
+    Raises:
+        UsageError: there is no such file, or it is a folder, or standard input is a terminal.
+        DamagedFileError: there are more than `limit` bytes.
+    """
+    if source is None:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UsageError("nothing comes in: name a file, or send one to standard input")
+        return _read_all(sys.stdin.buffer, limit)
+    if source.is_dir():
+        raise UsageError("is a folder, not a file")
+    try:
+        with source.open("rb") as file:
+            return _read_all(file, limit)
+    except FileNotFoundError:
+        raise UsageError("no such file") from None
+
+
+def _read_all(file: BinaryIO, limit: int) -> bytes:
+    # In pieces: a stream has no size to check, and read(limit) would claim that much memory at once.
+    pieces: list[bytes] = []
+    size = 0
+    while piece := file.read(_CHUNK):
+        size += len(piece)
+        if size > limit:
+            raise DamagedFileError(f"has more than {limit:,} bytes: --max-pixels raises the limit")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+@contextmanager
+def writing(target: Path | None) -> Iterator[BinaryIO]:
+    """A binary file that appears under its name when the block ends, and not at all when it fails."""
+    if target is None:
+        # Held back until it is complete. Also, a pipe has no positions, which some picture formats need.
+        whole = io.BytesIO()
+        yield whole
+        _write_stdout(whole)
+    elif is_stream(target):
+        with target.open("wb") as file:
+            yield file
+    else:
+        # Through a link to the file it leads to, so that the link stays one.
+        final = Path(os.path.realpath(target))
+        partial = final.with_name(f".ncodec-{os.urandom(8).hex()}.partial")
+        try:
+            with partial.open("x+b") as file:
+                yield file
+            if final.exists():
+                partial.chmod(stat.S_IMODE(final.stat().st_mode))
+            partial.replace(final)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _write_stdout(whole: io.BytesIO) -> None:
+    if sys.stdout is None:
+        raise UsageError("standard output is closed")
+    try:
+        sys.stdout.buffer.write(whole.getbuffer())
+    except OSError:
+        _discard_stdout()
+        raise
+    flush_stdout()
+
+
+def flush_stdout() -> None:
+    """Sends out what was printed, so that a full disk or a closed pipe shows here, not at the exit."""
+    if sys.stdout is not None:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _discard_stdout()
+            raise
+
+
+def _discard_stdout() -> None:
+    # Else the interpreter tries again at its end, and reports what the user has been told already.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,161 @@
+"""The variable-rate convolutional autoencoder.
+
+      x ─unshuffle 8─ 1x1 ─ blocks ─×gain─ unshuffle 2 ─ 1x1 ─ blocks ─ 1x1 ─(+)─×gain─► y   (C, H/16, W/16)
+      └───────────────────── unshuffle 16 ─ 1x1 ──────────────────────────────┘
+
+      y_hat ─÷gain─┬─ 1x1 ─×gain─ blocks ─ 1x1 ─ shuffle 2 ─ blocks ─ 1x1 ─ shuffle 8 ─(+)─► x_hat
+                   └──────────────────────── 1x1 ─ shuffle 16 ──────────────────────────┘
+
+The straight lines are linear: started as the Karhunen-Loève transform of 16x16 blocks, they make a codec of
+the untrained network, and the deep paths learn what a block transform cannot do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neuralcodec.models.blocks import GainTable, depthwise, pointwise, residual_blocks
+from neuralcodec.models.prior import LATENT_UNIT, Prior
+
+#: Pixels to a side that share one position of the latent, and of the hyper-latent.
+LATENT_STRIDE = 16
+HYPER_STRIDE = 64
+
+
+@dataclass(frozen=True)
+class ConvConfig:
+    """Sizes of the model; every field is stored beside the weights."""
+
+    levels: int = 8
+    fine: int = 96  # channels at 1/8
+    coarse: int = 192  # channels at 1/16
+    fine_blocks: int = 3
+    coarse_blocks: int = 3
+    latent: int = 128
+    hyper: int = 64
+    features: int = 160
+    width: int = 128
+
+
+class Analysis(nn.Module):
+    """Pixels `(B, 3, H, W)` in [-0.5, 0.5] to the latent `(B, C, H/16, W/16)`, scaled for rounding."""
+
+    def __init__(self, config: ConvConfig) -> None:
+        super().__init__()
+        self.stem = pointwise(3 * 64, config.fine)
+        self.fine = residual_blocks(config.fine, config.fine_blocks)
+        self.down = pointwise(4 * config.fine, config.coarse)
+        self.coarse = residual_blocks(config.coarse, config.coarse_blocks)
+        self.head = pointwise(config.coarse, config.latent, gain=0.1)
+        self.shortcut = pointwise(3 * 256, config.latent)
+
+    def forward(self, x: Tensor, feature_gain: Tensor, latent_gain: Tensor) -> Tensor:
+        f = self.fine(self.stem(F.pixel_unshuffle(x, 8)))  # (B, fine, H/8, W/8)
+        f = self.coarse(self.down(F.pixel_unshuffle(f * feature_gain, 2)))  # (B, coarse, H/16, W/16)
+        y = self.head(f) + self.shortcut(F.pixel_unshuffle(x, 16))  # (B, C, H/16, W/16)
+        return y * latent_gain
+
+
+class Synthesis(nn.Module):
+    """The decoded latent `(B, C, H/16, W/16)` to pixels `(B, 3, H, W)`, not clipped."""
+
+    def __init__(self, config: ConvConfig) -> None:
+        super().__init__()
+        self.stem = pointwise(config.latent, config.coarse)
+        self.coarse = residual_blocks(config.coarse, config.coarse_blocks)
+        self.up = pointwise(config.coarse, 4 * config.fine)
+        self.fine = residual_blocks(config.fine, config.fine_blocks)
+        self.head = pointwise(config.fine, 3 * 64, gain=0.0)
+        self.shortcut = pointwise(config.latent, 3 * 256)
+
+    def forward(self, y_hat: Tensor, latent_gain: Tensor, feature_gain: Tensor) -> Tensor:
+        y = y_hat * latent_gain
+        f = self.coarse(self.stem(y) * feature_gain)  # (B, coarse, H/16, W/16)
+        f = self.fine(F.pixel_shuffle(self.up(f), 2))  # (B, fine, H/8, W/8)
+        return F.pixel_shuffle(self.head(f), 8) + F.pixel_shuffle(self.shortcut(y), 16)
+
+
+class HyperAnalysis(nn.Module):
+    """The hyper-latent z `(B, C_z, h/4, w/4)` of y `(B, C, h, w)`, h and w multiples of four."""
+
+    def __init__(self, config: ConvConfig) -> None:
+        super().__init__()
+        latent = config.latent
+        self.stem = pointwise(latent, latent)
+        self.down = pointwise(4 * latent, latent)
+        self.spatial = depthwise(latent)
+        self.head = pointwise(4 * latent, config.hyper)
+
+    def forward(self, y: Tensor) -> Tensor:
+        x = F.silu(self.stem(y / LATENT_UNIT))
+        x = F.silu(self.down(F.pixel_unshuffle(x, 2)))
+        x = F.pixel_unshuffle(self.spatial(x), 2)
+        return self.head(x) * LATENT_UNIT
+
+
+class Transforms(nn.Module):
+    """All that stays in floating point: pixels to latents and back, with the gains of each quality.
+
+    `level` is a real number in `[0, levels - 1]` for each sample, shape `(B,)`.
+    """
+
+    def __init__(self, config: ConvConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.analysis = Analysis(config)
+        self.synthesis = Synthesis(config)
+        self.hyper_analysis = HyperAnalysis(config)
+        # In units of the pixel range, steps of 1/4 to 1/60 span the rates that photographs need.
+        self.analysis_gain = GainTable(config.levels, config.latent, 4.0, 60.0)
+        self.synthesis_gain = GainTable(config.levels, config.latent, 1 / 4.0, 1 / 60.0)
+        self.analysis_feature_gain = GainTable(config.levels, config.fine)
+        self.synthesis_feature_gain = GainTable(config.levels, config.coarse)
+
+    def analyse(self, x: Tensor, level: Tensor) -> Tensor:
+        """y `(B, C, H/16, W/16)` of pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 16."""
+        return self.analysis(x - 0.5, self.analysis_feature_gain(level), self.analysis_gain(level))
+
+    def synthesise(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        """Pixels `(B, 3, H, W)` around [0, 1], not clipped, of y_hat `(B, C, H/16, W/16)`."""
+        return self.synthesis(y_hat, self.synthesis_gain(level), self.synthesis_feature_gain(level)) + 0.5
+
+    @torch.no_grad()
+    def start_from_components(self, components: Tensor) -> None:
+        """Start the linear shortcuts as a block transform.
+
+        Args:
+            components: orthonormal rows `(C, 768)`, the leading principal components of blocks in the
+                order of `pixel_unshuffle(·, 16)`.
+        """
+        analysis, synthesis = self.analysis.shortcut.weight, self.synthesis.shortcut.weight
+        analysis.copy_(components[:, :, None, None])
+        synthesis.copy_(components.T[:, :, None, None])
+
+
+class Reconstruction(NamedTuple):
+    """A training step's view: pixels `(B, 3, H, W)` and bits per sample `(B,)`."""
+
+    x_hat: Tensor
+    y_bits: Tensor
+    z_bits: Tensor
+
+
+class ConvCodec(nn.Module):
+    """The codec as it is trained: transforms and prior."""
+
+    def __init__(self, config: ConvConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.transforms = Transforms(config)
+        self.prior = Prior(config.levels, config.latent, config.hyper, config.features, config.width)
+
+    def forward(self, x: Tensor, level: Tensor) -> Reconstruction:
+        """Code pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 64, at `level` `(B,)`."""
+        y = self.transforms.analyse(x, level)
+        out = self.prior(y, self.transforms.hyper_analysis(y), level)
+        return Reconstruction(self.transforms.synthesise(out.y_hat, level), out.y_bits, out.z_bits)

@@ -1,0 +1,168 @@
+"""The learned prior of a latent: hyper-latent, then four context steps.
+
+        z (C_z, h/4, w/4) ──round──► coded first, by a table for each channel and quality
+                              │ z_hat
+               hyper_synthesis
+                              └─────► features φ ────┐
+        ┌──── step k = 0..3 ───────────────┐ ▼
+        │ (φ, what is decoded of y_hat so far) ──► mean, scale of a quarter of y ──► coded
+
+A scale hyperprior with means (Ballé et al. 2018; Minnen et al. 2018) and a context over a quarter of the
+elements at a time: the channels form four groups, the positions of every 2x2 square have four places, and
+step k codes group `place XOR k` at each place (after the quadtree partition of Li et al. 2023). So each
+group sees its neighbours and the other groups of its own position early on, in four parallel steps.
+
+This is the form that is trained, in floating point. Files are written by its integer form alone
+(`neuralcodec.entropy.prior`), made by `neuralcodec.training.export`; the ranges that both share are
+constants of `neuralcodec.entropy.tables`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neuralcodec.entropy.tables import LOG_SCALE_STEP, SCALE_COUNT, SCALE_MIN
+from neuralcodec.models.blocks import (
+    ACTIVATION_MAX,
+    LATENT_MAX,
+    bounded,
+    depthwise,
+    hidden,
+    interpolate_levels,
+    pointwise,
+    round_through,
+)
+
+STEPS = 4
+#: Latents enter the networks divided by this: values of a few steps are then of the size of activations.
+LATENT_UNIT = 8.0
+
+
+class PriorOutput(NamedTuple):
+    """What a training step needs: `y_hat` `(B, C, h, w)`, and bits per sample `(B,)`."""
+
+    y_hat: Tensor
+    y_bits: Tensor
+    z_bits: Tensor
+
+
+class ContextStep(nn.Module):
+    """Means and scale indices for every channel, from φ and the elements that are known at this step."""
+
+    def __init__(self, latent: int, features: int, width: int) -> None:
+        super().__init__()
+        self.mix = pointwise(features + latent, width)
+        self.spatial = depthwise(width)
+        self.expand = pointwise(width, features)
+        self.head = pointwise(features, 2 * latent, gain=0.3)
+
+    def forward(self, features: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        x = hidden(self.mix(torch.cat((features, known), 1)))
+        x = hidden(self.expand(self.spatial(x)))
+        mean, index = self.head(x).chunk(2, 1)
+        return mean * LATENT_UNIT, index * LATENT_UNIT
+
+
+class Prior(nn.Module):
+    """Rates of a latent and its quantized form.
+
+    Args:
+        levels: number of trained quality levels (for the tables of the hyper-latent).
+        latent: channels C of y, a multiple of four.
+        hyper: channels of z.
+        features: channels of φ.
+        width: channels inside a context step.
+    """
+
+    def __init__(self, levels: int, latent: int, hyper: int, features: int, width: int) -> None:
+        super().__init__()
+        self.hyper_out = pointwise(hyper, latent)
+        self.hyper_up1 = pointwise(latent, 4 * latent)
+        self.hyper_blur1 = depthwise(latent)
+        self.hyper_mid = pointwise(latent, latent)
+        self.hyper_up2 = pointwise(latent, 4 * features)
+        self.hyper_blur2 = depthwise(features)
+
+        self.steps = nn.ModuleList(ContextStep(latent, features, width) for _ in range(STEPS))
+        # Where the scale starts: about 1, in the middle of a fine table.
+        start = -math.log(SCALE_MIN) / LOG_SCALE_STEP
+        with torch.no_grad():
+            for step in self.steps:
+                assert isinstance(step, ContextStep) and step.head.bias is not None
+                step.head.bias[latent:] = start / LATENT_UNIT
+        self.z_mean = nn.Parameter(torch.zeros(levels, hyper))
+        self.z_index = nn.Parameter(torch.full((levels, hyper), start))
+        self.register_buffer("step_masks", step_masks(latent), persistent=False)
+
+    def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
+        """φ `(B, F, h, w)` of z_hat `(B, C_z, h/4, w/4)`."""
+        x = hidden(self.hyper_out(as_activation(z_hat)))
+        x = hidden(F.pixel_shuffle(self.hyper_up1(x), 2))
+        x = hidden(self.hyper_mid(self.hyper_blur1(x)))
+        x = hidden(F.pixel_shuffle(self.hyper_up2(x), 2))
+        out: Tensor = self.hyper_blur2(x)
+        return out.clamp(-ACTIVATION_MAX, ACTIVATION_MAX)
+
+    def forward(self, y: Tensor, z: Tensor, level: Tensor) -> PriorOutput:
+        """Quantize `y` `(B, C, h, w)` and `z` `(B, C_z, h/4, w/4)` and estimate their bits.
+
+        In training, rates see additive uniform noise and everything downstream sees straight-through
+        rounding; in evaluation, rates see the rounded values.
+        """
+        z_mean = interpolate_levels(self.z_mean, level)[:, :, None, None]
+        z_index = interpolate_levels(self.z_index, level)[:, :, None, None]
+        z_bits = bits(self._perturbed(z - z_mean), z_index)
+        z_hat = round_through(z - z_mean) + z_mean
+
+        features = self.hyper_synthesis(z_hat)
+        mean = torch.zeros_like(y)
+        index = torch.zeros_like(y)
+        y_hat = torch.zeros_like(y)
+        for mask, step in zip(self.step_masks, self.steps, strict=True):  # type: ignore[arg-type]
+            tile = mask.to(y.dtype).repeat(1, y.shape[2] // 2, y.shape[3] // 2)
+            step_mean, step_index = step(features, as_activation(y_hat))
+            mean = mean + step_mean * tile
+            index = index + step_index * tile
+            # Rounding the distance to the mean, not the value, keeps what is most likely at zero.
+            quantized = y + ((y - step_mean).round() + step_mean - y).detach()
+            y_hat = y_hat + quantized * tile
+        return PriorOutput(y_hat, bits(self._perturbed(y - mean), index), z_bits)
+
+    def _perturbed(self, distance: Tensor) -> Tensor:
+        distance = distance.float()
+        if not self.training:
+            return distance.round()
+        return distance + torch.empty_like(distance).uniform_(-0.5, 0.5)
+
+
+def as_activation(latent: Tensor) -> Tensor:
+    """A latent in the range of the integer networks' inputs."""
+    return (latent / LATENT_UNIT).clamp(-LATENT_MAX, LATENT_MAX)
+
+
+def bits(distance: Tensor, index: Tensor) -> Tensor:
+    """Bits per sample `(B,)` of values, in unit steps, at a `distance` `(B, C, h, w)` from their mean.
+
+    With uniform noise of unit width on the values, the rate is the KL divergence of a VAE's posterior, a
+    uniform of width one around the latent, from the prior (Ballé et al. 2017); 1/lambda plays beta's part.
+    """
+    scale = torch.exp(bounded(index.float(), 0.0, SCALE_COUNT - 1.0) * LOG_SCALE_STEP + math.log(SCALE_MIN))
+    # Both edges are taken on the negative side, where the distribution function keeps its precision.
+    distance = distance.abs()
+    upper = torch.special.ndtr((0.5 - distance) / scale)
+    lower = torch.special.ndtr((-0.5 - distance) / scale)
+    probability = bounded(upper - lower, 2.0**-24, 1.0)
+    return -probability.log2().flatten(1).sum(1)
+
+
+def step_masks(latent: int) -> Tensor:
+    """Which elements each step codes: `(STEPS, C, 2, 2)` of zeros and ones, one 1 over the steps each."""
+    group = torch.arange(latent) // (latent // STEPS)
+    place = torch.arange(4).view(2, 2)
+    turn = group[:, None, None] ^ place[None]
+    return torch.stack([(turn == step).float() for step in range(STEPS)])

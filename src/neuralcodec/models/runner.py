@@ -1,0 +1,82 @@
+"""The transforms at work: numpy in, numpy out, no gradients. The only user of torch outside training."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from neuralcodec import weights
+from neuralcodec.entropy.exact import Floats
+from neuralcodec.entropy.prior import IntegerPrior
+from neuralcodec.errors import NeuralCodecError
+from neuralcodec.models.conv import ConvConfig, Transforms
+from neuralcodec.models.device import has_fast_bfloat16
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Model:
+    """One weights file, ready to code: `prior` for the exact part, methods for the transforms."""
+
+    def __init__(self, path: Path) -> None:
+        file = weights.read(path)
+        self.id = file.id
+        try:
+            self.prior = IntegerPrior(file.arrays)
+            config = ConvConfig(**file.model)
+            with torch.device("meta"):  # no time spent on initial values
+                self.transforms = Transforms(config).eval()
+            state = {
+                name.removeprefix("transforms."): torch.from_numpy(array).float()
+                for name, array in file.arrays.items()
+                if name.startswith("transforms.")
+            }
+            self.transforms.load_state_dict(state, assign=True)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise NeuralCodecError(f"{path} is not a weights file of this version: {error}") from None
+        self.transforms.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.transforms.requires_grad_(False)
+        self.bfloat16 = has_fast_bfloat16(torch.device("cpu"))
+
+    def level(self, quality: int) -> Tensor:
+        """The trained level, a real number, that a quality of 0 to 100 stands for."""
+        return torch.tensor([quality * (self.transforms.config.levels - 1) / 100])
+
+    @torch.inference_mode()
+    def analyse(self, pixels: Pixels, quality: int) -> Floats:
+        """y `(H/16, W/16, C)` of pixels `(H, W, 3)`, H and W multiples of 16."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+            return _to_numpy(self.transforms.analyse(x, self.level(quality)))
+
+    @torch.inference_mode()
+    def hyper_analyse(self, y: Floats) -> Floats:
+        """z `(h/4, w/4, C_z)` of y `(h, w, C)`, h and w multiples of four."""
+        return _to_numpy(self.transforms.hyper_analysis(_from_numpy(y)))
+
+    @torch.inference_mode()
+    def synthesise(self, y_hat: Floats, quality: int) -> Pixels:
+        """Pixels `(16 h, 16 w, 3)` of y_hat `(h, w, C)`."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            x = self.transforms.synthesise(_from_numpy(y_hat), self.level(quality))
+        x = x.float().mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+        return x[0].permute(1, 2, 0).contiguous().numpy()
+
+
+@functools.lru_cache(maxsize=2)
+def load(path: Path) -> Model:
+    """The model of a weights file; the last two used stay in memory."""
+    return Model(path)
+
+
+def _from_numpy(x: Floats) -> Tensor:
+    return torch.from_numpy(x).permute(2, 0, 1)[None]
+
+
+def _to_numpy(x: Tensor) -> Floats:
+    return x.float()[0].permute(1, 2, 0).contiguous().numpy()

@@ -1,0 +1,143 @@
+"""Training pictures: a folder of any format Pillow reads, decoded once into one flat file of pixels."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from neuralcodec.errors import UsageError
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PixelStore:
+    """Decoded pictures behind one another in a memory-mapped file; picture i has shape `shapes[i]`."""
+
+    data: Pixels
+    shapes: list[tuple[int, int]]
+    offsets: npt.NDArray[np.int64]
+
+    def picture(self, index: int) -> Pixels:
+        """Picture `index` as `(H, W, 3)`, without a copy."""
+        height, width = self.shapes[index]
+        start = int(self.offsets[index])
+        return self.data[start : start + height * width * 3].reshape(height, width, 3)
+
+
+def open_store(folder: Path, cache: Path, *, minimum: int) -> PixelStore:
+    """Decode every picture below `folder` with both sides at least `minimum` into `cache`, or reuse it.
+
+    Raises:
+        UsageError: no usable picture, or `folder` is no folder.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; --data names a folder of images")
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    listing = [[str(p.relative_to(folder)), p.stat().st_size] for p in files]
+    index_file = cache.with_suffix(".json")
+    index = json.loads(index_file.read_text()) if index_file.exists() and cache.exists() else {}
+    if index.get("listing") != listing or index.get("minimum") != minimum:
+        index = {"listing": listing, "minimum": minimum, "shapes": _decode_all(files, cache, minimum)}
+        index_file.write_text(json.dumps(index))
+    shapes = [(h, w) for h, w in index["shapes"]]
+    if not shapes:
+        raise UsageError(f"no image of at least {minimum} px on both sides in {folder}")
+    sizes = np.array([h * w * 3 for h, w in shapes], np.int64)
+    offsets = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    return PixelStore(np.memmap(cache, np.uint8, mode="r"), shapes, offsets)
+
+
+def _decode_all(files: list[Path], cache: Path, minimum: int) -> list[tuple[int, int]]:
+    shapes: list[tuple[int, int]] = []
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    partial = cache.with_suffix(".partial")
+    with partial.open("wb") as out, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for pixels in pool.map(_decode, files):
+            if pixels is not None and min(pixels.shape[:2]) >= minimum:
+                out.write(pixels.tobytes())
+                shapes.append((pixels.shape[0], pixels.shape[1]))
+    partial.replace(cache)
+    return shapes
+
+
+def _decode(file: Path) -> Pixels | None:
+    try:
+        with Image.open(file) as image:
+            return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError):
+        return None  # a folder of images may hold a README as well
+
+
+class CropSampler:
+    """Batches of random crops, a pure function of (seed, rank, step): a resumed run draws what it would have.
+
+    Pictures are drawn in proportion to the square root of their area, so that neither a few large ones nor
+    the many small ones dominate.
+    """
+
+    def __init__(self, store: PixelStore, *, size: int, batch: int, seed: int, rank: int = 0) -> None:
+        self.store, self.size, self.batch, self.seed, self.rank = store, size, batch, seed, rank
+        weights = np.sqrt([h * w for h, w in store.shapes])
+        self.odds = weights / weights.sum()
+
+    def crops(self, step: int) -> Tensor:
+        """Pixels `(B, 3, size, size)`, uint8, channels-last."""
+        rng = np.random.default_rng((self.seed, self.rank, step))
+        out = np.empty((self.batch, self.size, self.size, 3), np.uint8)
+        for i, index in enumerate(rng.choice(len(self.odds), self.batch, p=self.odds)):
+            picture = self.store.picture(int(index))
+            top = rng.integers(picture.shape[0] - self.size + 1)
+            left = rng.integers(picture.shape[1] - self.size + 1)
+            crop = picture[top : top + self.size, left : left + self.size]
+            out[i] = crop[:, ::-1] if rng.random() < 0.5 else crop
+        return torch.from_numpy(out).permute(0, 3, 1, 2)
+
+    def levels(self, step: int, count: int) -> Tensor:
+        """Quality levels `(B,)` in `[0, count - 1]`, spread evenly over the batch and then jittered."""
+        rng = np.random.default_rng((self.seed, self.rank, step, 1))
+        strata = rng.permutation(self.batch) + rng.random(self.batch)
+        return torch.from_numpy((strata / self.batch * (count - 1)).astype(np.float32))
+
+
+def load_crops(folder: Path, *, width: int, height: int) -> list[Tensor]:
+    """The centre `(1, 3, height, width)`, uint8, of every picture in `folder` that is large enough."""
+    crops = []
+    for file in sorted(folder.iterdir()):
+        pixels = _decode(file) if file.is_file() else None
+        if pixels is None or pixels.shape[0] < height or pixels.shape[1] < width:
+            continue
+        top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+        crop = pixels[top : top + height, left : left + width]
+        crops.append(torch.from_numpy(crop.copy()).permute(2, 0, 1)[None])
+    if not crops:
+        raise UsageError(f"no image of at least {width}x{height} px in {folder}; --valid needs one")
+    return crops
+
+
+def block_components(store: PixelStore, count: int, *, block: int = 16, samples: int = 40_000) -> Tensor:
+    """The leading principal components `(count, 3·block²)` of pixel blocks, in `pixel_unshuffle` order.
+
+    The mean is not removed: the first component is then the flat block itself.
+    """
+    rng = np.random.default_rng(0)
+    picks = rng.integers(len(store.shapes), size=samples)
+    blocks = np.empty((samples, 3, block, block), np.float32)
+    for row, index in enumerate(np.sort(picks)):
+        picture = store.picture(int(index))
+        top = rng.integers(picture.shape[0] - block + 1)
+        left = rng.integers(picture.shape[1] - block + 1)
+        blocks[row] = picture[top : top + block, left : left + block].transpose(2, 0, 1)
+    # pixel_unshuffle orders channels as (colour, row, column), which is this very layout.
+    flat = torch.from_numpy(blocks.reshape(samples, -1) / 255 - 0.5)
+    _, vectors = torch.linalg.eigh(flat.T @ flat)
+    return vectors.T.flip(0)[:count].contiguous()

@@ -1,0 +1,212 @@
+"""From a checkpoint to a weights file: float16 transforms, integer prior, tables.
+
+The averaged weights of a run become the file that encoders and decoders load. The networks of the prior are
+rounded to integers row by row, each as finely as the exact range of float32 sums allows; building
+`IntegerPrior` from the result proves that bound for every layer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.numpy import save_file
+from torch import nn
+
+from neuralcodec.entropy.coder import SymbolWriter, zigzag
+from neuralcodec.entropy.exact import EXACT, FRACTION_BITS, Integers, Range
+from neuralcodec.entropy.prior import ACTIVATION_CLIP, LATENT_CLIP, LATENT_ONE, IntegerPrior
+from neuralcodec.entropy.tables import SCALE_COUNT, gaussian_tables
+from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.models.blocks import interpolate_levels
+from neuralcodec.models.conv import ConvCodec, Transforms
+from neuralcodec.models.prior import ContextStep, Prior
+from neuralcodec.training.data import load_crops
+from neuralcodec.training.loop import read_checkpoint
+from neuralcodec.varint import write_varint
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+#: The rate that the integer form may cost over the trained one.
+MAX_RATE_LOSS = 0.005
+#: A scale index leaves its head in whole steps, from activations in sixteenths of a step.
+_INDEX_DROP = 4
+_FINEST_SHIFT = 16
+
+
+def export(checkpoint: Path, out: Path, images: Path | None = None) -> dict[str, float]:
+    """Write the weights file `out`; with a folder of `images`, also measure what the integers cost.
+
+    Returns:
+        A report: tensors' bytes, and with images bits per pixel of the trained prior (`bpp_float`), of the
+        integer prior (`bpp_integer`, ideal code lengths), of the coded segments (`bpp_coded`), and the
+        `rate_loss` of the second against the first.
+
+    Raises:
+        UsageError: no usable image. NeuralCodecError: not a checkpoint; a network that cannot be made
+            exact; a rate loss above 0.5 %, and then nothing is written.
+    """
+    tensors, config, _ = read_checkpoint(checkpoint)
+    model = ConvCodec(config).eval()
+    ema = {name.removeprefix("ema."): t for name, t in tensors.items() if name.startswith("ema.")}
+    model.load_state_dict(ema, strict=False)
+
+    arrays = integer_tensors(model.prior)
+    try:
+        prior = IntegerPrior(arrays)
+    except ValueError as error:
+        raise NeuralCodecError(f"{checkpoint} cannot be exported: {error}") from None
+    arrays |= {
+        f"transforms.{name}": tensor.to(torch.float16).numpy()
+        for name, tensor in model.transforms.state_dict().items()
+    }
+    report: dict[str, float] = {"bytes": float(sum(a.nbytes for a in arrays.values()))}
+    if images is not None:
+        report |= measure(model, prior, images)
+        if report["rate_loss"] > MAX_RATE_LOSS:
+            raise NeuralCodecError(f"the integer prior costs {report['rate_loss']:.2%} of rate, above 0.5 %")
+    metadata = {"codec": "conv", "model": json.dumps(asdict(config), sort_keys=True)}
+    try:
+        save_file(arrays, out, metadata)
+        out.chmod(0o644)  # safetensors makes files for their owner alone
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror}") from None
+    return report
+
+
+def integer_tensors(prior: Prior) -> Tensors:
+    """Every array that `IntegerPrior` needs."""
+    tables = gaussian_tables()
+    arrays: Tensors = {"tables.counts": tables.counts, "tables.radius": tables.radius}
+    arrays |= _z_tables(prior)
+    layers: dict[str, Integers] = {}
+    latents = Range.uniform(prior.z_mean.shape[1], -LATENT_CLIP, LATENT_CLIP)
+    hyper = (
+        ("hyper_out", prior.hyper_out, 0, ACTIVATION_CLIP),
+        ("hyper_up1", prior.hyper_up1, 0, ACTIVATION_CLIP),
+        ("hyper_blur1", prior.hyper_blur1, -LATENT_CLIP, LATENT_CLIP),
+        ("hyper_mid", prior.hyper_mid, 0, ACTIVATION_CLIP),
+        ("hyper_up2", prior.hyper_up2, 0, ACTIVATION_CLIP),
+        ("hyper_blur2", prior.hyper_blur2, -ACTIVATION_CLIP, ACTIVATION_CLIP),
+    )
+    x = latents
+    for name, conv, low, high in hyper:
+        layers[name] = to_integers(conv, x)
+        x = layers[name].output(x).clip(low, high)
+        if name in ("hyper_up1", "hyper_up2"):  # the four places of a pixel shuffle share a channel
+            x = Range(x.low.reshape(-1, 4).min(1), x.high.reshape(-1, 4).max(1))
+    features = x
+    for k, step in enumerate(prior.steps):
+        assert isinstance(step, ContextStep)
+        latent = step.head.out_channels // 2
+        x = features.concat(Range.uniform(latent, -LATENT_CLIP, LATENT_CLIP))
+        parts = (
+            ("mix", step.mix, 0, ACTIVATION_CLIP),
+            ("spatial", step.spatial, -LATENT_CLIP, LATENT_CLIP),
+            ("expand", step.expand, 0, ACTIVATION_CLIP),
+        )
+        for name, conv, low, high in parts:
+            layers[f"steps.{k}.{name}"] = to_integers(conv, x)
+            x = layers[f"steps.{k}.{name}"].output(x).clip(low, high)
+        drop = np.repeat([0, _INDEX_DROP], latent)
+        layers[f"steps.{k}.head"] = to_integers(step.head, x, drop)
+    for name, layer in layers.items():
+        for part in ("weight", "bias", "shift"):
+            arrays[f"exact.{name}.{part}"] = getattr(layer, part)
+    return arrays
+
+
+@torch.no_grad()
+def to_integers(conv: nn.Conv2d, inputs: Range, drop: npt.NDArray[np.int64] | None = None) -> Integers:
+    """Round a layer, each row with the finest shift for which every sum stays exact.
+
+    Args:
+        drop: further bits to drop from each output, `(outputs,)`.
+
+    Raises:
+        NeuralCodecError: a row's weights are too large for any shift.
+    """
+    assert conv.bias is not None
+    weight = conv.weight.flatten(1).double().numpy()  # (outputs, inputs) or (channels, 9)
+    bias = conv.bias.double().numpy()
+    magnitude = inputs.magnitude[:, None] if conv.groups > 1 else inputs.magnitude[None]
+    extra = np.zeros(len(bias), np.int64) if drop is None else drop
+    shift = np.full(len(bias), -1, np.int64)
+    for candidate in range(_FINEST_SHIFT + 1):
+        scaled = np.rint(weight * 2**candidate)
+        offset = np.abs(bias) * 2 ** (candidate + FRACTION_BITS) + 2.0 ** (candidate + extra)
+        fits = ((np.abs(scaled) * magnitude).sum(1) + offset < EXACT) & (np.abs(scaled).max(1) < 2**15)
+        shift = np.where(fits, candidate, shift)
+    if shift.min() < 0:
+        raise NeuralCodecError("a layer of the prior has weights too large for exact sums")
+    power = 2.0**shift
+    total = shift + extra
+    half = np.where(total > 0, 2.0 ** (total - 1), 0.0)
+    return Integers(
+        np.rint(weight * power[:, None]).astype(np.int16),
+        (np.rint(bias * power * 2**FRACTION_BITS) + half).astype(np.int32),
+        total.astype(np.int8),
+    )
+
+
+@torch.no_grad()
+def _z_tables(prior: Prior) -> Tensors:
+    """Means in sixteenths and scale indices of z for every quality, `(101, C_z)`."""
+    level = quality_levels(torch.arange(101), prior.z_mean.shape[0])
+    mean = interpolate_levels(prior.z_mean, level) * LATENT_ONE
+    index = interpolate_levels(prior.z_index, level)
+    return {
+        "z.mean": mean.round().clamp(-(2**15), 2**15 - 1).to(torch.int16).numpy(),
+        # Never silent: the mean alone would then have to carry z.
+        "z.index": index.round().clamp(1, SCALE_COUNT - 1).to(torch.uint8).numpy(),
+    }
+
+
+def quality_levels(quality: torch.Tensor, levels: int) -> torch.Tensor:
+    """The trained levels, real numbers, that qualities 0 to 100 stand for."""
+    return quality.float() * ((levels - 1) / 100)
+
+
+@torch.no_grad()
+def measure(model: ConvCodec, prior: IntegerPrior, images: Path) -> dict[str, float]:
+    """Rates of the trained and of the integer prior on the same latents, over images and qualities."""
+    transforms: Transforms = model.transforms
+    bits = {"bpp_float": 0.0, "bpp_integer": 0.0, "bpp_coded": 0.0}
+    pixels = 0
+    for crop in load_crops(images, width=768, height=512):
+        for quality in (5, 35, 65, 95):
+            level = quality_levels(torch.tensor([quality]), model.config.levels)
+            y = transforms.analyse(crop.float() / 255, level)
+            z = transforms.hyper_analysis(y)
+            out = model.prior(y, z, level)
+            writer = _CountingWriter(prior)
+            latents = (y[0].permute(1, 2, 0).contiguous().numpy(), z[0].permute(1, 2, 0).contiguous().numpy())
+            prior.code(writer, quality, y.shape[2], y.shape[3], latents)
+            bits["bpp_float"] += float(out.y_bits + out.z_bits)
+            bits["bpp_integer"] += writer.bits
+            bits["bpp_coded"] += 8 * len(writer.finish())
+            pixels += crop[0, 0].numel()
+    report = {name: value / pixels for name, value in bits.items()}
+    return report | {"rate_loss": report["bpp_integer"] / report["bpp_float"] - 1}
+
+
+class _CountingWriter(SymbolWriter):
+    """A writer that also adds up the ideal code lengths."""
+
+    def __init__(self, prior: IntegerPrior) -> None:
+        super().__init__(prior.tables)
+        self.bits = 0.0
+
+    def exchange(
+        self, symbols: npt.NDArray[np.int32] | None, index: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.int32]:
+        escapes = len(self._escapes)
+        coded = super().exchange(symbols, index)
+        self.bits += float(self._tables.bits(coded, index).sum())
+        self.bits += sum(8 * len(write_varint(zigzag(s))) for s in self._escapes[escapes:])
+        return coded

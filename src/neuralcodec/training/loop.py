@@ -1,0 +1,257 @@
+"""The training loop: the same on a CPU, one GPU, or many under `torchrun`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from pytorch_msssim import ms_ssim
+from rich.console import Console
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.models.conv import ConvCodec, ConvConfig, Reconstruction
+from neuralcodec.models.device import has_fast_bfloat16
+from neuralcodec.training.data import CropSampler, block_components, load_crops, open_store
+from neuralcodec.training.losses import distortion, lambda_at, rate_distortion
+from neuralcodec.training.optimizer import MuonAdamW
+from neuralcodec.training.recipe import Recipe
+
+CHECKPOINT = "checkpoint.safetensors"
+#: A step that took longer than this was interrupted (a stopped process, a sleeping machine).
+LONGEST_STEP = 20.0
+
+
+class Trainer:
+    """State of one run in `out`: `checkpoint.safetensors` (resumed if present) and `log.jsonl`.
+
+    Args:
+        data: a folder of training images.
+        valid: a folder of held-out images, or None.
+        precision: `auto`, `bfloat16` or `float32`. `auto` takes bfloat16 where the hardware has it.
+    """
+
+    def __init__(
+        self, recipe: Recipe, data: Path, out: Path, valid: Path | None = None, precision: str = "auto"
+    ) -> None:
+        self.recipe, self.config, self.out = recipe, recipe.training, out
+        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.device = torch.device(
+            f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+        )
+        self.bfloat16 = precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(self.device))
+        out.mkdir(parents=True, exist_ok=True)
+        if self.world > 1:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        if self.rank == 0:
+            store = open_store(data, out / "pixels.bin", minimum=self.config.crop)
+        if self.world > 1:
+            dist.barrier()
+        if self.rank != 0:
+            store = open_store(data, out / "pixels.bin", minimum=self.config.crop)
+        self.sampler = CropSampler(
+            store, size=self.config.crop, batch=self.config.batch, seed=self.config.seed, rank=self.rank
+        )
+        self.valid = [] if valid is None else load_crops(valid, width=768, height=512)
+
+        torch.manual_seed(self.config.seed)
+        self.model = ConvCodec(recipe.model)
+        self.model.transforms.start_from_components(block_components(store, recipe.model.latent))
+        self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
+        self.optimizer = MuonAdamW(self.model, weight_decay=self.config.weight_decay)
+        self.step, self.seconds, self.skipped = 0, 0.0, 0
+        if (out / CHECKPOINT).exists():
+            self._resume()
+        self.replica: nn.Module = (
+            nn.parallel.DistributedDataParallel(self.model) if self.world > 1 else self.model
+        )
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is done, 0 to 1."""
+        return min(self.seconds / (60 * self.config.minutes), 1.0)
+
+    def learning_rate(self) -> float:
+        """Warm-up, then constant, then a cosine to zero."""
+        constant = self.config.constant_share
+        falling = max(self.progress - constant, 0.0) / (1 - constant)
+        warm = min((self.step + 1) / max(self.config.warmup_steps, 1), 1.0)
+        return self.config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * falling))
+
+    def run(self, *, save_minutes: float, valid_minutes: float, log_every: int = 50) -> None:
+        """Train until the recipe's time is spent, or SIGTERM or SIGINT asks to stop after this step."""
+        console = Console(stderr=True)
+        stop = _StopRequest()
+        saved = validated = time.monotonic()
+        while self.progress < 1.0 and not self._agreed(stop.asked):
+            began = time.monotonic()
+            record = self._train_step()
+            self.seconds += self._slowest(min(time.monotonic() - began, LONGEST_STEP))
+            now = time.monotonic()
+            if self.step % log_every == 0:
+                self._log(record | {"seconds_per_step": now - began})
+                if console.is_terminal and self.rank == 0:
+                    left = f"{self.config.minutes * (1 - self.progress):.0f} min left"
+                    line = f"step {self.step}  {self.progress:.1%}  loss {record['loss']:.4f}  {left}"
+                    console.print(line, end="\r")
+            if self.valid and self.rank == 0 and now - validated > 60 * valid_minutes:
+                self._log(self.validate())
+                validated = time.monotonic()
+            if self.rank == 0 and now - saved > 60 * save_minutes:
+                self.save()
+                saved = time.monotonic()
+        if self.rank == 0:
+            self.save()
+            if self.valid:
+                self._log(self.validate())
+        if self.world > 1:
+            dist.destroy_process_group()
+
+    def _train_step(self) -> dict[str, float]:
+        config, levels = self.config, self.recipe.model.levels
+        x = self._pixels(self.sampler.crops(self.step))
+        level = self.sampler.levels(self.step, levels).to(self.device)
+        lam = lambda_at(level, levels, config.lambda_low, config.lambda_high)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            out: Reconstruction = self.replica(x, level)
+        bpp = (out.y_bits + out.z_bits) / (config.crop**2)
+        error = distortion(
+            x, out.x_hat, mse_weight=config.mse_weight, mse_only=self.progress < config.mse_share
+        )
+        loss = rate_distortion(bpp, error, lam)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        if math.isfinite(norm.item()):
+            self.optimizer.step(self.learning_rate())
+            self._average()
+        else:
+            self.skipped += 1
+            self.model.zero_grad()
+        self.step += 1
+        return {
+            "loss": loss.item(),
+            "bpp": bpp.mean().item(),
+            "distortion": error.mean().item(),
+            "norm": norm.item(),
+            "skipped": self.skipped,
+        }
+
+    def _pixels(self, crops: Tensor) -> Tensor:
+        return crops.to(self.device, torch.float32, memory_format=torch.channels_last) / 255
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # A young average must not remember the start.
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        for name, parameter in self.model.named_parameters():
+            self.ema[name].lerp_(parameter, 1 - decay)
+
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        kept = {n: p.detach().clone() for n, p in self.model.named_parameters()}
+        self.model.load_state_dict(self.ema, strict=False)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(kept, strict=False)
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, object]:
+        """Estimated bpp and MS-SSIM in dB of the averaged weights on the held-out crops, at each level."""
+        points = []
+        self.model.eval()
+        with self._averaged_weights():
+            for level in range(self.recipe.model.levels):
+                bpp, similarity = [], []
+                for crop in self.valid:
+                    x = self._pixels(crop)
+                    with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                        out = self.model(x, torch.full((1,), float(level), device=self.device))
+                    x_hat = (out.x_hat.float().clamp(0, 1) * 255).round() / 255
+                    bpp.append((out.y_bits + out.z_bits).item() / x[0, 0].numel())
+                    similarity.append(ms_ssim(x_hat, x, data_range=1.0).item())
+                mean = sum(similarity) / len(similarity)
+                points.append([sum(bpp) / len(bpp), mean, -10 * math.log10(max(1 - mean, 1e-9))])
+        self.model.train()
+        return {"valid": points}
+
+    def save(self) -> None:
+        """Write the checkpoint: no pickle, and never half of it."""
+        tensors = {f"model.{n}": p.detach().contiguous() for n, p in self.model.named_parameters()}
+        tensors |= {f"ema.{n}": t.contiguous() for n, t in self.ema.items()}
+        tensors |= {f"optimizer.{n}": t.contiguous() for n, t in self.optimizer.state.items()}
+        run = {"step": self.step, "seconds": self.seconds, "skipped": self.skipped}
+        metadata = {"run": json.dumps(run), "model": json.dumps(asdict(self.recipe.model))}
+        partial = self.out / (CHECKPOINT + ".partial")
+        save_file(tensors, partial, metadata)
+        partial.replace(self.out / CHECKPOINT)
+
+    def _resume(self) -> None:
+        tensors, config, run = read_checkpoint(self.out / CHECKPOINT)
+        if config != self.recipe.model:
+            raise UsageError(f"{self.out} holds a run of another model; give --out another folder")
+        for kind, targets in (
+            ("model", dict(self.model.named_parameters())),
+            ("ema", self.ema),
+            ("optimizer", self.optimizer.state),
+        ):
+            for name, target in targets.items():
+                target.data.copy_(tensors[f"{kind}.{name}"])
+        self.step, self.seconds = int(run["step"]), float(run["seconds"])
+        self.skipped, self.optimizer.steps = int(run["skipped"]), int(run["step"])
+
+    def _log(self, record: dict[str, float] | dict[str, object]) -> None:
+        if self.rank == 0:
+            head = {"step": self.step, "minutes": round(self.seconds / 60, 2), "rate": self.learning_rate()}
+            with (self.out / "log.jsonl").open("a") as file:
+                file.write(json.dumps(head | record) + "\n")
+
+    def _agreed(self, asked: bool) -> bool:
+        return bool(self._slowest(float(asked)))
+
+    def _slowest(self, value: float) -> float:
+        """The largest `value` of all processes, so that each keeps the same schedule."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value, device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return float(shared)
+
+
+class _StopRequest:
+    """Remembers that SIGTERM or SIGINT came, so that a step can end and be saved."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], ConvConfig, dict[str, float]]:
+    """Tensors, model configuration and run state of a checkpoint.
+
+    Raises:
+        NeuralCodecError: the file is missing or is no checkpoint.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, ConvConfig(**json.loads(metadata["model"])), json.loads(metadata["run"])
+    except Exception as error:
+        raise NeuralCodecError(f"{path} is not a checkpoint of `ncodec train`: {error}") from None

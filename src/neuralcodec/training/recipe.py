@@ -1,0 +1,84 @@
+"""Recipes: TOML files that say what to train and how."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from neuralcodec.errors import UsageError
+from neuralcodec.models.conv import ConvConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train. Shares are of the whole run, `minutes` of time spent in steps."""
+
+    minutes: float
+    batch: int
+    crop: int
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int
+    constant_share: float
+    mse_share: float
+    mse_weight: float
+    lambda_low: float
+    lambda_high: float
+    clip_norm: float
+    ema_decay: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model and its training."""
+
+    model: ConvConfig
+    training: TrainingConfig
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe; a bare name such as `conv` finds the one shipped in the package.
+
+    Raises:
+        UsageError: no such file, not TOML, or an entry that is missing, unknown or of the wrong type.
+    """
+    shipped = Path(__file__).with_name("recipes") / f"{path.name.removesuffix('.toml')}.toml"
+    file = path if path.exists() else shipped
+    try:
+        with file.open("rb") as stream:
+            tables = tomllib.load(stream)
+    except OSError as error:
+        raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not a TOML recipe: {error}") from None
+    return Recipe(
+        _fill(ConvConfig, tables.get("model", {}), f"{file} [model]"),
+        _fill(TrainingConfig, tables.get("training", {}), f"{file} [training]"),
+    )
+
+
+def _fill(kind: type[T], table: dict[str, Any], where: str) -> T:
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in table:
+        if name not in fields:
+            raise UsageError(f"{where}: unknown entry {name!r}; known are {', '.join(fields)}")
+    for name, field in fields.items():
+        value = table.get(name, field.default)
+        if value is dataclasses.MISSING:
+            raise UsageError(f"{where}: {name} is missing")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            raise UsageError(f"{where}: {name} must be a number of at least 0, not {value!r}")
+        if field.type == "int" and not isinstance(value, int):
+            raise UsageError(f"{where}: {name} must be a whole number, not {value!r}")
+    return kind(**table)

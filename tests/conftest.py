@@ -1,0 +1,57 @@
+"""What many tests share: synthetic photographs and the shipped model, loaded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from neuralcodec import weights
+
+if TYPE_CHECKING:
+    from neuralcodec.models.runner import Model
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def photograph(height: int, width: int, *, channels: int = 3, seed: int = 0) -> Pixels:
+    """Pixels `(height, width, channels)` with what photographs have: gradients, texture and edges."""
+    rng = np.random.default_rng((seed, height, width))
+    rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
+    picture = np.empty((height, width, 3), np.float64)
+    for channel in range(3):
+        a, b, c = rng.uniform(-0.6, 0.6, 3)
+        picture[..., channel] = 0.5 + a * rows + b * columns + 0.3 * c * np.sin(6 * rows + 4 * columns)
+    for _ in range(6):  # plain and textured ellipses, with sharp edges
+        y, x, ry, rx = rng.uniform(0, 1, 2).tolist() + rng.uniform(0.05, 0.35, 2).tolist()
+        inside = ((rows - y) / ry) ** 2 + ((columns - x) / rx) ** 2 < 1
+        shade = rng.uniform(0, 1, 3)
+        stripes = 0.08 * np.sin(rng.uniform(40, 160) * rows + rng.uniform(40, 160) * columns)
+        picture[inside] = 0.3 * picture[inside] + 0.7 * shade + stripes[inside][:, None]
+    noise = rng.normal(0, 0.04, (height + 2, width + 2))
+    grain = sum(noise[i : i + height, j : j + width] for i in range(3) for j in range(3)) / 3
+    picture += np.asarray(grain)[..., None]
+    pixels = (picture.clip(0, 1) * 255).round().astype(np.uint8)
+    return pixels if channels == 3 else pixels[..., :channels].copy()
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    """The shipped weights that `model="conv"` stands for."""
+    from neuralcodec.models.runner import load
+
+    return load(weights.by_name("conv"))
+
+
+@pytest.fixture
+def one_torch_thread() -> Iterator[None]:
+    """One thread for torch within a test: the same sums each time."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

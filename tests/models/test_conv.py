@@ -1,0 +1,91 @@
+"""The convolutional autoencoder: shapes, and an untrained model that already is a transform codec."""
+
+import numpy as np
+import pytest
+import torch
+
+from neuralcodec.models.conv import ConvCodec, ConvConfig
+from neuralcodec.training.data import PixelStore, block_components
+from tests.conftest import photograph
+
+TINY = ConvConfig(
+    levels=3,
+    fine=8,
+    coarse=16,
+    fine_blocks=1,
+    coarse_blocks=1,
+    latent=16,
+    hyper=8,
+    features=12,
+    width=20,
+)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (128, 64), (64, 192)])
+def test_shapes(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    codec, level = ConvCodec(TINY).eval(), torch.tensor([0.0, 1.3])
+    height, width = size
+    x = torch.rand(2, 3, height, width)
+    with torch.no_grad():
+        y = codec.transforms.analyse(x, level)
+        assert y.shape == (2, 16, height // 16, width // 16)
+        z = codec.transforms.hyper_analysis(y)
+        assert z.shape == (2, 8, height // 64, width // 64)
+        assert codec.prior.hyper_synthesis(z).shape == (2, 12, height // 16, width // 16)
+        out = codec(x, level)
+    assert out.x_hat.shape == x.shape
+    assert out.y_bits.shape == out.z_bits.shape == (2,)
+    assert (out.y_bits > 0).all()
+
+
+def test_a_sample_does_not_see_its_batch() -> None:
+    torch.manual_seed(0)
+    codec, level = ConvCodec(TINY).eval(), torch.tensor([0.0, 2.0])
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        together = codec(x, level)
+        alone = codec(x[1:], level[1:])
+    assert torch.allclose(together.x_hat[1:], alone.x_hat, atol=1e-4)
+
+
+def test_gradients_reach_every_parameter() -> None:
+    torch.manual_seed(0)
+    codec = ConvCodec(TINY)
+    out = codec(torch.rand(2, 3, 64, 64), torch.tensor([0.2, 1.7]))
+    loss = out.x_hat.square().mean() + 1e-4 * (out.y_bits + out.z_bits).mean()
+    loss.backward()
+    # The head of the deep synthesis starts at zero, so what is before it gets its first gradient later.
+    late = ("transforms.synthesis.stem", "transforms.synthesis.coarse", "transforms.synthesis.up")
+    late += ("transforms.synthesis.fine", "transforms.synthesis_feature_gain")
+    for name, parameter in codec.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert bool(parameter.grad.any()) != name.startswith(late), name
+
+
+def store_of(*pictures: np.ndarray) -> PixelStore:
+    offsets = np.cumsum([0] + [p.size for p in pictures[:-1]])
+    shapes = [(p.shape[0], p.shape[1]) for p in pictures]
+    return PixelStore(np.concatenate([p.ravel() for p in pictures]), shapes, offsets)
+
+
+def test_start_from_components_makes_a_transform_codec() -> None:
+    torch.manual_seed(0)
+    picture = photograph(192, 192, seed=3)
+    store = store_of(photograph(256, 256, seed=1), photograph(256, 320, seed=2))
+    config = ConvConfig(fine=16, coarse=32, fine_blocks=1, coarse_blocks=1, features=32, width=32)
+    codec = ConvCodec(config).eval()
+    x = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
+
+    def psnr(level: float) -> float:
+        with torch.no_grad():
+            x_hat = codec(x, torch.tensor([level])).x_hat.clamp(0, 1)
+        return float(-10 * torch.log10((x_hat - x).square().mean()))
+
+    untrained = psnr(config.levels - 1.0)
+    codec.transforms.start_from_components(block_components(store, config.latent, samples=4000))
+    best, worst = psnr(config.levels - 1.0), psnr(0.0)
+    assert best > 20
+    assert best > untrained + 5
+    assert best > worst + 1

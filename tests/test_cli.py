@@ -1,0 +1,555 @@
+"""`ncodec` as people type it. Most tests call `main` in this process, since loading torch takes seconds."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from neuralcodec import cli, codec
+
+NCODEC = [sys.executable, "-m", "neuralcodec"]
+
+
+def picture(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
+    """A colour gradient with some noise."""
+    y, x = np.mgrid[0:height, 0:width]
+    planes = np.stack([x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height)], -1)
+    noisy = planes + np.random.default_rng(seed).normal(0, 5, planes.shape)
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+
+
+def png(image: Image.Image, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The `.nc` file of `picture()`."""
+    folder = tmp_path_factory.mktemp("coded")
+    picture().save(folder / "a.png")
+    assert cli.main(["encode", str(folder / "a.png"), "--quiet"]) == 0
+    return (folder / "a.nc").read_bytes()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with `a.png` in it."""
+    monkeypatch.chdir(tmp_path)
+    picture().save("a.png")
+    return tmp_path
+
+
+@pytest.fixture
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails the test if anything is encoded or decoded."""
+
+    def work(*_: object, **__: object) -> None:
+        pytest.fail("work was done before the call was checked")
+
+    monkeypatch.setattr(codec, "encode_picture", work)
+    monkeypatch.setattr(codec, "decode_picture", work)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def only_error(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error, where nothing is on standard output."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("ncodec: error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+# ---- the command itself ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["encode", "-q", "101", "a.png"]])
+def test_answers_at_once(arguments: list[str]) -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([*NCODEC, *arguments], capture_output=True, check=False)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(3)) <= 0.3
+
+
+def test_importing_is_light() -> None:
+    code = (
+        "import neuralcodec, neuralcodec.cli, sys; print(*{'torch', 'numpy', 'PIL', 'rich'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+@pytest.mark.parametrize("command", ["encode", "decode", "info", "compare", "train", "export"])
+def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([command, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"example{'' if command in ('info', 'export') else 's'}:\n  ncodec {command} " in out
+    assert "exit codes:" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "frobnicate",
+        "encode",
+        "encode a.png --bogus",
+        "encode a.png -q 101",
+        "encode a.png -q -1",
+        "encode a.png -q 12.5",
+        "encode a.png -j 0",
+        "encode a.png --model nothing",
+        "encode a.png --max-pixels none",
+        "encode a.png b.png",
+        "encode a.png a.png -f",
+        "encode a.png missing/a.nc",
+        "encode a.png .",
+        "encode missing.png",
+        "encode a.png b.nc c.nc",
+        "encode - -o out",
+        "decode missing.nc",
+        "decode a.nc a.xyz",
+        "decode a.nc --format xyz",
+        "decode a.nc --format xyz -o out",
+        "info",
+        "info missing.nc",
+        "compare a.png",
+        "compare - -",
+        "compare a.png missing.png",
+        "train conv --out out",
+        "train conv --data data --out out --minutes 0",
+        "train conv --data data --out out --precision int4",
+        "export checkpoint.safetensors a.png",
+    ],
+)
+@pytest.mark.usefixtures("no_work")
+def test_wrong_usage(arguments: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments.split()) == 2
+    only_error(capsys)
+    assert names(here) == {"a.png"}
+
+
+def test_options_stand_anywhere(here: Path) -> None:
+    assert cli.main(["encode", "a.png", "-q", "30", "b.nc", "--quiet"]) == 0
+    (here / "-.png").write_bytes((here / "a.png").read_bytes())
+    assert cli.main(["encode", "--quiet", "--", "-.png"]) == 0
+    assert names(here) == {"a.png", "b.nc", "-.png", "-.nc"}
+
+
+# ---- encode and decode -----------------------------------------------------------------------------------
+
+
+def test_round_trip_by_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["encode", "a.png", "b.nc"]) == 0
+    size = (here / "b.nc").stat().st_size
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"a.png → b.nc  {(here / 'a.png').stat().st_size:,} → {size:,} bytes  ")
+    assert f"{8 * size / (64 * 48):.2f} bpp" in err
+
+    assert cli.main(["decode", "b.nc", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    with Image.open("b.png") as decoded:
+        assert decoded.format == "PNG"
+        error = np.asarray(decoded).astype(float) - np.asarray(picture())
+    assert np.abs(error).mean() < 12
+
+
+def test_quality_changes_the_size(here: Path) -> None:
+    sizes = []
+    for quality in ("0", "100"):
+        assert cli.main(["encode", "a.png", f"{quality}.nc", "-q", quality, "--quiet"]) == 0
+        sizes.append((here / f"{quality}.nc").stat().st_size)
+    assert sizes[0] < sizes[1]
+
+
+def test_round_trip_through_pipes(here: Path) -> None:
+    source = (here / "a.png").read_bytes()
+    encoded = subprocess.run([*NCODEC, "encode", "-"], input=source, capture_output=True, check=True)
+    assert encoded.stderr.decode().startswith("- → -  ")
+    decode = [*NCODEC, "decode", "-", "-", "--format", "ppm", "--quiet"]
+    decoded = subprocess.run(decode, input=encoded.stdout, capture_output=True, check=True)
+    assert decoded.stderr == b""
+    with Image.open(io.BytesIO(decoded.stdout)) as image:
+        assert (image.format, image.size) == ("PPM", (64, 48))
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("a.jpg", "JPEG"), ("a.webp", "WEBP"), ("a.TIF", "TIFF"), ("a.bmp", "BMP")]
+)
+def test_extension_says_the_format(here: Path, coded: bytes, name: str, format: str) -> None:
+    (here / "a.nc").write_bytes(coded)
+    assert cli.main(["decode", "a.nc", name]) == 0
+    with Image.open(name) as image:
+        assert image.format == format
+
+
+def test_format_of_many(here: Path, coded: bytes) -> None:
+    for name in ("x.nc", "y.2024"):
+        (here / name).write_bytes(coded)
+    assert cli.main(["decode", "x.nc", "y.2024", "-o", "out", "--format", "jpg"]) == 0
+    assert names(here / "out") == {"x.jpg", "y.2024.jpg"}
+
+
+@pytest.mark.usefixtures("no_work")
+def test_existing_output_is_refused_before_any_work(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "a.nc").write_bytes(b"old")
+    assert cli.main(["encode", "a.png"]) == 2
+    assert "a.nc exists: -f overwrites" in only_error(capsys)
+    assert cli.main(["decode", "a.nc", "a.png"]) == 2
+    assert "a.png exists" in only_error(capsys)
+    assert (here / "a.nc").read_bytes() == b"old"
+
+
+def test_force_overwrites(here: Path) -> None:
+    (here / "a.nc").write_bytes(b"old")
+    assert cli.main(["encode", "-f", "a.png"]) == 0
+    assert (here / "a.nc").stat().st_size > 3
+    assert names(here) == {"a.png", "a.nc"}
+
+
+def test_several_files_go_on_past_a_bad_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture(seed=1).save("c.webp")
+    (here / "b.png").write_bytes(b"no picture")
+    assert cli.main(["encode", "a.png", "missing.png", "b.png", "c.webp", "-o", "out"]) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in lines[:4:3]] == ["a.png → out/a.nc", "c.webp → out/c.nc"]
+    assert lines[1] == "ncodec: error: missing.png: no such file"
+    assert lines[2].startswith("ncodec: error: b.png: ")
+    assert lines[4].startswith("2 of 4 files done, 2 failed  ")
+    assert names(here / "out") == {"a.nc", "c.nc"}
+
+
+def test_metadata_is_kept_or_stripped(here: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    exif[0x010F] = "Maker"
+    (here / "m.png").write_bytes(png(picture(), icc_profile=profile, exif=exif.tobytes()))
+
+    assert cli.main(["encode", "m.png", "kept.nc"]) == cli.main(["decode", "kept.nc"]) == 0
+    with Image.open("kept.png") as kept:
+        assert kept.info["icc_profile"] == profile
+        assert kept.getexif()[0x010F] == "Maker"
+        assert kept.size == (64, 48)
+
+    assert cli.main(["encode", "m.png", "bare.nc", "--strip"]) == cli.main(["decode", "bare.nc"]) == 0
+    with Image.open("bare.png") as bare:
+        assert not {"icc_profile", "exif", "xmp"} & {*bare.info}
+        assert bare.size == (48, 64)  # shown as before, although nothing says so any more
+
+
+def test_strip_bears_damaged_exif(here: Path) -> None:
+    (here / "m.png").write_bytes(png(picture(), exif=b"Exif\0\0II*\0" + b"\xff" * 40))
+    assert cli.main(["encode", "m.png", "--strip"]) == 0
+
+
+def test_alpha_and_formats_without(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = picture()
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save("a.png")
+    assert cli.main(["encode", "a.png", "--quiet"]) == cli.main(["decode", "a.nc", "b.png", "--quiet"]) == 0
+    with Image.open("b.png") as decoded:
+        assert decoded.getchannel("A").tobytes() == image.getchannel("A").tobytes()
+    assert cli.main(["decode", "a.nc", "b.jpg"]) == 2
+    assert "b.jpg: JPEG cannot hold transparency" in only_error(capsys)
+    assert "b.jpg" not in names(here)
+
+
+# ---- input that is not what it should be -----------------------------------------------------------------
+
+FOREIGN = [b"", b"\x8eN", b"\x00" * 1000, b"GIF89a" + bytes(50), b"no .nc file\n" * 99, png(picture())]
+
+
+@pytest.mark.parametrize("data", FOREIGN, ids=["empty", "stub", "zeros", "gif", "text", "png"])
+def test_decode_refuses_what_is_not_ours(data: bytes, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "b.nc").write_bytes(data)
+    for command in (["decode", "b.nc"], ["info", "b.nc"]):
+        assert cli.main(command) == 3
+        assert only_error(capsys).startswith("ncodec: error: b.nc: ")
+    assert names(here) == {"a.png", "b.nc"}
+
+
+@pytest.mark.parametrize("data", [*FOREIGN[:5], png(picture())[:-300]])
+def test_encode_refuses_what_is_no_picture(
+    data: bytes, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "b.png").write_bytes(data)
+    assert cli.main(["encode", "b.png"]) == 3
+    assert only_error(capsys).startswith("ncodec: error: b.png: ")
+    assert names(here) == {"a.png", "b.png"}
+
+
+def test_decode_refuses_damage(here: Path, coded: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    start = time.perf_counter()
+    flipped = bytearray(coded)
+    flipped[len(coded) // 2] ^= 4
+    damaged = [coded[:length] for length in range(0, len(coded), len(coded) // 20)] + [bytes(flipped)]
+    for data in damaged:
+        (here / "b.nc").write_bytes(data)
+        assert cli.main(["decode", "b.nc"]) == 3
+        only_error(capsys)
+    assert names(here) == {"a.png", "b.nc"}
+    assert time.perf_counter() - start < 2
+
+
+def test_limits(here: Path, coded: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "b.nc").write_bytes(coded)
+    assert cli.main(["decode", "b.nc", "--max-pixels", "3071"]) == 3
+    assert "3071" in only_error(capsys)
+    assert cli.main(["encode", "a.png", "--max-pixels", "3071"]) != 0
+    assert "3071" in only_error(capsys)
+    assert cli.main(["decode", "b.nc", "--max-pixels", "3072", "--quiet"]) == 0
+
+
+def test_encoding_twice_is_a_mistake(here: Path, coded: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "b.nc").write_bytes(coded)
+    assert cli.main(["encode", "b.nc", "c.nc"]) == 2
+    assert "an .nc file already" in only_error(capsys)
+
+
+# ---- when things fail ------------------------------------------------------------------------------------
+
+
+def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(codec, "encode_picture", fail)
+
+
+class Panic(BaseException):
+    """As compiled extensions raise it, past every `except Exception`."""
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError(), "a.png: not enough memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory"), "a.png: not enough memory"),
+        (OSError(28, "No space left on device"), "a.png: No space left on device"),
+        (PermissionError(13, "Permission denied", "x"), "a.png: Permission denied"),
+        (ValueError("odd\nthing"), "a.png: unexpected ValueError: odd thing: please report this"),
+        (Panic("deep down"), "a.png: unexpected Panic: deep down: please report this"),
+    ],
+)
+def test_failure_is_one_line(
+    error: BaseException,
+    line: str,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("NCODEC_DEBUG", raising=False)
+    fail_with(error, monkeypatch)
+    assert cli.main(["encode", "a.png"]) == 1
+    assert only_error(capsys) == f"ncodec: error: {line}\n"
+    assert names(here) == {"a.png"}
+
+
+@pytest.mark.usefixtures("here")
+def test_traceback_on_request(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    fail_with(ValueError("odd"), monkeypatch)
+    assert cli.main(["encode", "a.png", "--verbose"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("NCODEC_DEBUG", "1")
+    assert cli.main(["encode", "a.png"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_interrupt_stops_all_files(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail_with(KeyboardInterrupt(), monkeypatch)
+    assert cli.main(["encode", "a.png", "a.png.png", "-o", "."]) == 130
+    assert capsys.readouterr().err == "ncodec: interrupted\n"
+    assert names(here) == {"a.png"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_interrupt_of_a_process(here: Path) -> None:
+    command = [*NCODEC, "encode", "-", "b.nc"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin and process.stderr
+        process.stdin.write(bytes(1 << 20))  # returns when most of it has been read: the command is at work
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert process.stderr.read() == b"ncodec: interrupted\n"
+    assert names(here) == {"a.png"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_full_disk(here: Path, coded: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["encode", "a.png", "/dev/full"]) == 1
+    assert only_error(capsys) == "ncodec: error: /dev/full: No space left on device\n"
+    (here / "b.nc").write_bytes(coded)
+    with Path("/dev/full").open("wb") as full:
+        info = subprocess.run([*NCODEC, "info", "b.nc"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (info.returncode, info.stderr) == (1, b"ncodec: error: No space left on device\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_reader_that_left_is_no_error(here: Path, coded: bytes) -> None:
+    (here / "b.nc").write_bytes(coded)
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run([*NCODEC, "info", "b.nc"], stdout=write_end, stderr=subprocess.PIPE, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+# ---- what is said ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("here")
+def test_warnings_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    frames = [picture(seed=seed) for seed in range(3)]
+    frames[0].save("film.webp", save_all=True, append_images=frames[1:])
+    assert cli.main(["encode", "film.webp"]) == 0
+    warning, result = capsys.readouterr().err.splitlines()
+    assert warning.startswith("ncodec: warning: film.webp: ")
+    assert "3 frames" in warning
+    assert result.startswith("film.webp → film.nc")
+
+
+@pytest.mark.usefixtures("here")
+def test_verbose_says_more(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["encode", "-v", "a.png"]) == 0
+    assert capsys.readouterr().err.splitlines()[1] == "  64x48, colour"
+
+
+def test_threads_reach_the_libraries(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    class Torch:
+        threads = 0
+
+        def set_num_threads(self, count: int) -> None:
+            self.threads = count
+
+    torch = Torch()
+    variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    for name in variables:
+        monkeypatch.setenv(name, "7")  # so that it is put back
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert cli.main(["info", str(here / "missing.nc"), "-j", "3"]) == 2
+    assert [os.environ[name] for name in variables] == ["3"] * 4
+    assert torch.threads == 3
+
+
+# ---- info and compare ------------------------------------------------------------------------------------
+
+
+def test_info(here: Path, coded: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "b.nc").write_bytes(coded)
+    assert cli.main(["info", "b.nc", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert {"weights", "width", "height", "quality", "tile", "tiles", "grey", "alpha", "bytes", "bpp"} <= {
+        *facts
+    }
+    assert (facts["width"], facts["height"], facts["quality"]) == (64, 48, 50)
+    assert facts["bytes"] == len(coded)
+    assert cli.main(["info", "b.nc"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert {*lines} == {*facts}
+    assert (lines["width"], lines["alpha"]) == ("64", "no")
+
+
+def test_compare(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture(176, 168).save("big.png")
+    assert cli.main(["encode", "big.png", "--quiet"]) == 0
+    assert cli.main(["compare", "big.png", "big.nc", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    result = json.loads(out)
+    assert {*result} == {"width", "height", "ms_ssim", "ms_ssim_db", "psnr", "files"}
+    assert 0.5 < result["ms_ssim"] < 1
+    assert result["files"][1] == {
+        "file": "big.nc",
+        "bytes": (here / "big.nc").stat().st_size,
+        "bpp": pytest.approx(8 * (here / "big.nc").stat().st_size / (176 * 168)),
+    }
+    assert cli.main(["compare", "big.png", "big.nc"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["MS-SSIM", "PSNR", "big.png", "big.nc"]
+
+
+def test_compare_of_equals_and_of_grey(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grey = picture().convert("L")
+    grey.save("grey.png")
+    grey.convert("RGB").save("rgb.png")
+    assert cli.main(["compare", "grey.png", "rgb.png", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "161 pixels" in err
+    result = json.loads(out)
+    assert (result["ms_ssim"], result["psnr"]) == (pytest.approx(1), None)
+    assert cli.main(["compare", "a.png", "a.png"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert names(here) == {"a.png", "grey.png", "rgb.png"}
+
+
+@pytest.mark.usefixtures("here")
+def test_compare_of_other_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    picture(48, 64).save("b.png")
+    assert cli.main(["compare", "a.png", "b.png"]) == 2
+    assert "64x48 and 48x64" in only_error(capsys)
+
+
+# ---- train and export ------------------------------------------------------------------------------------
+
+
+def test_train_passes_its_options_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from neuralcodec.training import loop
+
+    calls: list[Any] = []
+
+    class Trainer:
+        def __init__(self, recipe: Any, *rest: object) -> None:
+            calls.append((recipe.training.minutes, *rest))
+
+        def run(self, **options: float) -> None:
+            calls.append(options)
+
+    monkeypatch.setattr(loop, "Trainer", Trainer)
+    command = "train conv --data d --out o --valid v --minutes 1.5 --precision float32 --save-minutes 2"
+    assert cli.main(command.split()) == 0
+    assert calls == [
+        (1.5, Path("d"), Path("o"), Path("v"), "float32"),
+        {"save_minutes": 2.0, "valid_minutes": 10.0},
+    ]
+    assert cli.main(["train", "missing.toml", "--data", str(here), "--out", "o"]) == 2
+
+
+@pytest.mark.usefixtures("here")
+def test_export_prints_its_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from neuralcodec.training import export
+
+    calls: list[object] = []
+
+    def stand_in(*arguments: object) -> dict[str, float]:
+        calls.append(arguments)
+        return {"bytes": 4589416, "share": 1 / 3}
+
+    monkeypatch.setattr(export, "export", stand_in)
+    assert cli.main(["export", "c.safetensors", "w.safetensors", "--images", "i"]) == 0
+    assert capsys.readouterr().out == "bytes: 4589416\nshare: 0.333333\n"
+    assert calls == [(Path("c.safetensors"), Path("w.safetensors"), Path("i"))]
+    assert cli.main(["export", "c.safetensors", "a.png"]) == 2
