@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+
+# One thread, unless told otherwise: small tests are not faster with more, and far slower beside other work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,14 +48,3 @@ def model() -> Model:
     from neuralcodec.models.runner import load
 
     return load(weights.by_name("conv"))
-
-
-@pytest.fixture
-def one_torch_thread() -> Iterator[None]:
-    """One thread for torch within a test: the same sums each time."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

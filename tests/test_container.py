@@ -13,6 +13,8 @@ import pytest
 from neuralcodec import container as nc
 from neuralcodec.container import CONV, GRU, Container, Header, Limits, read, read_header, write
 from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.header import MAGIC, parse_header
+from neuralcodec.varint import write_varint
 
 HEADER = Header(CONV, b"\xde\xad\xbe\xef", 100, 70, 50, 64, grey=False, alpha=False)
 ICC, EXIF, XMP = b"icc " * 100, b"MM\0*exif", b"<x:xmpmeta/>"
@@ -37,7 +39,7 @@ def chunk(kind: bytes, payload: bytes, header: bytes) -> bytes:
 
 
 def header_of(data: bytes) -> bytes:
-    return data[: nc._parse_header(data)[1]]
+    return data[: parse_header(data)[1]]
 
 
 def build(*chunks: tuple[bytes, bytes], container: Container | None = None) -> bytes:
@@ -217,9 +219,9 @@ def test_hostile_payloads_with_good_checksums() -> None:
         (b"GIF89a", "GIF"),
         (b"hello, world", "68 65 6c 6c"),
         (b"", "0 bytes"),
-        (nc.MAGIC, "header"),
-        (nc.MAGIC + b"\2", "version at byte 3"),
-        (nc.MAGIC + b"\1\3", "codec at byte 4"),
+        (MAGIC, "header"),
+        (MAGIC + b"\2", "version at byte 3"),
+        (MAGIC + b"\1\3", "codec at byte 4"),
     ],
 )
 def test_what_is_no_nc_file(start: bytes, word: str) -> None:
@@ -257,7 +259,7 @@ def test_huge_claims_are_refused_at_once() -> None:
 def test_metadata_bomb() -> None:
     bomb = zlib.compress(bytes(2**25))
     header = header_of(write(small()))
-    body = b"x" + nc._write_varint(len(bomb)) + bomb
+    body = b"x" + write_varint(len(bomb)) + bomb
     data = header + chunk(b"T", b"tile", header) + body + zlib.crc32(header + body).to_bytes(4, "little")
     refused(data + chunk(b"Z", b"", header), "'x'", "limit")
     refused(write(replace(small(), xmp=XMP)), "limit", limits=Limits(max_metadata=len(XMP) - 1))

@@ -8,7 +8,6 @@ Encoding and decoding stand side by side; what both must do alike (`IntegerPrior
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -24,7 +23,7 @@ from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import CONV, Header
 from neuralcodec.image import Picture
-from neuralcodec.tiling import LATENT_STRIDE, boxes, latent_size, windows
+from neuralcodec.tiling import LATENT_STRIDE, Box, boxes, latent_size, windows
 
 if TYPE_CHECKING:
     from neuralcodec.models.runner import Model, Pixels
@@ -35,10 +34,6 @@ DEFAULT_TILE = 512
 Progress = Callable[[float], None]
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-
-
-def thread_count() -> int:
-    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 def encode_picture(
@@ -85,21 +80,18 @@ def encode_picture(
         y[window.keep.slices] = codec.analyse(pixels, quality)[window.inner.slices]
         report(0.7 * window.keep.bottom / y.shape[0])
 
-    def write_tile(latents: tuple[int, int, Floats, Floats]) -> bytes:
-        rows, columns, tile_y, tile_z = latents
+    tiles = []
+    for box in boxes(*y.shape[:2], tile // LATENT_STRIDE):
+        tile_y = np.pad(y[box.slices], ((0, -box.height % 4), (0, -box.width % 4), (0, 0)))
+        tiles.append((box, tile_y, codec.hyper_analyse(tile_y)))
+
+    def write_tile(item: tuple[Box, Floats, Floats]) -> bytes:
+        box, tile_y, tile_z = item
         writer = SymbolWriter(codec.prior.tables)
-        codec.prior.code(writer, quality, rows, columns, (tile_y, tile_z))
+        codec.prior.code(writer, quality, box.height, box.width, (tile_y, tile_z))
         return writer.finish()
 
-    def tile_latents() -> list[tuple[int, int, Floats, Floats]]:
-        tiles = []
-        for box in boxes(*y.shape[:2], tile // LATENT_STRIDE):
-            padding = ((0, -box.height % 4), (0, -box.width % 4), (0, 0))
-            tile_y = np.pad(y[box.slices], padding)
-            tiles.append((box.height, box.width, tile_y, codec.hyper_analyse(tile_y)))
-        return tiles
-
-    segments = _in_parallel(write_tile, tile_latents(), lambda share: report(0.7 + 0.3 * share))
+    segments = _in_parallel(write_tile, tiles, codec.threads, lambda share: report(0.7 + 0.3 * share))
     return container.write(
         Container(
             header,
@@ -151,15 +143,14 @@ def decode_latents(file: Container, codec: Model, report: Progress = lambda shar
     """y_hat `(H/16, W/16, C)` of a file: the exact part of decoding, the same on every machine."""
     header = file.header
     y_hat = np.empty((latent_size(header.height), latent_size(header.width), codec.prior.latent), np.float32)
-    places = list(boxes(*y_hat.shape[:2], header.tile // LATENT_STRIDE))
 
-    def read_tile(index: int) -> bytes:
-        box = places[index]
-        reader = SymbolReader(codec.prior.tables, file.tiles[index])
+    def read_tile(item: tuple[Box, bytes]) -> None:
+        box, segment = item
+        reader = SymbolReader(codec.prior.tables, segment)
         y_hat[box.slices] = codec.prior.code(reader, header.quality, box.height, box.width)
-        return b""
 
-    _in_parallel(read_tile, list(range(len(places))), lambda share: report(0.3 * share))
+    tiles = list(zip(boxes(*y_hat.shape[:2], header.tile // LATENT_STRIDE), file.tiles, strict=True))
+    _in_parallel(read_tile, tiles, codec.threads, lambda share: report(0.3 * share))
     return y_hat
 
 
@@ -172,9 +163,9 @@ def _padded_pixels(pixels: Pixels, place: tuple[slice, slice]) -> Pixels:
     return np.require(np.broadcast_to(part, (*part.shape[:2], 3)), requirements=["C", "W"])
 
 
-def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T], report: Progress) -> list[_R]:
-    """`work` on every item, in order, over the threads that torch uses too."""
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(thread_count(), len(items))) as pool:
+def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T], threads: int, report: Progress) -> list[_R]:
+    """`work` on every item, in order, each on one thread."""
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         results = []
         for result in pool.map(work, items):
             results.append(result)

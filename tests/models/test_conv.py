@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from conftest import photograph
 
 from neuralcodec.models.conv import ConvCodec, ConvConfig
 from neuralcodec.training.data import PixelStore, block_components
-from tests.conftest import photograph
 
 TINY = ConvConfig(
     levels=3,

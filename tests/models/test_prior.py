@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from conftest import photograph
 from torch import nn
 
 from neuralcodec import weights
@@ -17,7 +18,6 @@ from neuralcodec.models.blocks import LATENT_MAX
 from neuralcodec.models.prior import LATENT_UNIT, STEPS, Prior, as_activation, bits, step_masks
 from neuralcodec.models.runner import Model
 from neuralcodec.training.export import integer_tensors
-from tests.conftest import photograph
 
 
 @pytest.mark.parametrize("latent", [4, 16, 128])

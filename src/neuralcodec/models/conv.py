@@ -22,9 +22,10 @@ from torch.nn import functional as F
 from neuralcodec.models.blocks import GainTable, depthwise, pointwise, residual_blocks
 from neuralcodec.models.prior import LATENT_UNIT, Prior
 
-#: Pixels to a side that share one position of the latent, and of the hyper-latent.
-LATENT_STRIDE = 16
-HYPER_STRIDE = 64
+
+def level_of(quality: Tensor, levels: int) -> Tensor:
+    """The trained levels, real numbers, that qualities of 0 to 100 stand for."""
+    return quality.float() * ((levels - 1) / 100)
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ class Prior(nn.Module):
 
     def __init__(self, levels: int, latent: int, hyper: int, features: int, width: int) -> None:
         super().__init__()
+        self.noise = True
         self.hyper_out = pointwise(hyper, latent)
         self.hyper_up1 = pointwise(latent, 4 * latent)
         self.hyper_blur1 = depthwise(latent)
@@ -111,8 +112,8 @@ class Prior(nn.Module):
     def forward(self, y: Tensor, z: Tensor, level: Tensor) -> PriorOutput:
         """Quantize `y` `(B, C, h, w)` and `z` `(B, C_z, h/4, w/4)` and estimate their bits.
 
-        In training, rates see additive uniform noise and everything downstream sees straight-through
-        rounding; in evaluation, rates see the rounded values.
+        In training, while `noise` is set, rates see additive uniform noise; otherwise they see rounded
+        values, as everything downstream always does.
         """
         z_mean = interpolate_levels(self.z_mean, level)[:, :, None, None]
         z_index = interpolate_levels(self.z_index, level)[:, :, None, None]
@@ -135,8 +136,8 @@ class Prior(nn.Module):
 
     def _perturbed(self, distance: Tensor) -> Tensor:
         distance = distance.float()
-        if not self.training:
-            return distance.round()
+        if not (self.training and self.noise):
+            return round_through(distance)
         return distance + torch.empty_like(distance).uniform_(-0.5, 0.5)
 
 

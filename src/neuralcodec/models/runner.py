@@ -14,7 +14,7 @@ from neuralcodec import weights
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.errors import NeuralCodecError
-from neuralcodec.models.conv import ConvConfig, Transforms
+from neuralcodec.models.conv import ConvConfig, Transforms, level_of
 from neuralcodec.models.device import has_fast_bfloat16
 
 Pixels = npt.NDArray[np.uint8]
@@ -43,16 +43,20 @@ class Model:
         self.transforms.requires_grad_(False)
         self.bfloat16 = has_fast_bfloat16(torch.device("cpu"))
 
-    def level(self, quality: int) -> Tensor:
-        """The trained level, a real number, that a quality of 0 to 100 stands for."""
-        return torch.tensor([quality * (self.transforms.config.levels - 1) / 100])
+    @property
+    def threads(self) -> int:
+        """How many threads the transforms use, and so the rest should."""
+        return torch.get_num_threads()
+
+    def _level(self, quality: int) -> Tensor:
+        return level_of(torch.tensor([quality]), self.transforms.config.levels)
 
     @torch.inference_mode()
     def analyse(self, pixels: Pixels, quality: int) -> Floats:
         """y `(H/16, W/16, C)` of pixels `(H, W, 3)`, H and W multiples of 16."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-            return _to_numpy(self.transforms.analyse(x, self.level(quality)))
+            return _to_numpy(self.transforms.analyse(x, self._level(quality)))
 
     @torch.inference_mode()
     def hyper_analyse(self, y: Floats) -> Floats:
@@ -63,7 +67,7 @@ class Model:
     def synthesise(self, y_hat: Floats, quality: int) -> Pixels:
         """Pixels `(16 h, 16 w, 3)` of y_hat `(h, w, C)`."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-            x = self.transforms.synthesise(_from_numpy(y_hat), self.level(quality))
+            x = self.transforms.synthesise(_from_numpy(y_hat), self._level(quality))
         x = x.float().mul_(255).round_().clamp_(0, 255).to(torch.uint8)
         return x[0].permute(1, 2, 0).contiguous().numpy()
 

@@ -24,7 +24,7 @@ from neuralcodec.entropy.prior import ACTIVATION_CLIP, LATENT_CLIP, LATENT_ONE, 
 from neuralcodec.entropy.tables import SCALE_COUNT, gaussian_tables
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.models.blocks import interpolate_levels
-from neuralcodec.models.conv import ConvCodec, Transforms
+from neuralcodec.models.conv import ConvCodec, Transforms, level_of
 from neuralcodec.models.prior import ContextStep, Prior
 from neuralcodec.training.data import load_crops
 from neuralcodec.training.loop import read_checkpoint
@@ -157,7 +157,7 @@ def to_integers(conv: nn.Conv2d, inputs: Range, drop: npt.NDArray[np.int64] | No
 @torch.no_grad()
 def _z_tables(prior: Prior) -> Tensors:
     """Means in sixteenths and scale indices of z for every quality, `(101, C_z)`."""
-    level = quality_levels(torch.arange(101), prior.z_mean.shape[0])
+    level = level_of(torch.arange(101), prior.z_mean.shape[0])
     mean = interpolate_levels(prior.z_mean, level) * LATENT_ONE
     index = interpolate_levels(prior.z_index, level)
     return {
@@ -165,11 +165,6 @@ def _z_tables(prior: Prior) -> Tensors:
         # Never silent: the mean alone would then have to carry z.
         "z.index": index.round().clamp(1, SCALE_COUNT - 1).to(torch.uint8).numpy(),
     }
-
-
-def quality_levels(quality: torch.Tensor, levels: int) -> torch.Tensor:
-    """The trained levels, real numbers, that qualities 0 to 100 stand for."""
-    return quality.float() * ((levels - 1) / 100)
 
 
 @torch.no_grad()
@@ -180,11 +175,11 @@ def measure(model: ConvCodec, prior: IntegerPrior, images: Path) -> dict[str, fl
     pixels = 0
     for crop in load_crops(images, width=768, height=512):
         for quality in (5, 35, 65, 95):
-            level = quality_levels(torch.tensor([quality]), model.config.levels)
+            level = level_of(torch.tensor([quality]), model.config.levels)
             y = transforms.analyse(crop.float() / 255, level)
             z = transforms.hyper_analysis(y)
             out = model.prior(y, z, level)
-            writer = _CountingWriter(prior)
+            writer = CountingWriter(prior)
             latents = (y[0].permute(1, 2, 0).contiguous().numpy(), z[0].permute(1, 2, 0).contiguous().numpy())
             prior.code(writer, quality, y.shape[2], y.shape[3], latents)
             bits["bpp_float"] += float(out.y_bits + out.z_bits)
@@ -195,7 +190,7 @@ def measure(model: ConvCodec, prior: IntegerPrior, images: Path) -> dict[str, fl
     return report | {"rate_loss": report["bpp_integer"] / report["bpp_float"] - 1}
 
 
-class _CountingWriter(SymbolWriter):
+class CountingWriter(SymbolWriter):
     """A writer that also adds up the ideal code lengths."""
 
     def __init__(self, prior: IntegerPrior) -> None:

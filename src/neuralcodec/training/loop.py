@@ -123,6 +123,7 @@ class Trainer:
         config, levels = self.config, self.recipe.model.levels
         x = self._pixels(self.sampler.crops(self.step))
         level = self.sampler.levels(self.step, levels).to(self.device)
+        self.model.prior.noise = self.progress < 1 - config.rounded_share
         lam = lambda_at(level, levels, config.lambda_low, config.lambda_high)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             out: Reconstruction = self.replica(x, level)

@@ -22,7 +22,7 @@ def opponent_mse(x: Tensor, x_hat: Tensor) -> Tensor:
     """
     red, green, blue = (x - x_hat).float().unbind(1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    parts = luma.square() + (0.5 * (red - luma)).square() + (0.5 * (blue - luma)).square()
+    parts = luma.square() + (red - luma).square() + (blue - luma).square()
     return parts.mean((1, 2))
 
 

@@ -32,6 +32,7 @@ class TrainingConfig:
     constant_share: float
     mse_share: float
     mse_weight: float
+    rounded_share: float
     lambda_low: float
     lambda_high: float
     clip_norm: float

@@ -1,0 +1,143 @@
+"""The public interface: what it takes and gives, and what importing it costs."""
+
+import ast
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import photograph
+from PIL import Image
+
+import neuralcodec
+from neuralcodec import weights
+
+SOURCE = Path(neuralcodec.__file__).parent
+HEAVY = ("torch", "numpy", "PIL", "safetensors", "constriction")
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return photograph(40, 50)
+
+
+def test_every_kind_of_input_gives_the_same_file(pixels: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    Image.fromarray(pixels).save(path)
+    expected = neuralcodec.encode(pixels, quality=40)
+    for source in (path, str(path), Image.fromarray(pixels), io.BytesIO(path.read_bytes())):
+        assert neuralcodec.encode(source, quality=40) == expected
+    with path.open("rb") as stream:
+        assert neuralcodec.encode(stream, quality=40) == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "mode"),
+    [((40, 50), "L"), ((40, 50, 1), "L"), ((40, 50, 2), "LA"), ((40, 50, 3), "RGB"), ((40, 50, 4), "RGBA")],
+)
+def test_modes(pixels: np.ndarray, shape: tuple[int, ...], mode: str) -> None:
+    planes = np.dstack([pixels, pixels[..., :1]])[..., : shape[2] if len(shape) == 3 else 1]
+    image = neuralcodec.decode(neuralcodec.encode(planes.reshape(shape)))
+    assert image.mode == mode
+    assert image.size == (50, 40)
+
+
+def test_metadata_is_in_the_decoded_image(pixels: np.ndarray, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    path = tmp_path / "picture.jpg"
+    Image.fromarray(pixels).save(path, exif=exif, xmp=b"<x:xmpmeta/>")
+    image = neuralcodec.decode(neuralcodec.encode(path))
+    assert image.getexif()[0x010F] == "Maker"
+    assert image.info["xmp"] == b"<x:xmpmeta/>"
+
+
+def test_info_says_what_the_file_is(pixels: np.ndarray) -> None:
+    data = neuralcodec.encode(np.dstack([pixels, pixels[..., 0]]), quality=33)
+    facts = neuralcodec.info(data)
+    assert facts["codec"] == "conv"
+    assert facts["weights"] == weights.weights_id(weights.by_name("conv")).hex()
+    assert facts["weights_name"] == "conv"
+    assert (facts["width"], facts["height"], facts["quality"], facts["tiles"]) == (50, 40, 33, 1)
+    assert facts["alpha"] is True
+    assert facts["grey"] is False
+    assert facts["bytes"] == len(data)
+    assert facts["bpp"] == pytest.approx(8 * len(data) / 2000)
+    assert 0 < facts["tile_bytes"] + facts["alpha_bytes"] < len(data)
+    assert facts["icc_bytes"] == facts["exif_bytes"] == facts["xmp_bytes"] == 0
+
+
+def test_errors(tmp_path: Path) -> None:
+    with pytest.raises(neuralcodec.UsageError, match="cannot read"):
+        neuralcodec.encode(tmp_path / "none.png")
+    with pytest.raises(neuralcodec.UsageError, match="uint8"):
+        neuralcodec.encode(np.zeros((4, 4, 3)))  # type: ignore[arg-type]
+    with pytest.raises(neuralcodec.UsageError, match="no model named 'vast'"):
+        neuralcodec.encode(np.zeros((4, 4), np.uint8), model="vast")
+    for function in (neuralcodec.decode, neuralcodec.info):
+        with pytest.raises(neuralcodec.DamagedFileError, match=r"not an \.nc file"):
+            function(b"plainly not one")
+
+
+def test_errors_carry_the_exit_codes_of_the_command() -> None:
+    codes = {error: error.exit_code for error in (neuralcodec.UsageError, neuralcodec.DamagedFileError)}
+    assert codes == {neuralcodec.UsageError: 2, neuralcodec.DamagedFileError: 3}
+    assert all(issubclass(error, neuralcodec.NeuralCodecError) for error in codes)
+    assert neuralcodec.NeuralCodecError.exit_code == 1
+
+
+def test_all_names_exist() -> None:
+    assert all(hasattr(neuralcodec, name) for name in neuralcodec.__all__)
+
+
+# ---- imports ----------------------------------------------------------------------------------------------
+
+
+def loaded_by(program: str, *names: str) -> set[str]:
+    """Which of the modules `names` a fresh interpreter has loaded after `program`."""
+    program += f"\nimport sys; print(*(name for name in {names!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_import_is_light() -> None:
+    assert loaded_by("import neuralcodec", *HEAVY) == set()
+
+
+def test_a_header_is_read_without_torch(tmp_path: Path, pixels: np.ndarray) -> None:
+    file = tmp_path / "a.nc"
+    file.write_bytes(neuralcodec.encode(pixels))
+    program = f"import neuralcodec, pathlib; neuralcodec.info(pathlib.Path({str(file)!r}).read_bytes())"
+    assert loaded_by(program, *HEAVY) == set()
+
+
+def test_all_but_the_transforms_does_without_torch() -> None:
+    """A light run time for the transforms needs no torch beside it."""
+    modules = ("container", "tiling", "image", "codec", "weights", "entropy.coder", "entropy.prior")
+    program = "\n".join(f"import neuralcodec.{module}" for module in modules)
+    assert loaded_by(program, "torch", "numpy") == {"numpy"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Top-level names of the modules that a file imports anywhere."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def test_torch_lives_in_the_models_and_in_training_only() -> None:
+    users = {path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if "torch" in imports_of(path)}
+    assert users
+    # The benchmark measures with torch too; nothing of the codec imports it.
+    assert {path.parts[0] for path in users} <= {"models", "training", "bench"}
+
+
+def test_nothing_needs_compressai_or_pickle() -> None:
+    for path in SOURCE.rglob("*.py"):
+        assert not imports_of(path) & {"compressai", "pickle", "torchvision"}, path

@@ -1,0 +1,147 @@
+"""Boxes and windows: exact covers, and a halo as wide as what the transforms see."""
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from conftest import photograph
+
+from neuralcodec import codec, container, tiling
+from neuralcodec.entropy.prior import IntegerPrior
+from neuralcodec.image import Picture
+from neuralcodec.models.runner import Model
+from neuralcodec.tiling import HALO, LATENT_STRIDE, Box, boxes, latent_size, windows
+
+SIZES = [(1, 1, 4), (4, 4, 4), (5, 9, 4), (3, 20, 8), (17, 1, 16), (40, 33, 7)]
+
+
+@pytest.mark.parametrize(("height", "width", "size"), SIZES)
+def test_boxes_cover_a_plane_once(height: int, width: int, size: int) -> None:
+    count = np.zeros((height, width), int)
+    places = list(boxes(height, width, size))
+    for box in places:
+        assert 1 <= box.height <= size
+        assert 1 <= box.width <= size
+        count[box.slices] += 1
+    assert (count == 1).all()
+    assert places == sorted(places, key=lambda box: (box.top, box.left))  # raster order
+    assert len(places) == -(-height // size) * -(-width // size)
+
+
+@pytest.mark.parametrize(("height", "width", "size"), SIZES)
+@pytest.mark.parametrize("halo", [0, 2, 5])
+def test_windows_cover_a_plane_once_with_a_halo(height: int, width: int, size: int, halo: int) -> None:
+    plane = np.arange(height * width).reshape(height, width)
+    result = np.full_like(plane, -1)
+    for window in windows(height, width, size=size, halo=halo):
+        read = plane[window.read.slices]
+        assert (result[window.keep.slices] == -1).all()
+        result[window.keep.slices] = read[window.inner.slices]
+        margins = (
+            (window.keep.top - window.read.top, window.read.top),
+            (window.keep.left - window.read.left, window.read.left),
+            (window.read.bottom - window.keep.bottom, height - window.read.bottom),
+            (window.read.right - window.keep.right, width - window.read.right),
+        )
+        for margin, beyond in margins:
+            assert margin == halo or (margin < halo and beyond == 0)
+    assert (result == plane).all()
+
+
+def test_box_arithmetic() -> None:
+    box = Box(2, 5, 1, 9)
+    assert (box.height, box.width) == (3, 8)
+    assert box.scaled(16) == (32, 80, 16, 144)
+    assert box.moved(-2, 10) == (0, 3, 11, 19)
+    assert box.grown(2, 6, 10) == (0, 6, 0, 10)
+
+
+def test_latent_size() -> None:
+    assert [latent_size(n) for n in (1, 15, 16, 17, 160, 161)] == [1, 1, 1, 2, 10, 11]
+
+
+# ---- the transforms through windows -----------------------------------------------------------------------
+
+
+def reach(gradient: torch.Tensor, centre: int, stride: int) -> int:
+    """How many latent positions away from `centre` a gradient `(1, C, H, W)` is not zero, at most."""
+    touched = gradient[0].abs().amax(0) > 0
+    return max(abs(int(place) // stride - centre) for axis in (0, 1) for place in touched.any(axis).nonzero())
+
+
+def test_the_halo_is_as_wide_as_the_receptive_field(model: Model) -> None:
+    """Measured on the shipped weights: which inputs one position of the result depends on."""
+    centre, side = 9, 19
+    level = model.level(50)
+
+    x = torch.rand(1, 3, side * 16, side * 16, generator=torch.manual_seed(0), requires_grad=True)
+    y = model.transforms.analyse(x, level)
+    y[0, :, centre, centre].square().sum().backward()
+    assert x.grad is not None
+    assert reach(x.grad, centre, LATENT_STRIDE) == HALO
+
+    y_hat = torch.randn(y.shape, generator=torch.manual_seed(1)).requires_grad_()
+    pixels = model.transforms.synthesise(y_hat, level)
+    inner = slice(centre * 16, centre * 16 + 16)
+    pixels[0, :, inner, inner].square().sum().backward()
+    assert y_hat.grad is not None
+    assert reach(y_hat.grad, centre, 1) == HALO
+
+
+def encoder_latents(
+    picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> tuple[bytes, npt.NDArray[np.float32]]:
+    """The file of a picture of one tile, and the latent y before rounding."""
+    seen: list[npt.NDArray[np.float32]] = []
+    code = IntegerPrior.code
+
+    def spy(*args: object) -> npt.NDArray[np.float32]:
+        seen.append(args[5][0])  # type: ignore[index]
+        return code(*args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IntegerPrior, "code", spy)
+        data = codec.encode_picture(picture, quality=80)
+    (y,) = seen
+    return data, y
+
+
+@pytest.mark.parametrize("size", [4, 7])
+def test_small_windows_give_what_the_whole_gives(
+    model: Model, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """No seams: latents and pixels do not depend on how the picture was cut for the transforms."""
+    monkeypatch.setattr(model, "bfloat16", False)
+    picture = Picture(photograph(250, 330))
+    data, whole = encoder_latents(picture, monkeypatch)
+    pixels = codec.decode_picture(data).pixels.astype(int)
+
+    monkeypatch.setattr(codec, "windows", functools.partial(tiling.windows, size=size))
+    _, parts = encoder_latents(picture, monkeypatch)
+    assert np.abs(parts - whole).max() < 1e-3
+    assert np.abs(codec.decode_picture(data).pixels - pixels).max() <= 1
+
+
+def test_a_narrower_halo_would_show(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison above can tell: without a halo, the same latents differ."""
+    monkeypatch.setattr(model, "bfloat16", False)
+    picture = Picture(photograph(250, 330))
+    _, whole = encoder_latents(picture, monkeypatch)
+    monkeypatch.setattr(codec, "windows", functools.partial(tiling.windows, size=7, halo=0))
+    _, parts = encoder_latents(picture, monkeypatch)
+    assert np.abs(parts - whole).max() > 1e-2
+
+
+def test_tiles_and_windows_are_independent(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Smaller tiles change the coding but not the latent that is coded, and so hardly the picture."""
+    monkeypatch.setattr(model, "bfloat16", False)
+    picture = Picture(photograph(200, 270))
+    one, many = (codec.encode_picture(picture, quality=60, tile=tile) for tile in (512, 64))
+    assert len(container.read(one).tiles) == 1
+    assert len(container.read(many).tiles) == 4 * 5
+    latents = [codec.decode_latents(container.read(data), model) for data in (one, many)]
+    assert latents[0].shape == latents[1].shape
+    # Both round the same latent, to other means.
+    assert np.quantile(np.abs(latents[0] - latents[1]), 0.99) <= 1.0
