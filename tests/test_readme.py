@@ -17,20 +17,25 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that a reader is in: it holds `photo.png`."""
+    (tmp_path / "photo.png").write_bytes((ROOT / "sample_images" / "chelsea.png").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.mark.parametrize("code", blocks("python"))
-def test_python_examples(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_python_examples(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {})
 
 
-def test_first_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "photo.png").write_bytes((ROOT / "sample_images" / "chelsea.png").read_bytes())
-    monkeypatch.chdir(tmp_path)
+def test_first_commands(folder: Path) -> None:
     lines = re.findall(r"^\$ ncodec (.*)$", blocks("console")[0], re.MULTILINE)
     assert [line.split()[0] for line in lines] == ["encode", "decode"]
     for line in lines:
         assert main(line.split()) == 0
-    assert (tmp_path / "photo.nc").stat().st_size < (tmp_path / "photo.png").stat().st_size
+    assert (folder / "photo.nc").stat().st_size < (folder / "photo.png").stat().st_size
 
 
 def test_every_command_and_target_exists() -> None:

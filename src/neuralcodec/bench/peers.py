@@ -1,17 +1,20 @@
-"""The codecs that are compared: Pillow's JPEG, WebP and AVIF, and ours, behind one small interface.
+"""The codecs that are compared, behind one small interface: JPEG, WebP, AVIF, JPEG XL and ours.
 
 A peer turns a `uint8` array of shape `(H, W, 3)` or `(H, W, 1)` into the bytes of a file and back. Its
-settings are integers of which more means more bytes and a better picture.
+settings are integers of which more means more bytes and a better picture. CompressAI's models are peers too,
+in `zoo.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import math
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, ClassVar, Protocol
+from importlib.util import find_spec
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image, features
@@ -26,7 +29,11 @@ class Peer(Protocol):
 
     @property
     def name(self) -> str:
-        """What `--peers` calls it."""
+        """What `--against` calls it."""
+
+    @property
+    def label(self) -> str:
+        """What a reader calls it."""
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -35,6 +42,9 @@ class Peer(Protocol):
     @property
     def settings(self) -> tuple[int, ...]:
         """The settings of a rate-distortion curve, rising."""
+
+    def missing(self) -> str | None:
+        """Why it cannot be used here, in a few words; None where it can."""
 
     def version(self) -> str:
         """What its bytes depend on beside the picture and the setting: library versions, options, weights."""
@@ -51,15 +61,22 @@ class PillowPeer:
 
     limits: ClassVar[tuple[int, int]]
     name: ClassVar[str]
+    label: ClassVar[str]
     settings: ClassVar[tuple[int, ...]]
     file_format: ClassVar[str]
     library: ClassVar[str]
     options: ClassVar[dict[str, Any]]
 
+    def missing(self) -> str | None:
+        """Why it cannot be used here."""
+        return None if features.check(self.library) else f"this Pillow was built without {self.file_format}"
+
     def version(self) -> str:
         """The version of the library behind Pillow, and the options."""
-        options = ",".join(f"{key}={value}" for key, value in self.options.items())
-        return f"{self.library} {features.version(self.library)} {options}"
+        return f"{self.library} {features.version(self.library)} {self._options()}"
+
+    def _options(self) -> str:
+        return ",".join(f"{key}={value}" for key, value in self.options.items())
 
     def encode(self, image: Image8, setting: int) -> bytes:
         """The file for a picture `(H, W, 3)` or `(H, W, 1)`.
@@ -67,8 +84,8 @@ class PillowPeer:
         Raises:
             UsageError: this build of Pillow lacks the codec.
         """
-        if not features.check(self.library):
-            raise UsageError(f"this Pillow was built without {self.file_format}")
+        if reason := self.missing():
+            raise UsageError(reason)
         file = io.BytesIO()
         as_pillow(image).save(file, self.file_format, quality=setting, **self.options)
         return file.getvalue()
@@ -83,8 +100,9 @@ class Jpeg(PillowPeer):
     """Baseline of all comparisons: progressive JPEG with optimised tables and 4:2:0 chroma."""
 
     name = "jpeg"
+    label = "JPEG"
     limits = (1, 100)
-    settings = (5, 8, 11, 14, 17, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 90, 94, 98)
+    settings = (4, 7, 10, 13, 17, 22, 28, 36, 45, 55, 65, 75, 85, 92, 97)
     file_format = "JPEG"
     library = "libjpeg_turbo"
     options: ClassVar[dict[str, Any]] = {"optimize": True, "progressive": True, "subsampling": "4:2:0"}
@@ -94,8 +112,9 @@ class WebP(PillowPeer):
     """Lossy WebP at its slowest, smallest method."""
 
     name = "webp"
+    label = "WebP"
     limits = (0, 100)
-    settings = (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 88, 94, 98)
+    settings = (0, 5, 15, 30, 45, 60, 75, 88, 96)
     file_format = "WEBP"
     library = "webp"
     options: ClassVar[dict[str, Any]] = {"method": 6}
@@ -105,11 +124,43 @@ class Avif(PillowPeer):
     """AVIF as libavif encodes it at its default speed, 6, with 4:2:0 chroma."""
 
     name = "avif"
+    label = "AVIF"
     limits = (0, 100)
-    settings = (5, 12, 20, 28, 36, 44, 52, 60, 68, 76, 84, 92)
+    settings = (6, 15, 25, 36, 48, 60, 72, 84, 94)
     file_format = "AVIF"
     library = "avif"
     options: ClassVar[dict[str, Any]] = {"speed": 6, "subsampling": "4:2:0"}
+
+
+class JpegXl(PillowPeer):
+    """JPEG XL as libjxl encodes it at its default effort, 7; needs the extra `neuralcodec[jxl]`.
+
+    Its quality is libjxl's, which turns it into a Butteraugli distance: 100 is 0, 90 is 1, 0 is 15.
+    """
+
+    name = "jxl"
+    label = "JPEG XL"
+    limits = (0, 99)  # 100 is lossless
+    settings = (0, 8, 16, 26, 38, 52, 66, 80, 92)
+    file_format = "JXL"
+    library = "pillow-jxl-plugin"
+    options: ClassVar[dict[str, Any]] = {"effort": 7}
+
+    def missing(self) -> str | None:
+        """Why it cannot be used here; where it can, Pillow knows the format from then on."""
+        if find_spec("pillow_jxl") is None:
+            return "not installed: pip install 'neuralcodec[jxl]'"
+        importlib.import_module("pillow_jxl")
+        return None
+
+    def version(self) -> str:
+        """The version of the plugin, which holds libjxl, and the options."""
+        return f"{self.library} {metadata.version(self.library)} {self._options()}"
+
+    def decode(self, data: bytes) -> Image8:
+        """The picture as a viewer sees it."""
+        self.missing()
+        return super().decode(data)
 
 
 @dataclass(frozen=True)
@@ -118,12 +169,27 @@ class Ours:
 
     model: str = "conv"
     limits: ClassVar[tuple[int, int]] = (0, 100)
-    settings: ClassVar[tuple[int, ...]] = tuple(range(0, 101, 5))
+    settings: ClassVar[tuple[int, ...]] = (0, 10, 20, 30, 40, 55, 70, 85, 100)
 
     @property
     def name(self) -> str:
         """`ours` for the default model, else `ours-MODEL`."""
         return "ours" if self.model == "conv" else f"ours-{self.model}"
+
+    @property
+    def label(self) -> str:
+        """`neuralcodec` for the default model, else with the model's name."""
+        return "neuralcodec" if self.model == "conv" else f"neuralcodec {self.model}"
+
+    def missing(self) -> str | None:
+        """Why it cannot be used here."""
+        from neuralcodec import weights
+
+        try:
+            weights.by_name(self.model)
+        except UsageError as error:
+            return str(error)
+        return None
 
     def version(self) -> str:
         """The package's version and a hash of the model's weights.
@@ -149,7 +215,45 @@ class Ours:
         return as_array(neuralcodec.decode(data))
 
 
-PEERS: dict[str, Peer] = {peer.name: peer for peer in (Jpeg(), WebP(), Avif(), Ours(), Ours("gru"))}
+PEERS: dict[str, Peer] = {
+    peer.name: peer for peer in (Jpeg(), WebP(), Avif(), JpegXl(), Ours(), Ours("gru"))
+}
+
+
+def find(name: str) -> Peer:
+    """The codec of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name in PEERS:
+        return PEERS[name]
+    if name.split(":")[0] == "compressai":
+        from neuralcodec.bench import zoo
+
+        return zoo.find(name)
+    raise UsageError(f"no codec named {name!r}; there is {', '.join(PEERS)} and compressai")
+
+
+class Trial(NamedTuple):
+    """A picture encoded once, and how good it came out."""
+
+    setting: int
+    data: bytes
+    decoded: Image8
+    ms_ssim: float
+
+    @property
+    def point(self) -> Point:
+        """Bytes and MS-SSIM in dB."""
+        return float(len(self.data)), ms_ssim_db(self.ms_ssim)
+
+
+def attempt(peer: Peer, image: Image8, setting: int) -> Trial:
+    """Encodes a picture, decodes it, and scores what a viewer would see."""
+    data = peer.encode(image, setting)
+    decoded = like(peer.decode(data), image)
+    return Trial(setting, data, decoded, ms_ssim(image, decoded))
 
 
 def match(peer: Peer, image: Image8, target_ms_ssim: float) -> float | None:
@@ -169,14 +273,11 @@ def match(peer: Peer, image: Image8, target_ms_ssim: float) -> float | None:
     worse: Point | None = None
     better: Point | None = None
     while above - below > 1:
-        setting = (below + above) // 2
-        data = peer.encode(image, setting)
-        quality = ms_ssim(image, like(peer.decode(data), image))
-        point = (float(len(data)), ms_ssim_db(quality))
-        if quality < target_ms_ssim:
-            below, worse = setting, point
+        trial = attempt(peer, image, (below + above) // 2)
+        if trial.ms_ssim < target_ms_ssim:
+            below, worse = trial.setting, trial.point
         else:
-            above, better = setting, point
+            above, better = trial.setting, trial.point
     if better is None or (worse is None and better[1] > ms_ssim_db(target_ms_ssim)):
         return None
     # A better picture in no more bytes, or one without any error, leaves nothing to interpolate.
