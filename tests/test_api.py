@@ -139,5 +139,7 @@ def test_torch_lives_in_the_models_and_in_training_only() -> None:
 
 
 def test_nothing_needs_compressai_or_pickle() -> None:
+    """The models of CompressAI are an extra of the benchmark, in one module of it."""
     for path in SOURCE.rglob("*.py"):
-        assert not imports_of(path) & {"compressai", "pickle", "torchvision"}, path
+        extra = {"compressai", "torchvision"} if path.name == "zoo.py" else set()
+        assert not (imports_of(path) - extra) & {"compressai", "pickle", "torchvision"}, path

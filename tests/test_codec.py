@@ -44,7 +44,7 @@ def test_any_size_comes_back(size: tuple[int, int], channels: int) -> None:
     assert error < max(np.square(pixels - pixels.mean()).mean(), 100)
 
 
-@pytest.mark.parametrize("tile", [64, 128, 16384])
+@pytest.mark.parametrize("tile", [64, 128, 2048])
 def test_every_tile_size(tile: int) -> None:
     picture = Picture(photograph(150, 200))
     data = encode_picture(picture, quality=70, tile=tile)
@@ -127,10 +127,7 @@ def test_unknown_models_are_refused(model: str) -> None:
         encode_picture(Picture(photograph(8, 8)), model=model)
 
 
-LATE = pytest.mark.xfail(reason="the tile size is checked after it is used", strict=True)
-
-
-@pytest.mark.parametrize("tile", [-64, pytest.param(0, marks=LATE), 63, 100, 32768])
+@pytest.mark.parametrize("tile", [-64, 0, 63, 100, 4096])
 def test_bad_tile_sizes_are_refused(tile: int) -> None:
     with pytest.raises(UsageError, match="tile"):
         encode_picture(Picture(photograph(8, 8)), tile=tile)

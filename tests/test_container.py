@@ -75,7 +75,7 @@ def test_the_example_in_the_specification() -> None:
         full(),
         Container(replace(HEADER, codec=GRU, grey=True, tile=512), [b"a", b"b", b"c"]),
         Container(Header(CONV, bytes(4), 1, 1, 0, 64, True, True), [b""], b"\4\xff", exif=EXIF),
-        Container(Header(CONV, b"\xff" * 4, 2**14, 2**14, 100, 16384, False, False), [bytes(70000)], xmp=XMP),
+        Container(Header(CONV, b"\xff" * 4, 2**14, 2**14, 100, 2048, False, False), [bytes(70000)] * 64, xmp=XMP),
     ],
 )
 def test_round_trip(container: Container) -> None:
@@ -85,7 +85,7 @@ def test_round_trip(container: Container) -> None:
     assert read_header(data[:24]) == container.header
 
 
-@pytest.mark.parametrize("tile", [64 << n for n in range(9)])
+@pytest.mark.parametrize("tile", [64 << n for n in range(6)])
 def test_tile_grid(tile: int) -> None:
     header = replace(HEADER, width=tile + 1, height=tile, tile=tile)
     assert (header.tiles_across, header.tiles_down, header.tile_count) == (2, 1, 2)
@@ -93,8 +93,8 @@ def test_tile_grid(tile: int) -> None:
 
 
 def test_at_most_20_bytes_before_the_first_payload() -> None:
-    header = replace(HEADER, width=16383, height=16383, tile=16384)
-    data = write(Container(header, [b"\xa5" * 16383]))
+    header = replace(HEADER, width=16383, height=16383, tile=2048)
+    data = write(Container(header, [b"\xa5" * 16383] * 64))
     assert data.index(b"\xa5" * 16383) == 18
 
 

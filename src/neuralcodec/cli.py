@@ -76,6 +76,16 @@ MS-SSIM and PSNR are of the 8-bit pictures. In JSON an infinite value is null.
 
 """
 
+BENCH = """\
+examples:
+  ncodec bench sample_images/ --out report/   writes report/report.html, .md and .json
+  ncodec bench kodak/ --out report/ --against jpeg,webp,avif,jxl
+
+A folder stands for the pictures in it and in its own folders. What a run into the same folder has measured is
+not measured again. What fails is reported and left out, and the exit code tells.
+
+"""
+
 TRAIN = """\
 examples:
   ncodec train conv --data photos/ --valid held-out/ --out runs/conv
@@ -181,6 +191,7 @@ def _parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     command("decode", commands.decode, _decode_arguments, "turn .nc files into pictures", DECODE)
     command("info", commands.info, _info_arguments, "show what is known of an .nc file", INFO)
     command("compare", commands.compare, _compare_arguments, "measure how near two pictures are", COMPARE)
+    command("bench", commands.bench, _bench_arguments, "compare with other codecs on pictures", BENCH)
     command("train", commands.train, _train_arguments, "train a model", TRAIN)
     command("export", commands.export, _export_arguments, "turn a training checkpoint into weights", EXPORT)
     return parser, dict(subparsers.choices)
@@ -217,6 +228,37 @@ def _compare_arguments(parser: ArgumentParser) -> None:
         parser.add_argument(name, metavar=name.upper(), help="an .nc file or any picture, or - for one")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _add_limit(parser)
+
+
+def _bench_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="pictures or folders of them")
+    parser.add_argument(
+        "-o", "--out", required=True, metavar="DIR", help="folder of the report and the cache"
+    )
+    parser.add_argument(
+        "--against",
+        type=lambda text: text.split(","),
+        metavar="A,B",
+        help="jpeg, webp, avif, jxl, ours-gru, compressai (default: the first four, as far as installed)",
+    )
+    parser.add_argument("--model", default="conv", metavar="NAME", help="our codec (default: conv)")
+    parser.add_argument(
+        "--qualities",
+        type=lambda text: [_quality(word) for word in text.split(",")],
+        metavar="Q,Q",
+        help="of our codec (default: 9 from 0 to 100)",
+    )
+    parser.add_argument("--limit", type=_count, metavar="N", help="use the first N pictures only")
+    parser.add_argument(
+        "--rounds",
+        type=_whole,
+        default=5,
+        metavar="N",
+        help="of timing, 0 for none (default: 5)",
+    )
+    parser.add_argument(
+        "--published", action="store_true", help="draw published Kodak curves (default: with its 24 pictures)"
+    )
 
 
 def _train_arguments(parser: ArgumentParser) -> None:

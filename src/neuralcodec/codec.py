@@ -8,20 +8,18 @@ Encoding and decoding stand side by side; what both must do alike (`IntegerPrior
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from neuralcodec import container, weights
+from neuralcodec import container, parallel, weights
 from neuralcodec.alpha import pack_alpha, unpack_alpha
 from neuralcodec.container import Container, Limits
 from neuralcodec.entropy.coder import SymbolReader, SymbolWriter
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import DamagedFileError, UsageError
-from neuralcodec.header import CONV, Header
+from neuralcodec.header import CONV, Header, write_header
 from neuralcodec.image import Picture
 from neuralcodec.tiling import LATENT_STRIDE, Box, boxes, latent_size, windows
 
@@ -32,8 +30,6 @@ DEFAULT_QUALITY = 50
 DEFAULT_TILE = 512
 
 Progress = Callable[[float], None]
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 
 def encode_picture(
@@ -49,7 +45,7 @@ def encode_picture(
     Args:
         quality: 0 (smallest) to 100 (best).
         model: name of the weights.
-        tile: side of a tile in pixels, a power of two from 64 to 16384.
+        tile: side of a tile in pixels, a power of two from 64 to 2048.
         progress: called now and then with the share that is done, 0 to 1.
 
     Raises:
@@ -73,6 +69,7 @@ def encode_picture(
         grey=channels == 1,
         alpha=picture.alpha is not None,
     )
+    write_header(header)  # refuses what a file cannot say, before the work
 
     y = np.empty((latent_size(height), latent_size(width), codec.prior.latent), np.float32)
     for window in windows(*y.shape[:2]):
@@ -91,7 +88,7 @@ def encode_picture(
         codec.prior.code(writer, quality, box.height, box.width, (tile_y, tile_z))
         return writer.finish()
 
-    segments = _in_parallel(write_tile, tiles, codec.threads, lambda share: report(0.7 + 0.3 * share))
+    segments = parallel.run(write_tile, tiles, codec.threads, lambda share: report(0.7 + 0.3 * share))
     return container.write(
         Container(
             header,
@@ -150,7 +147,7 @@ def decode_latents(file: Container, codec: Model, report: Progress = lambda shar
         y_hat[box.slices] = codec.prior.code(reader, header.quality, box.height, box.width)
 
     tiles = list(zip(boxes(*y_hat.shape[:2], header.tile // LATENT_STRIDE), file.tiles, strict=True))
-    _in_parallel(read_tile, tiles, codec.threads, lambda share: report(0.3 * share))
+    parallel.run(read_tile, tiles, codec.threads, lambda share: report(0.3 * share))
     return y_hat
 
 
@@ -161,13 +158,3 @@ def _padded_pixels(pixels: Pixels, place: tuple[slice, slice]) -> Pixels:
     if rows or columns:
         part = np.pad(part, ((0, rows), (0, columns), (0, 0)), mode="edge")
     return np.require(np.broadcast_to(part, (*part.shape[:2], 3)), requirements=["C", "W"])
-
-
-def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T], threads: int, report: Progress) -> list[_R]:
-    """`work` on every item, in order, each on one thread."""
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        results = []
-        for result in pool.map(work, items):
-            results.append(result)
-            report(len(results) / len(items))
-        return results

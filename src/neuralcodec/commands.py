@@ -219,6 +219,13 @@ def compare(args: Namespace) -> int:
     return 0
 
 
+def bench(args: Namespace) -> int:
+    """Measures codecs on pictures and writes a report."""
+    from neuralcodec.bench import command
+
+    return command.run(args)
+
+
 def _finite(value: float) -> float | None:
     """The value as JSON can hold it: no infinity."""
     return value if math.isfinite(value) else None

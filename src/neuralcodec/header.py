@@ -35,10 +35,10 @@ _LAYOUT: tuple[tuple[int, tuple[_Part, ...]], ...] = (
     (1, (_Part("quality", 8, 0, 100),)),
     (
         1,
-        (_Part("tile", 4, 0, 8), _Part("grey", 1, 0, 1), _Part("alpha", 1, 0, 1), _Part("reserved", 2, 0, 0)),
+        (_Part("tile", 4, 0, 5), _Part("grey", 1, 0, 1), _Part("alpha", 1, 0, 1), _Part("reserved", 2, 0, 0)),
     ),
 )
-_TILE_SIZES = tuple(64 << n for n in range(9))  # pixels; the part `tile` holds the index
+_TILE_SIZES = tuple(64 << n for n in range(6))  # pixels; the part `tile` holds the index
 
 # How files that are often taken for ours begin, for a message that helps.
 _FOREIGN = (
@@ -64,7 +64,7 @@ class Header:
         weights_id: the first 4 bytes of the SHA-256 of the weights that decode the file.
         width, height: in pixels, from 1.
         quality: 0 to 100.
-        tile: side of a tile in pixels, a power of two from 64 to 16384.
+        tile: side of a tile in pixels, a power of two from 64 to 2048.
         grey: one channel instead of three.
         alpha: the file carries an alpha plane.
     """
@@ -95,7 +95,7 @@ def _to_numbers(header: Header) -> dict[str, int]:
     if len(header.weights_id) != 4:
         raise UsageError(f"weights_id must have 4 bytes, not {len(header.weights_id)}")
     if header.tile not in _TILE_SIZES:
-        raise UsageError(f"tile must be a power of two from 64 to 16384, not {header.tile}")
+        raise UsageError(f"tile must be a power of two from 64 to 2048, not {header.tile}")
     return {
         **vars(header),
         "version": VERSION,

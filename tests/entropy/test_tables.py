@@ -29,7 +29,7 @@ def test_counts_are_proper() -> None:
         symbols = part[:-1]
         assert (symbols == symbols[::-1]).all()
         assert (np.diff(symbols[:radius]) >= 0).all()
-        assert part[radius] > 0.8 * symbols.max()  # the peak, but for what rounding took from it
+        assert part[radius] > 0.98 * symbols.max()  # the peak, but for what rounding left over
 
 
 def test_counts_follow_the_normal_distribution() -> None:
@@ -40,8 +40,8 @@ def test_counts_follow_the_normal_distribution() -> None:
             tails = [0.5 * math.erfc((abs(symbol) + s) / (scale * math.sqrt(2))) for s in (-0.5, 0.5)]
             share = tails[0] - tails[1]
             entry = int(part[radius + symbol])
-            slack = 1 if symbol else len(part)  # zero takes what rounding left over
-            assert entry == pytest.approx(share * TOTAL, abs=max(slack, 1))
+            # The counts of one that rare symbols have at least are paid for by all.
+            assert entry == pytest.approx(share * TOTAL, rel=0.005, abs=1)
 
 
 def test_bits_are_the_logarithm_of_the_counts() -> None:

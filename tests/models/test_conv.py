@@ -5,7 +5,9 @@ import pytest
 import torch
 from conftest import photograph
 
+from neuralcodec import weights
 from neuralcodec.models.conv import ConvCodec, ConvConfig
+from neuralcodec.models.runner import Model
 from neuralcodec.training.data import PixelStore, block_components
 
 TINY = ConvConfig(
@@ -89,3 +91,65 @@ def test_start_from_components_makes_a_transform_codec() -> None:
     assert best > 20
     assert best > untrained + 5
     assert best > worst + 1
+
+
+# ---- the synthesis, written from docs/format.md with numpy alone -------------------------------------------
+
+
+def shuffled(x: np.ndarray, r: int) -> np.ndarray:
+    """Channels `(c, r, r)` of a position to a square of positions."""
+    rows, columns, channels = x.shape
+    parts = x.reshape(rows, columns, channels // r**2, r, r)
+    return parts.transpose(0, 3, 1, 4, 2).reshape(rows * r, columns * r, -1)
+
+
+def specified_synthesis(y: np.ndarray, quality: int) -> np.ndarray:
+    """Samples `(16 h, 16 w, 3)` of y `(h, w, C)`, in double precision."""
+    file = weights.read(weights.by_name("conv"))
+    arrays = {
+        name.removeprefix("transforms."): a.astype(float)
+        for name, a in file.arrays.items()
+        if name.startswith("transforms.")
+    }
+
+    def gain(name: str) -> np.ndarray:
+        table = arrays[f"{name}.log_gain"]
+        v = quality * (len(table) - 1) / 100
+        row = min(int(v), len(table) - 2)
+        return np.exp(table[row] * (1 - (v - row)) + table[row + 1] * (v - row))
+
+    def dense(name: str, x: np.ndarray) -> np.ndarray:
+        return x @ arrays[f"synthesis.{name}.weight"][:, :, 0, 0].T + arrays[f"synthesis.{name}.bias"]
+
+    def blocks(name: str, x: np.ndarray) -> np.ndarray:
+        count = 0
+        while f"synthesis.{name}.{count}.expand.bias" in arrays:
+            block = f"{name}.{count}"
+            taps = arrays[f"synthesis.{block}.spatial.weight"][:, 0]
+            padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+            spatial = np.zeros_like(x) + arrays[f"synthesis.{block}.spatial.bias"]
+            for i in range(3):
+                for j in range(3):
+                    spatial += padded[i : i + x.shape[0], j : j + x.shape[1]] * taps[:, i, j]
+            a = dense(f"{block}.expand", spatial)
+            x = x + dense(f"{block}.project", a / (1 + np.exp(-a)))
+            count += 1
+        assert count
+        return x
+
+    u = y * gain("synthesis_gain")
+    f = blocks("coarse", dense("stem", u) * gain("synthesis_feature_gain"))
+    f = blocks("fine", shuffled(dense("up", f), 2))
+    x = shuffled(dense("head", f), 8) + shuffled(dense("shortcut", u), 16) + 0.5
+    return (255 * x).round().clip(0, 255)
+
+
+@pytest.mark.parametrize("quality", [0, 42, 100])
+def test_the_synthesis_is_the_specified_one(
+    model: Model, monkeypatch: pytest.MonkeyPatch, quality: int
+) -> None:
+    monkeypatch.setattr(model, "bfloat16", False)
+    y = model.analyse(photograph(96, 128), quality).round()
+    difference = np.abs(model.synthesise(y, quality) - specified_synthesis(y, quality))
+    assert difference.max() <= 1
+    assert difference.mean() < 0.01

@@ -71,8 +71,18 @@ def gaussian_tables() -> Tables:
         half = [2 * edges[0]] + [upper - lower for lower, upper in pairwise(edges)]
         escape = 1 - 2 * edges[-1]
         shares = half[:0:-1] + half + [escape]
-        table = [max(1, round(share * TOTAL)) for share in shares]
+        table = _integer_shares(shares)
         table[radius] += TOTAL - sum(table)  # what rounding left over goes to the most likely symbol
         counts += table
         radii.append(radius)
     return Tables(np.array(counts, np.int32), np.array(radii, np.int32))
+
+
+def _integer_shares(shares: list[float]) -> list[int]:
+    """Counts of at least one that sum to `TOTAL` nearly: what the ones for rare symbols cost is shared."""
+    low, high = 0.5 * TOTAL, 1.0 * TOTAL
+    for _ in range(40):
+        factor = (low + high) / 2
+        table = [max(1, round(share * factor)) for share in shares]
+        low, high = (factor, high) if sum(table) < TOTAL else (low, factor)
+    return table

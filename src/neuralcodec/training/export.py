@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 from torch import nn
 
@@ -70,12 +71,13 @@ def export(checkpoint: Path, out: Path, images: Path | None = None) -> dict[str,
         report |= measure(model, prior, images)
         if report["rate_loss"] > MAX_RATE_LOSS:
             raise NeuralCodecError(f"the integer prior costs {report['rate_loss']:.2%} of rate, above 0.5 %")
-    metadata = {"codec": "conv", "model": json.dumps(asdict(config), sort_keys=True)}
+    # A single key: safetensors writes several in random order, and the file would have another id each time.
+    described = json.dumps({"codec": "conv", "model": asdict(config)}, sort_keys=True)
     try:
-        save_file(arrays, out, metadata)
+        save_file(arrays, out, {"neuralcodec": described})
         out.chmod(0o644)  # safetensors makes files for their owner alone
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from None
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"cannot write {out}: {error}") from None
     return report
 
 

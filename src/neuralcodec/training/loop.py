@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from pytorch_msssim import ms_ssim
 from rich.console import Console
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -69,6 +69,7 @@ class Trainer:
         self.model = ConvCodec(recipe.model)
         self.model.transforms.start_from_components(block_components(store, recipe.model.latent))
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        torch.manual_seed(self.config.seed + self.rank)  # each process draws noise of its own
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.optimizer = MuonAdamW(self.model, weight_decay=self.config.weight_decay)
         self.step, self.seconds, self.skipped = 0, 0.0, 0
@@ -196,7 +197,10 @@ class Trainer:
         run = {"step": self.step, "seconds": self.seconds, "skipped": self.skipped}
         metadata = {"run": json.dumps(run), "model": json.dumps(asdict(self.recipe.model))}
         partial = self.out / (CHECKPOINT + ".partial")
-        save_file(tensors, partial, metadata)
+        try:
+            save_file(tensors, partial, metadata)
+        except SafetensorError as error:
+            raise NeuralCodecError(f"cannot write {partial}: {error}") from None
         partial.replace(self.out / CHECKPOINT)
 
     def _resume(self) -> None:

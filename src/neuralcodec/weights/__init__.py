@@ -79,8 +79,8 @@ def read(path: Path) -> Weights:
 
     try:
         with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
+            described = json.loads((file.metadata() or {})["neuralcodec"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return Weights(weights_id(path), metadata["codec"], json.loads(metadata["model"]), arrays)
+        return Weights(weights_id(path), described["codec"], described["model"], arrays)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise NeuralCodecError(f"{path} is not a weights file: {error}") from None

@@ -1,0 +1,67 @@
+"""Write the golden files anew, with the weights that are shipped now:  python tests/golden/regenerate.py
+
+Do so only when the weights or the format change on purpose: files that are out in the world do not change.
+`golden.json` holds, for each file, what `tests/test_codec.py` compares: the weights it needs, and the SHA-256
+of its latents in sixteenths (int32, little endian, row by row, channels last).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralcodec import container, weights
+from neuralcodec.codec import decode_latents, encode_picture
+from neuralcodec.image import Picture
+from neuralcodec.models.runner import load
+
+FOLDER = Path(__file__).parent
+INDEX = FOLDER / "golden.json"
+
+
+def digest(y_hat: npt.NDArray[np.float32]) -> str:
+    """SHA-256 of latents in sixteenths; all of them are whole."""
+    sixteenths = y_hat.astype(np.float64) * 16
+    whole = np.rint(sixteenths)
+    if (whole != sixteenths).any():
+        raise ValueError("a latent is no multiple of 1/16")
+    return hashlib.sha256(whole.astype("<i4").tobytes()).hexdigest()
+
+
+def pictures() -> dict[str, tuple[Picture, int]]:
+    """The pictures by name, each with its quality."""
+    sys.path.insert(0, str(FOLDER.parent))
+    from conftest import photograph
+
+    ramp = np.add.outer(np.arange(65) * 3, np.arange(33)).astype(np.uint8)
+    return {
+        "rgb": (Picture(photograph(64, 96, seed=1)), 60),
+        "grey": (Picture(photograph(50, 70, channels=1, seed=2)), 30),
+        "rgba": (Picture(photograph(65, 33, seed=3), alpha=ramp), 90),
+    }
+
+
+def main() -> None:
+    index = {}
+    for name, (picture, quality) in pictures().items():
+        # Tiles of 64 pixels: the larger pictures have several.
+        data = encode_picture(picture, quality=quality, tile=64)
+        (FOLDER / f"{name}.nc").write_bytes(data)
+        file = container.read(data)
+        y_hat = decode_latents(file, load(weights.by_id(file.header.weights_id)))
+        index[f"{name}.nc"] = {
+            "codec": "conv",
+            "weights": file.header.weights_id.hex(),
+            "shape": list(y_hat.shape),
+            "latents_sha256": digest(y_hat),
+        }
+    INDEX.write_text(json.dumps(index, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
