@@ -24,6 +24,7 @@ from neuralcodec.codec import decode_latents, decode_picture, encode_picture
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.image import Picture
 from neuralcodec.models.runner import Model, load
+from neuralcodec.tiling import Box
 
 XMP = "<x:xmpmeta>é</x:xmpmeta>".encode()
 EXIF = b"MM\0*\0\0\0\x08\0\0 left by a camera \xff\0"
@@ -230,7 +231,7 @@ def test_latents_do_not_depend_on_windows_or_the_order_of_tiles(
     expected = hash_of(data, model)
     file = container.read(data)
     y_hat = np.empty((10, 15, model.prior.latent), np.float32)
-    places = list(tiling.boxes(10, 15, 4))
+    places = list(tiling.boxes(Box.whole(10, 15), 4))
     for box, segment in reversed(list(zip(places, file.tiles, strict=True))):
         reader = codec.SymbolReader(model.prior.tables, segment)
         y_hat[box.slices] = model.prior.code(reader, 60, box.height, box.width)
@@ -371,3 +372,36 @@ def test_files_of_other_formats_are_named() -> None:
     Image.fromarray(photograph(8, 8)).save(buffer, "PNG")
     with pytest.raises(DamagedFileError, match="PNG"):
         decode_picture(buffer.getvalue())
+
+
+# ---- regions ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "region", [Box(0, 1, 0, 1), Box(100, 164, 37, 240), Box(150, 200, 0, 300), Box(0, 200, 0, 300)]
+)
+def test_a_region_is_the_crop_of_the_whole(region: Box) -> None:
+    alpha = np.arange(200 * 300, dtype=np.uint32).reshape(200, 300).astype(np.uint8)
+    data = encode_picture(Picture(photograph(200, 300), alpha), tile=64)
+    whole, part = decode_picture(data), decode_picture(data, region=region)
+    assert part.pixels.shape == (*region.shape, 3)
+    difference = part.pixels.astype(int) - whole.pixels[region.slices]
+    assert np.abs(difference).max() <= 1
+    assert part.alpha is not None and (part.alpha == alpha[region.slices]).all()
+
+
+def test_a_region_reads_only_the_tiles_near_it() -> None:
+    data = encode_picture(Picture(photograph(64 * 8, 64 * 4)), tile=64)
+    file = container.read(data)
+    file.tiles[8:] = [b"\xff" * 40] * (len(file.tiles) - 8)  # nonsense, far below the region
+    damaged = container.write(file)
+    region = Box(0, 40, 0, 40)
+    expected = decode_picture(data, region=region).pixels
+    assert (decode_picture(damaged, region=region).pixels == expected).all()
+
+
+@pytest.mark.parametrize("region", [Box(0, 0, 0, 5), Box(-1, 5, 0, 5), Box(0, 5, 0, 9), Box(5, 2, 0, 5)])
+def test_regions_outside_are_refused(region: Box) -> None:
+    data = encode_picture(Picture(photograph(8, 8)))
+    with pytest.raises(UsageError, match="the region is not within the 8x8"):
+        decode_picture(data, region=region)

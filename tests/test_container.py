@@ -75,7 +75,9 @@ def test_the_example_in_the_specification() -> None:
         full(),
         Container(replace(HEADER, codec=GRU, grey=True, tile=512), [b"a", b"b", b"c"]),
         Container(Header(CONV, bytes(4), 1, 1, 0, 64, True, True), [b""], b"\4\xff", exif=EXIF),
-        Container(Header(CONV, b"\xff" * 4, 2**14, 2**14, 100, 2048, False, False), [bytes(70000)] * 64, xmp=XMP),
+        Container(
+            Header(CONV, b"\xff" * 4, 2**14, 2**14, 100, 2048, False, False), [bytes(9999)] * 64, xmp=XMP
+        ),
     ],
 )
 def test_round_trip(container: Container) -> None:

@@ -20,7 +20,7 @@ SIZES = [(1, 1, 4), (4, 4, 4), (5, 9, 4), (3, 20, 8), (17, 1, 16), (40, 33, 7)]
 @pytest.mark.parametrize(("height", "width", "size"), SIZES)
 def test_boxes_cover_a_plane_once(height: int, width: int, size: int) -> None:
     count = np.zeros((height, width), int)
-    places = list(boxes(height, width, size))
+    places = list(boxes(Box.whole(height, width), size))
     for box in places:
         assert 1 <= box.height <= size
         assert 1 <= box.width <= size
@@ -55,7 +55,20 @@ def test_box_arithmetic() -> None:
     assert (box.height, box.width) == (3, 8)
     assert box.scaled(16) == (32, 80, 16, 144)
     assert box.moved(-2, 10) == (0, 3, 11, 19)
-    assert box.grown(2, 6, 10) == (0, 6, 0, 10)
+    assert box.grown(2).within(Box.whole(6, 10)) == (0, 6, 0, 10)
+    assert Box(17, 32, 15, 33).shrunk(16) == (1, 2, 0, 3)
+    assert box.overlaps(Box(4, 9, 8, 9)) and not box.overlaps(Box(5, 9, 1, 9))
+
+
+@pytest.mark.parametrize("area", [Box(0, 40, 0, 33), Box(3, 5, 30, 33), Box(39, 40, 0, 1)])
+def test_windows_over_an_area_see_beyond_it(area: Box) -> None:
+    plane = np.arange(40 * 33).reshape(40, 33)
+    result = np.full_like(plane, -1)
+    for window in windows(40, 33, area=area, size=7, halo=2):
+        assert window.read == window.keep.grown(2).within(Box.whole(40, 33))
+        result[window.keep.slices] = plane[window.read.slices][window.inner.slices]
+    assert (result[area.slices] == plane[area.slices]).all()
+    assert (result >= 0).sum() == area.height * area.width
 
 
 def test_latent_size() -> None:

@@ -56,16 +56,25 @@ def encode(
     return encode_picture(load(image), quality=quality, model=model)
 
 
-def decode(data: bytes) -> Image.Image:
+def decode(data: bytes, *, region: tuple[int, int, int, int] | None = None) -> Image.Image:
     """Decode the bytes of an `.nc` file to a PIL image of mode L, LA, RGB or RGBA, metadata in its `info`.
+
+    Args:
+        region: `(x, y, width, height)` of the pixels to decode; far cheaper than all of a large picture.
 
     Raises:
         DamagedFileError: the data are damaged, not ours, or ask for more than the default limits.
+        UsageError: the region is not within the picture.
     """
     from neuralcodec.codec import decode_picture
     from neuralcodec.image import to_pil
+    from neuralcodec.tiling import Box
 
-    return to_pil(decode_picture(data))
+    box = None
+    if region is not None:
+        x, y, width, height = region
+        box = Box(y, y + height, x, x + width)
+    return to_pil(decode_picture(data, region=box))
 
 
 def info(data: bytes) -> dict[str, Any]:

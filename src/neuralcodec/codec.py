@@ -21,7 +21,7 @@ from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import CONV, Header, write_header
 from neuralcodec.image import Picture
-from neuralcodec.tiling import LATENT_STRIDE, Box, boxes, latent_size, windows
+from neuralcodec.tiling import HALO, LATENT_STRIDE, Box, boxes, latent_size, windows
 
 if TYPE_CHECKING:
     from neuralcodec.models.runner import Model, Pixels
@@ -78,7 +78,7 @@ def encode_picture(
         report(0.7 * window.keep.bottom / y.shape[0])
 
     tiles = []
-    for box in boxes(*y.shape[:2], tile // LATENT_STRIDE):
+    for box in boxes(Box.whole(*y.shape[:2]), tile // LATENT_STRIDE):
         tile_y = np.pad(y[box.slices], ((0, -box.height % 4), (0, -box.width % 4), (0, 0)))
         tiles.append((box, tile_y, codec.hyper_analyse(tile_y)))
 
@@ -102,52 +102,72 @@ def encode_picture(
 
 
 def decode_picture(
-    data: bytes, *, limits: Limits = container.DEFAULT_LIMITS, progress: Progress | None = None
+    data: bytes,
+    *,
+    region: Box | None = None,
+    limits: Limits = container.DEFAULT_LIMITS,
+    progress: Progress | None = None,
 ) -> Picture:
-    """The picture in an `.nc` file.
+    """The picture in an `.nc` file, or a part of it.
+
+    Args:
+        region: the pixels to decode, within the picture. Only tiles near it are read.
 
     Raises:
         DamagedFileError: the file is damaged, not an `.nc` file, needs weights that are not here, or asks
             for more than `limits`.
+        UsageError: the region is empty or not within the picture.
     """
     file = container.read(data, limits=limits)
     header = file.header
     if header.codec != CONV:
-        raise DamagedFileError(
-            f"the file was written by codec {header.codec}, which this version does not have"
-        )
+        raise DamagedFileError(f"the file needs codec {header.codec}, which this version lacks")
+    whole = Box.whole(header.height, header.width)
+    region = region or whole
+    if region.height < 1 or region.width < 1 or region.within(whole) != region:
+        raise UsageError(f"the region is not within the {header.width}x{header.height} pixels of the picture")
     path = weights.by_id(header.weights_id)
     alpha = None if file.alpha is None else unpack_alpha(file.alpha, header.width, header.height)
     report = progress or (lambda share: None)
     from neuralcodec.models.runner import load
 
     codec = load(path)
-    y_hat = decode_latents(file, codec, report)
-    pixels = np.empty((header.height, header.width, 3), np.uint8)
-    for window in windows(*y_hat.shape[:2]):
+    area = region.shrunk(LATENT_STRIDE)
+    y_hat = decode_latents(file, codec, area, report)
+    canvas = np.empty((*area.scaled(LATENT_STRIDE).shape, 3), np.uint8)
+    for window in windows(*y_hat.shape[:2], area=area):
         part = codec.synthesise(np.ascontiguousarray(y_hat[window.read.slices]), header.quality)
-        target = pixels[window.keep.scaled(LATENT_STRIDE).slices]
-        inner = part[window.inner.scaled(LATENT_STRIDE).slices]
-        target[:] = inner[: target.shape[0], : target.shape[1]]
-        report(0.3 + 0.7 * window.keep.bottom / y_hat.shape[0])
+        target = window.keep.moved(-area.top, -area.left).scaled(LATENT_STRIDE)
+        canvas[target.slices] = part[window.inner.scaled(LATENT_STRIDE).slices]
+        report(0.3 + 0.7 * (window.keep.bottom - area.top) / area.height)
+    pixels = canvas[region.moved(-area.top * LATENT_STRIDE, -area.left * LATENT_STRIDE).slices]
     if header.grey:
         # The three channels differ by rounding alone; their mean is grey.
         pixels = pixels.mean(2, keepdims=True, dtype=np.float32).round().astype(np.uint8)
-    return Picture(pixels, alpha, file.icc, file.exif, file.xmp)
+    alpha = None if alpha is None else alpha[region.slices]
+    return Picture(np.ascontiguousarray(pixels), alpha, file.icc, file.exif, file.xmp)
 
 
-def decode_latents(file: Container, codec: Model, report: Progress = lambda share: None) -> Floats:
-    """y_hat `(H/16, W/16, C)` of a file: the exact part of decoding, the same on every machine."""
+def decode_latents(
+    file: Container, codec: Model, area: Box | None = None, report: Progress = lambda share: None
+) -> Floats:
+    """y_hat `(H/16, W/16, C)` of a file: the exact part of decoding, the same on every machine.
+
+    With an `area` of latent positions, only the tiles that its synthesis depends on are filled in.
+    """
     header = file.header
     y_hat = np.empty((latent_size(header.height), latent_size(header.width), codec.prior.latent), np.float32)
+    plane = Box.whole(*y_hat.shape[:2])
+    needed = plane if area is None else area.grown(HALO).within(plane)
 
     def read_tile(item: tuple[Box, bytes]) -> None:
         box, segment = item
         reader = SymbolReader(codec.prior.tables, segment)
         y_hat[box.slices] = codec.prior.code(reader, header.quality, box.height, box.width)
 
-    tiles = list(zip(boxes(*y_hat.shape[:2], header.tile // LATENT_STRIDE), file.tiles, strict=True))
-    parallel.run(read_tile, tiles, codec.threads, lambda share: report(0.3 * share))
+    tiles = zip(boxes(plane, header.tile // LATENT_STRIDE), file.tiles, strict=True)
+    wanted = [(box, segment) for box, segment in tiles if box.overlaps(needed)]
+    parallel.run(read_tile, wanted, codec.threads, lambda share: report(0.3 * share))
     return y_hat
 
 

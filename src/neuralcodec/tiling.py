@@ -27,6 +27,11 @@ class Box(NamedTuple):
     left: int
     right: int
 
+    @classmethod
+    def whole(cls, height: int, width: int) -> Box:
+        """All of a plane."""
+        return cls(0, height, 0, width)
+
     @property
     def height(self) -> int:
         return self.bottom - self.top
@@ -39,20 +44,37 @@ class Box(NamedTuple):
     def slices(self) -> tuple[slice, slice]:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.height, self.width
+
     def scaled(self, factor: int) -> Box:
         return Box(*(edge * factor for edge in self))
 
-    def moved(self, top: int, left: int) -> Box:
-        return Box(self.top + top, self.bottom + top, self.left + left, self.right + left)
-
-    def grown(self, margin: int, height: int, width: int) -> Box:
-        """Larger by `margin` on every side, within a plane of this size."""
+    def shrunk(self, factor: int) -> Box:
+        """The box of coarser positions, each `factor` wide, that covers this one."""
         return Box(
-            max(self.top - margin, 0),
-            min(self.bottom + margin, height),
-            max(self.left - margin, 0),
-            min(self.right + margin, width),
+            self.top // factor, -(-self.bottom // factor), self.left // factor, -(-self.right // factor)
         )
+
+    def moved(self, down: int, right: int) -> Box:
+        return Box(self.top + down, self.bottom + down, self.left + right, self.right + right)
+
+    def grown(self, margin: int) -> Box:
+        return Box(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
+
+    def within(self, other: Box) -> Box:
+        """The part of this box that lies in the other."""
+        return Box(
+            max(self.top, other.top),
+            min(self.bottom, other.bottom),
+            max(self.left, other.left),
+            min(self.right, other.right),
+        )
+
+    def overlaps(self, other: Box) -> bool:
+        common = self.within(other)
+        return common.height > 0 and common.width > 0
 
 
 class Window(NamedTuple):
@@ -63,17 +85,20 @@ class Window(NamedTuple):
     inner: Box
 
 
-def boxes(height: int, width: int, size: int) -> Iterator[Box]:
-    """Cut a plane into squares of `size`, smaller at the right and bottom edge, in raster order."""
-    for top in range(0, height, size):
-        for left in range(0, width, size):
-            yield Box(top, min(top + size, height), left, min(left + size, width))
+def boxes(area: Box, size: int) -> Iterator[Box]:
+    """Cut an area into squares of `size`, smaller at the right and bottom edge, in raster order."""
+    for top in range(area.top, area.bottom, size):
+        for left in range(area.left, area.right, size):
+            yield Box(top, min(top + size, area.bottom), left, min(left + size, area.right))
 
 
-def windows(height: int, width: int, *, size: int = WINDOW, halo: int = HALO) -> Iterator[Window]:
-    """Windows over a plane of latent positions."""
-    for keep in boxes(height, width, size):
-        read = keep.grown(halo, height, width)
+def windows(
+    height: int, width: int, *, area: Box | None = None, size: int = WINDOW, halo: int = HALO
+) -> Iterator[Window]:
+    """Windows over an area, or all, of a plane of latent positions."""
+    plane = Box.whole(height, width)
+    for keep in boxes(area or plane, size):
+        read = keep.grown(halo).within(plane)
         yield Window(read, keep, keep.moved(-read.top, -read.left))
 
 
