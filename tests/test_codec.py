@@ -21,10 +21,12 @@ from threadpoolctl import threadpool_limits
 
 from neuralcodec import codec, container, tiling, weights
 from neuralcodec.codec import decode_latents, decode_picture, encode_picture
+from neuralcodec.entropy.tables import Tables
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.image import Picture
 from neuralcodec.models.runner import Model, load
 from neuralcodec.tiling import Box
+from neuralcodec.training.export import CountingWriter
 
 XMP = "<x:xmpmeta>é</x:xmpmeta>".encode()
 EXIF = b"MM\0*\0\0\0\x08\0\0 left by a camera \xff\0"
@@ -372,6 +374,25 @@ def test_files_of_other_formats_are_named() -> None:
     Image.fromarray(photograph(8, 8)).save(buffer, "PNG")
     with pytest.raises(DamagedFileError, match="PNG"):
         decode_picture(buffer.getvalue())
+
+
+# ---- size -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quality", [0, 50, 100])
+def test_files_are_as_large_as_the_model_estimates(quality: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within one percent and 64 bytes of the ideal code length of what the model predicts."""
+    writers: list[CountingWriter] = []
+
+    def counting(tables: Tables) -> CountingWriter:
+        writers.append(CountingWriter(tables))
+        return writers[-1]
+
+    monkeypatch.setattr(codec, "SymbolWriter", counting)
+    data = encode_picture(Picture(photograph(400, 500)), quality=quality)
+    estimate = sum(writer.bits for writer in writers) / 8
+    assert estimate > 100
+    assert 0.99 * estimate - 64 <= len(data) <= 1.01 * estimate + 64
 
 
 # ---- regions ----------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from torch import nn
 from neuralcodec.entropy.coder import SymbolWriter, zigzag
 from neuralcodec.entropy.exact import EXACT, FRACTION_BITS, Integers, Range
 from neuralcodec.entropy.prior import ACTIVATION_CLIP, LATENT_CLIP, LATENT_ONE, IntegerPrior
-from neuralcodec.entropy.tables import SCALE_COUNT, gaussian_tables
+from neuralcodec.entropy.tables import SCALE_COUNT, Tables, gaussian_tables
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.models.blocks import interpolate_levels
 from neuralcodec.models.conv import ConvCodec, Transforms, level_of
@@ -181,7 +181,7 @@ def measure(model: ConvCodec, prior: IntegerPrior, images: Path) -> dict[str, fl
             y = transforms.analyse(crop.float() / 255, level)
             z = transforms.hyper_analysis(y)
             out = model.prior(y, z, level)
-            writer = CountingWriter(prior)
+            writer = CountingWriter(prior.tables)
             latents = (y[0].permute(1, 2, 0).contiguous().numpy(), z[0].permute(1, 2, 0).contiguous().numpy())
             prior.code(writer, quality, y.shape[2], y.shape[3], latents)
             bits["bpp_float"] += float(out.y_bits + out.z_bits)
@@ -195,8 +195,8 @@ def measure(model: ConvCodec, prior: IntegerPrior, images: Path) -> dict[str, fl
 class CountingWriter(SymbolWriter):
     """A writer that also adds up the ideal code lengths."""
 
-    def __init__(self, prior: IntegerPrior) -> None:
-        super().__init__(prior.tables)
+    def __init__(self, tables: Tables) -> None:
+        super().__init__(tables)
         self.bits = 0.0
 
     def exchange(
