@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 # Stamps: an install is repeated only when what it depends on has changed.
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench folder-given clean
@@ -25,8 +26,9 @@ lint: $(DEV_STAMP) ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: folder-given $(RUN_STAMP) ## measure all codecs on a folder: make bench FOLDER=path/to/kodak [OUT=results.json]
-	@$(BIN)/python benchmarks/kodak.py "$(FOLDER)" --out "$(or $(OUT),results.json)" $(ARGS)
+bench: folder-given $(BENCH_STAMP) ## compare all codecs on a folder: make bench FOLDER=path/to/kodak [OUT=folder]
+	@$(BIN)/ncodec bench "$(FOLDER)" --against jpeg,webp,avif,jxl \
+		--out "$(or $(OUT),benchmarks/results/$(notdir $(abspath $(FOLDER))))" $(ARGS)
 
 folder-given:
 	@test -n "$(FOLDER)" || { echo "make bench: say which pictures, FOLDER=path/to/kodak" >&2; exit 2; }
@@ -46,4 +48,8 @@ $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(RUN_STAMP)
+
+$(BENCH_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	@touch $@ $(RUN_STAMP)

@@ -2,8 +2,8 @@
 
     python benchmarks/speed.py photo.jpg
 
-The photograph is resized to --megapixels first. The codecs take turns, each with the same number of threads, from
-pixels in memory to bytes in memory and back; medians are printed, and the ratio of our speed to that of AVIF.
+The photograph is resized to --megapixels first. The codecs take turns, each with the same number of threads,
+from pixels in memory to bytes in memory and back; medians are printed, and the ratio of our speed to AVIF's.
 """
 
 from __future__ import annotations

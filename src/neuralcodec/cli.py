@@ -12,6 +12,7 @@ from typing import NoReturn
 from neuralcodec import __version__, commands, files
 from neuralcodec.errors import UsageError
 from neuralcodec.terminal import report_error, say
+from neuralcodec.tiling import Box
 
 INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
 NO_READER = 141  # as a shell reports a program whose output nobody reads any more
@@ -54,6 +55,7 @@ examples:
   ncodec decode photo.nc photo.jpg
   ncodec decode *.nc -o pictures/ --format webp
   ncodec decode --format ppm photo.nc - | display -
+  ncodec decode --region 1000,500,400,300 large.nc detail.png
 
 The extension of OUT says the format: png, jpg, webp, tif, avif, ppm or bmp.
 
@@ -211,6 +213,9 @@ def _encode_arguments(parser: ArgumentParser) -> None:
 
 def _decode_arguments(parser: ArgumentParser) -> None:
     _add_files(parser)
+    parser.add_argument(
+        "--region", type=_region, metavar="X,Y,W,H", help="decode these pixels only: left, top, width, height"
+    )
     parser.add_argument("--format", metavar="EXT", help="format of the pictures (default: by name, else png)")
     _add_output(parser)
     _add_limit(parser)
@@ -330,6 +335,14 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+
+
+def _region(text: str) -> Box:
+    try:
+        x, y, width, height = (int(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be X,Y,W,H in pixels, not {text!r}") from None
+    return Box(y, y + height, x, x + width)
 
 
 def _positive(text: str) -> float:

@@ -7,7 +7,7 @@ import pytest
 import pytorch_msssim
 import torch
 
-from neuralcodec.bench.metrics import ms_ssim, ms_ssim_db, psnr, ssimulacra2
+from neuralcodec.bench.metrics import ms_ssim, ms_ssim_db, psnr, ssim_map, ssimulacra2
 from neuralcodec.errors import UsageError
 
 
@@ -59,6 +59,24 @@ def test_ms_ssim_falls_with_noise() -> None:
     a = picture(170, 170)
     values = [ms_ssim(a, noisy(a, sigma)) for sigma in (2, 8, 32)]
     assert values == sorted(values, reverse=True)
+
+
+def test_ssim_map() -> None:
+    a = picture(40, 60)
+    b = a.copy()
+    b[20:30, 30:40] = 255 - b[20:30, 30:40]
+    similarity = ssim_map(a, b)
+    assert similarity.shape == (30, 50)
+    row, column = np.unravel_index(similarity.argmin(), similarity.shape)
+    assert 15 <= row < 25
+    assert 25 <= column < 35
+    assert similarity[0, 0] == pytest.approx(1)
+    grey = a[:, :, :1]
+    tensors = [torch.tensor(p.transpose(2, 0, 1)[None], dtype=torch.float32) for p in (grey, noisy(grey))]
+    mean = ssim_map(grey, noisy(grey)).mean()
+    assert mean == pytest.approx(float(pytorch_msssim.ssim(*tensors, data_range=255)), abs=1e-5)
+    with pytest.raises(UsageError):
+        ssim_map(a[:10], a[:10])
 
 
 @pytest.mark.parametrize(("value", "decibels"), [(0.9, 10), (0.99, 20), (0, 0), (1, math.inf)])

@@ -9,14 +9,14 @@ from PIL import Image, features
 
 from neuralcodec.bench import peers
 from neuralcodec.bench.metrics import ms_ssim
-from neuralcodec.bench.peers import PEERS, Avif, Jpeg, Ours, WebP, as_array, like, match
+from neuralcodec.bench.peers import PEERS, Avif, Jpeg, JpegXl, Ours, WebP, as_array, find, like, match
 from neuralcodec.errors import UsageError
 
 PILLOW_PEERS = [
     pytest.param(
-        peer, marks=pytest.mark.skipif(not features.check(peer.library), reason="not in this Pillow")
+        peer, marks=pytest.mark.skipif(peer.missing() is not None, reason=f"{peer.label}: {peer.missing()}")
     )
-    for peer in (Jpeg(), WebP(), Avif())
+    for peer in (Jpeg(), WebP(), Avif(), JpegXl())
 ]
 
 
@@ -48,7 +48,7 @@ def test_round_trip(peer: peers.Peer, shape: tuple[int, int, int]) -> None:
     image = picture(*shape)
     data = peer.encode(image, peer.settings[-1])
     with Image.open(io.BytesIO(data)) as opened:
-        assert opened.format.lower() == peer.name
+        assert opened.format == peer.file_format
     decoded = like(peer.decode(data), image)
     assert decoded.shape == image.shape
     assert decoded.dtype == np.uint8
@@ -138,3 +138,25 @@ def test_as_array_keeps_grey_grey() -> None:
     assert as_array(Image.new("L", (3, 2))).shape == (2, 3, 1)
     assert as_array(Image.new("RGBA", (3, 2))).shape == (2, 3, 3)
     assert as_array(Image.new("P", (3, 2))).shape == (2, 3, 3)
+
+
+def test_a_peer_that_is_missing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "find_spec", lambda _: None)
+    assert "pip install" in (JpegXl().missing() or "")
+    with pytest.raises(UsageError, match="not installed"):
+        JpegXl().encode(picture(8, 8), 50)
+    monkeypatch.setattr(features, "check", lambda _: False)
+    assert WebP().missing() == "this Pillow was built without WEBP"
+    assert Ours("no-such-model").missing() is not None
+
+
+def test_find() -> None:
+    assert find("webp") is PEERS["webp"]
+    with pytest.raises(UsageError, match="no codec named 'gif'"):
+        find("gif")
+
+
+def test_jpeg_xl_keeps_to_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, threads in (("", -1), ("1", 0), ("3", 3)):
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+        assert JpegXl._threads() == threads

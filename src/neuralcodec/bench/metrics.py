@@ -88,6 +88,22 @@ def ssimulacra2(a: Image8, b: Image8) -> float | None:
     return float(package.compute_ssimulacra2(_as_png(a), _as_png(b)))
 
 
+def ssim_map(a: Image8, b: Image8) -> Plane:
+    """SSIM of the mean of the channels at every place where the 11 px window fits: where two pictures differ.
+
+    Returns:
+        `(H - 10, W - 10)`; element (0, 0) belongs to pixel (5, 5).
+
+    Raises:
+        UsageError: the shapes differ, or are not those of 8-bit pictures of 11 px or more on a side.
+    """
+    _check(a, b)
+    if min(a.shape[:2]) < WINDOW:
+        raise UsageError(f"a picture of shape {a.shape} is smaller than the window of {WINDOW} px")
+    x, y = (picture.mean(axis=2, dtype=np.float32) for picture in (a, b))
+    return _ssim_maps(x, y, _window(WINDOW))[0]
+
+
 def _check(a: Image8, b: Image8) -> None:
     if a.shape != b.shape:
         raise UsageError(f"cannot compare pictures of shapes {a.shape} and {b.shape}")

@@ -1,7 +1,7 @@
 """The pretrained models of CompressAI as peers; nothing else here imports that package.
 
-It is an extra, `neuralcodec[compressai]`, since it needs torchvision and an older NumPy. Its weights come from
-its own download, once; where they cannot be had, the benchmark says so and goes on without.
+It is an extra, `neuralcodec[compressai]`, since it needs torchvision and an older NumPy. It downloads its
+weights itself, once; where they cannot be had, the benchmark says so and goes on without.
 """
 
 from __future__ import annotations

@@ -1,0 +1,267 @@
+"""What `ncodec bench` does, from the pictures to the report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from neuralcodec.bench import peers, report, speed, tables, views
+from neuralcodec.bench.images import Photo, Problem, gather
+from neuralcodec.bench.summary import reference_of, setting_near
+from neuralcodec.bench.sweep import Cache, Codec, Measurement, Sweep
+from neuralcodec.bench.workers import pool
+from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.terminal import progress, say
+
+DEFAULT_AGAINST = ("jpeg", "webp", "avif", "jxl")
+MOST_JOBS = 8  # each holds our model, with its libraries some 400 MB
+MOST_VIEWS = 30  # a page of more than some 15 MB is no page
+TIMED_AT = 0.95
+
+
+def run(args: Namespace) -> int:
+    """Measures what no earlier run into the same folder has, and writes the report anew."""
+    ours, codecs, problems = choose_codecs(args)
+    photos, unusable = gather([Path(name) for name in args.images], args.limit)
+    problems += unusable
+    if not photos:
+        tell(problems)
+        raise UsageError("there is no picture to measure on")
+    out = Path(args.out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NeuralCodecError(f"{out}: {error.strerror}") from None
+    measured = measure(args, photos, codecs, ours, out)
+    problems += measured.problems
+    results = report.assemble(
+        command=repeatable(args, measured.codecs, ours),
+        photos=photos,
+        codecs=measured.codecs,
+        ours=ours,
+        reference=reference_of(measured.codecs),
+        points=measured.points,
+        speed=measured.speed,
+        views=measured.views,
+        problems=problems,
+        published=args.published,
+    )
+    unwritten = report.write(results, measured.views, out)
+    problems += unwritten
+    for table in (tables.mean_table(results), tables.bd_rate_table(results)):
+        print(tables.as_text(table), end="\n\n")
+    tell(problems)
+    count, new = len(measured.points), measured.new
+    where = out if unwritten else out / "report.html"
+    say(f"{where}: {count:,} files measured, {new:,} of them in this run")
+    return max((problem.exit_code for problem in problems), default=0)
+
+
+def tell(problems: Sequence[Problem]) -> None:
+    """One line each, on standard error."""
+    for problem in problems:
+        say(f"ncodec: {'error' if problem.exit_code else 'note'}: {problem.subject}: {problem.message}")
+
+
+class Measured(NamedTuple):
+    """What a run knows in the end, in part from earlier ones."""
+
+    codecs: dict[str, Codec]
+    points: list[Measurement]
+    speed: dict[str, Any] | None
+    views: list[dict[str, Any]]
+    problems: list[Problem]
+    new: int
+
+
+def measure(
+    args: Namespace, photos: Sequence[Photo], codecs: Mapping[str, Codec], ours: str, out: Path
+) -> Measured:
+    """The sweep, then what follows from it: speed at equal quality, and the pictures to show."""
+    cache, view_cache = Cache(out / "points.cache.jsonl"), Cache(out / "views.cache.jsonl")
+    threads = args.threads or os.cpu_count() or 1
+    jobs = min(threads, MOST_JOBS)
+    sweep = Sweep(photos, codecs, cache, with_ssimulacra2=find_spec("ssimulacra2") is not None)
+    shown = photos[:MOST_VIEWS]
+    steps = len(sweep.missing) + len(shown)
+    steps += speed.steps(photos, len(codecs), args.rounds) if args.rounds else 0
+    done = 0
+    with progress("measuring", quiet=False) as show:
+
+        def advance(count: int = 1) -> None:
+            nonlocal done
+            done += count
+            if show is not None:
+                show(done / steps)
+
+        advance(0)  # from here on the time left is estimated
+        failures = sweep.run(jobs, advance)
+        points = sweep.points()
+        alive, problems = without_the_dead(codecs, ours, points, failures)
+        timed = None
+        if args.rounds:
+            settings = {name: typical_setting(points, name) for name in alive}
+            versions = {name: codec.version for name, codec in alive.items()}
+            timed, failures = time_codecs(
+                photos, settings, versions, cache, rounds=args.rounds, threads=threads, advance=advance
+            )
+            problems += failures
+        tasks = view_tasks(shown, alive, ours, reference_of(alive), points)
+        made, failures = make_views(tasks, view_cache, jobs, advance)
+    return Measured(alive, points, timed, made, problems + failures, len(sweep.missing))
+
+
+# ---- what to measure -------------------------------------------------------------------------------------
+
+
+def choose_codecs(args: Namespace) -> tuple[str, dict[str, Codec], list[Problem]]:
+    """The name of our codec, all codecs that can be used, ours last, and why others cannot.
+
+    Raises:
+        UsageError: a codec is unknown, or there is no such model of ours.
+    """
+    our_peer = peers.Ours(args.model)
+    if reason := our_peer.missing():
+        raise UsageError(reason)
+    asked = [peers.find(name) for name in dict.fromkeys(args.against or DEFAULT_AGAINST)]
+    codecs: dict[str, Codec] = {}
+    problems = []
+    for peer in asked:
+        if peer.name == our_peer.name:
+            continue
+        if reason := peer.missing():
+            # Only who asked for a codec by name is told by the exit code that it was left out.
+            code = NeuralCodecError.exit_code if args.against else 0
+            problems.append(Problem(peer.name, reason, code))
+        else:
+            codecs[peer.name] = Codec(peer, peer.version(), peer.settings)
+    if not codecs:
+        reasons = "; ".join(f"{problem.subject}: {problem.message}" for problem in problems)
+        raise NeuralCodecError(f"there is no codec to compare with: {reasons or 'name one with --against'}")
+    settings = tuple(sorted(set(args.qualities))) if args.qualities else our_peer.settings
+    codecs[our_peer.name] = Codec(our_peer, our_peer.version(), settings)
+    return our_peer.name, codecs, problems
+
+
+def without_the_dead(
+    codecs: Mapping[str, Codec], ours: str, points: Sequence[Measurement], problems: Sequence[Problem]
+) -> tuple[dict[str, Codec], list[Problem]]:
+    """The codecs that gave at least one file, and the problems with one line for each of the others.
+
+    Raises:
+        NeuralCodecError: it is ours that failed, or nothing is left beside ours.
+    """
+    alive = {point["codec"] for point in points}
+    kept = [problem for problem in problems if problem.codec in alive or problem.codec is None]
+    for name in codecs.keys() - alive:
+        first = next(problem for problem in problems if problem.codec == name)
+        message = f"failed on every picture: {first.message}"
+        if name == ours:
+            raise NeuralCodecError(f"{name} {message}")
+        kept.append(Problem(name, message, first.exit_code))
+    if alive == {ours}:
+        raise NeuralCodecError(f"nothing to compare with: {kept[0].subject}: {kept[0].message}")
+    return {name: codec for name, codec in codecs.items() if name in alive}, kept
+
+
+def repeatable(args: Namespace, codecs: Mapping[str, Codec], ours: str) -> str:
+    """The call in a form that can be published: names instead of paths."""
+    words = ["ncodec bench", *(Path(os.path.realpath(name)).name for name in args.images[:4])]
+    words += ["..."] if len(args.images) > 4 else []
+    words += ["--against", ",".join(name for name in codecs if name != ours)]
+    words += ["--model", args.model] if args.model != "conv" else []
+    words += ["--qualities", ",".join(map(str, codecs[ours].settings))] if args.qualities else []
+    words += ["--limit", str(args.limit)] if args.limit else []
+    return " ".join(words)
+
+
+# ---- speed and pictures ----------------------------------------------------------------------------------
+
+
+def time_codecs(
+    photos: Sequence[Photo],
+    settings: Mapping[str, int],
+    versions: Mapping[str, str],
+    cache: Cache,
+    *,
+    rounds: int,
+    threads: int,
+    advance: Callable[[], None],
+) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """Speed and memory of all codecs at about the same quality, unless nothing that they depend on is new."""
+    pictures = [photo.sha256 for photo in speed.choose(photos)]
+    facts = json.dumps((dict(settings), dict(versions), pictures, rounds, threads, report.environment()))
+    key = ("speed", hashlib.sha256(facts.encode()).hexdigest())
+    if (known := cache.get(key)) is not None:
+        return {**known, "images": [photo.name for photo in speed.choose(photos)]}, []
+    timed, problems = speed.measure(photos, settings, rounds=rounds, threads=threads, advance=advance)
+    if timed is not None and not problems:
+        problems += _keep(cache, key, timed)
+    return timed, problems
+
+
+def typical_setting(points: Sequence[Measurement], codec: str) -> int:
+    """The setting of a codec whose MS-SSIM, on the average of the pictures, is that of the timing."""
+    values: dict[int, list[float]] = {}
+    for point in points:
+        if point["codec"] == codec:
+            values.setdefault(point["setting"], []).append(point["ms_ssim"])
+    return setting_near([{"setting": s, "ms_ssim": fmean(v)} for s, v in values.items()], TIMED_AT)
+
+
+def view_tasks(
+    photos: Sequence[Photo],
+    codecs: Mapping[str, Codec],
+    ours: str,
+    reference: str,
+    points: Sequence[Measurement],
+) -> list[views.ViewTask]:
+    """The pictures to show: those that both codecs were measured on."""
+    tasks = []
+    for photo in photos:
+        own, theirs = (
+            tuple(p for p in points if p["image"] == photo.name and p["codec"] == name)
+            for name in (ours, reference)
+        )
+        if own and theirs:
+            versions = codecs[ours].version, codecs[reference].version
+            tasks.append(views.ViewTask(photo, ours, reference, versions, own, theirs))
+    return tasks
+
+
+def make_views(
+    tasks: Sequence[views.ViewTask], cache: Cache, jobs: int, advance: Callable[[], None]
+) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """The views in the order of the pictures, and what failed."""
+    problems: list[Problem] = []
+    missing = [task for task in tasks if cache.get(task.key()) is None]
+    if missing:
+        with pool(views.make, jobs=jobs, threads=1) as workers:
+            for task, view, error in workers.run(missing):
+                advance()
+                if view is None:
+                    problems.append(
+                        Problem(f"{task.photo.name}: pictures", error or "", NeuralCodecError.exit_code)
+                    )
+                else:
+                    problems += _keep(cache, task.key(), view)
+        # They are large, and those of other weights will not be needed again.
+        cache.forget_all_but({task.key() for task in tasks})
+    found = ((task, cache.get(task.key())) for task in tasks)
+    return [{**view, "image": task.photo.name} for task, view in found if view is not None], problems
+
+
+def _keep(cache: Cache, key: tuple[str, str], value: Any) -> list[Problem]:
+    try:
+        cache.add(key, value)
+    except OSError as error:
+        message = f"cannot be kept for the next run: {error.strerror}"
+        return [Problem(cache.path.name, message, NeuralCodecError.exit_code)]
+    return []

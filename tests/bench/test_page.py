@@ -1,0 +1,194 @@
+"""The report as people see it: self-contained, escaped, and alive in a browser."""
+
+import base64
+import io
+import re
+import shutil
+import subprocess
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from neuralcodec.bench import tables, views
+from neuralcodec.bench.page import page
+
+from .conftest import Bench
+
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Outline(HTMLParser):
+    """Checks that elements nest, and collects what they refer to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.sources += [value or "" for name, value in attributes if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def html(small: Bench) -> str:
+    return (small.folder / "report.html").read_text()
+
+
+def test_the_page_needs_nothing_else(html: str) -> None:
+    outline = Outline()
+    outline.feed(html)
+    assert outline.open == []
+    assert outline.sources
+    assert all(source.startswith("data:") for source in outline.sources)
+    assert "url(" not in html
+    assert "@import" not in html
+    assert outline.tags.count("article") == 2
+    assert len(html) < 1_000_000
+
+
+def test_names_are_escaped(html: str, small: Bench) -> None:
+    assert "b <i>" not in html
+    assert "b &lt;i&gt;&amp;.png" in html
+    assert "| b <i>&.png |" in (small.folder / "report.md").read_text()
+
+
+def test_pictures_are_what_the_codecs_made(small: Bench, html: str) -> None:
+    sources = re.findall(r'data-is="(\w+)"[^>]*src="data:image/(\w+);base64,([^"]+)"', html)
+    assert [(kind, form) for kind, form, _ in sources[:3]] == [
+        ("original", "webp"),
+        ("reference", "jpeg"),
+        ("ours", "webp"),
+    ]
+    view = small.report["views"][0]
+    for kind, _, data in sources[:3]:
+        file = base64.b64decode(data)
+        with Image.open(io.BytesIO(file)) as image:
+            assert image.size == (200, 180)
+        if kind == "reference":  # the very file
+            assert len(file) == view["reference"]["bytes"]
+    assert abs(view["ours"]["ms_ssim"] - view["reference"]["ms_ssim"]) < 0.02
+
+
+def test_crops_are_where_the_pictures_differ() -> None:
+    a = np.random.default_rng(0).integers(100, 130, (300, 400, 3), dtype=np.uint8)
+    b = a.copy()
+    b[180:280, 250:350] = 255 - b[180:280, 250:350]
+    b[10:60, 10:60] = 200
+    (x, y), second = views.where_they_differ(a, b)
+    assert abs(x - 250) <= 10
+    assert abs(y - 180) <= 10
+    assert abs(second[0] - x) >= views.CROP or abs(second[1] - y) >= views.CROP
+
+
+def test_crops_of_a_large_picture_lie_within_it() -> None:
+    a = np.zeros((1300, 1700, 1), np.uint8)
+    b = a.copy()
+    b[1250:, 1650:] = 255
+    assert views.where_they_differ(a, b)[0] == (1700 - views.CROP, 1300 - views.CROP)
+
+
+def test_large_pictures_are_shown_smaller() -> None:
+    data = views.shown(np.zeros((800, 1600, 3), np.uint8)).partition(",")[2]
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        assert image.size == (1200, 600)
+
+
+def test_markdown_tables_are_regular(small: Bench) -> None:
+    text = (small.folder / "report.md").read_text()
+    assert text.startswith("# ")
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "flip", "text"),
+    [(-23.4, False, "−23 %"), (60, True, "−60 %"), (0.2, False, "0 %"), (None, True, "–")],
+)
+def test_percent(value: float | None, flip: bool, text: str) -> None:
+    assert tables.percent(value, flip=flip) == text
+
+
+def test_a_report_without_speed_pictures_or_common_curves(small: Bench) -> None:
+    report = {**small.report, "speed": None, "published": []}
+    for summary in report["summary"].values():
+        summary["curve"] = []
+        summary["at"] = {target: {"bpp": None, "saving": None} for target in summary["at"]}
+        summary["bd_rate"] = dict.fromkeys(summary["bd_rate"])
+    outline = Outline()
+    outline.feed(page(report, []))
+    assert outline.open == []
+    assert "svg" not in outline.tags
+    assert "article" not in outline.tags
+
+
+CHECK = """
+<script>
+addEventListener("load", () => {
+  const said = [];
+  for (const image of document.images) {
+    if (!image.complete || !image.naturalWidth) said.push(`no picture: ${image.alt}`);
+  }
+  for (const compare of document.querySelectorAll(".compare")) {
+    const slider = compare.querySelector("input"), above = compare.querySelector(".above");
+    const box = above.getBoundingClientRect();
+    const shape = above.naturalWidth / above.naturalHeight;
+    if (box.width < 100 || Math.abs(box.width / box.height - shape) > 0.02) {
+      said.push("the comparison has no size or the wrong shape");
+    }
+    for (const [value, expected] of [[50, "50%"], [20, "80%"], [100, "0%"]]) {
+      slider.value = value;
+      slider.dispatchEvent(new Event("input"));
+      const clip = getComputedStyle(above).clipPath;
+      if (!clip.includes(expected)) said.push(`at ${value} the clip path is ${clip}`);
+    }
+  }
+  if (document.documentElement.scrollWidth > innerWidth) {
+    said.push(`wider than the window: ${document.documentElement.scrollWidth} of ${innerWidth}`);
+  }
+  if (!document.querySelector(".charts svg .ours .line").getTotalLength()) said.push("no curve");
+  parent.document.documentElement.dataset.said = said.join("; ") || "all well";
+});
+</script>
+"""
+WATCH = """<script>
+addEventListener("error", event => {
+  parent.document.documentElement.dataset.error = event.message || "failed to load";
+}, true);
+</script>"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_works_in_a_browser(html: str, tmp_path: Path, width: int) -> None:
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("there is no chromium to show the page in")
+    document = html.replace("<head>", f"<head>{WATCH}", 1).replace("</body>", f"{CHECK}</body>")
+    # In a frame, since no window is as narrow as a telephone.
+    frame = f'<iframe width="{width}" height="900" srcdoc="{escape(document)}"></iframe>'
+    (tmp_path / "page.html").write_text(f"<!doctype html><title>test</title>{frame}")
+    options = (
+        "--headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run --dump-dom"
+    )
+    call = [browser, *options.split(), "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"]
+    done = subprocess.run(
+        [*call, "--window-size=1400,1000", (tmp_path / "page.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    top = done.stdout.partition("<head>")[0]
+    assert re.findall(r'data-said="([^"]*)"', top) == ["all well"]
+    assert "data-error" not in top
+    assert "CONSOLE" not in done.stderr
