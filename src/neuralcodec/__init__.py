@@ -44,7 +44,7 @@ def encode(
 
     Args:
         image: a PIL image, a path, an open binary file, or uint8 pixels `(H, W)` or `(H, W, 1..4)`.
-        quality: 0 (smallest) to 100 (best); sizes go from about 0.05 to 1.5 bits per pixel on photographs.
+        quality: 0 (smallest) to 100 (best); sizes go from about 0.04 to 1.5 bits per pixel on photographs.
         model: name of the weights.
 
     Raises:

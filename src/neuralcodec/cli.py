@@ -244,7 +244,7 @@ def _bench_arguments(parser: ArgumentParser) -> None:
         "--against",
         type=lambda text: text.split(","),
         metavar="A,B",
-        help="jpeg, webp, avif, jxl, ours-gru, compressai (default: the first four, as far as installed)",
+        help="jpeg, webp, avif, jxl, compressai (default: the first four, as far as installed)",
     )
     parser.add_argument("--model", default="conv", metavar="NAME", help="our codec (default: conv)")
     parser.add_argument(

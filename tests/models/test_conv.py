@@ -4,29 +4,18 @@ import numpy as np
 import pytest
 import torch
 from conftest import photograph
+from tiny import TINY_MODEL
 
 from neuralcodec import weights
 from neuralcodec.models.conv import ConvCodec, ConvConfig
 from neuralcodec.models.runner import Model
 from neuralcodec.training.data import PixelStore, block_components
 
-TINY = ConvConfig(
-    levels=3,
-    fine=8,
-    coarse=16,
-    fine_blocks=1,
-    coarse_blocks=1,
-    latent=16,
-    hyper=8,
-    features=12,
-    width=20,
-)
-
 
 @pytest.mark.parametrize("size", [(64, 64), (128, 64), (64, 192)])
 def test_shapes(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    codec, level = ConvCodec(TINY).eval(), torch.tensor([0.0, 1.3])
+    codec, level = ConvCodec(TINY_MODEL).eval(), torch.tensor([0.0, 1.3])
     height, width = size
     x = torch.rand(2, 3, height, width)
     with torch.no_grad():
@@ -43,7 +32,7 @@ def test_shapes(size: tuple[int, int]) -> None:
 
 def test_a_sample_does_not_see_its_batch() -> None:
     torch.manual_seed(0)
-    codec, level = ConvCodec(TINY).eval(), torch.tensor([0.0, 2.0])
+    codec, level = ConvCodec(TINY_MODEL).eval(), torch.tensor([0.0, 2.0])
     x = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         together = codec(x, level)
@@ -53,7 +42,7 @@ def test_a_sample_does_not_see_its_batch() -> None:
 
 def test_gradients_reach_every_parameter() -> None:
     torch.manual_seed(0)
-    codec = ConvCodec(TINY)
+    codec = ConvCodec(TINY_MODEL)
     out = codec(torch.rand(2, 3, 64, 64), torch.tensor([0.2, 1.7]))
     loss = out.x_hat.square().mean() + 1e-4 * (out.y_bits + out.z_bits).mean()
     loss.backward()

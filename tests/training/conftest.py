@@ -11,23 +11,13 @@ from pathlib import Path
 import pytest
 from conftest import photograph
 from PIL import Image
+from tiny import TINY_MODEL
 
-from neuralcodec.models.conv import ConvConfig
 from neuralcodec.training import loop
 from neuralcodec.training.recipe import Recipe, read_recipe
 
 TINY = Recipe(
-    ConvConfig(
-        levels=3,
-        fine=8,
-        coarse=16,
-        fine_blocks=1,
-        coarse_blocks=1,
-        latent=16,
-        hyper=8,
-        features=12,
-        width=20,
-    ),
+    TINY_MODEL,
     replace(
         read_recipe(Path("conv")).training,
         minutes=10.0,

@@ -65,16 +65,16 @@ class PillowPeer:
     label: ClassVar[str]
     settings: ClassVar[tuple[int, ...]]
     file_format: ClassVar[str]
-    library: ClassVar[str]
+    package: ClassVar[str]
     options: ClassVar[dict[str, Any]]
 
     def missing(self) -> str | None:
         """Why it cannot be used here."""
-        return None if features.check(self.library) else f"this Pillow was built without {self.file_format}"
+        return None if features.check(self.package) else f"this Pillow was built without {self.file_format}"
 
     def version(self) -> str:
         """The version of the library behind Pillow, and the options."""
-        return f"{self.library} {features.version(self.library)} {self._options()}"
+        return f"{self.package} {features.version(self.package)} {self._options()}"
 
     def _options(self) -> str:
         return ",".join(f"{key}={value}" for key, value in self.options.items())
@@ -108,7 +108,7 @@ class Jpeg(PillowPeer):
     limits = (1, 100)
     settings = (4, 7, 10, 13, 17, 22, 28, 36, 45, 55, 65, 75, 85, 92, 97)
     file_format = "JPEG"
-    library = "libjpeg_turbo"
+    package = "libjpeg_turbo"
     options: ClassVar[dict[str, Any]] = {"optimize": True, "progressive": True, "subsampling": "4:2:0"}
 
 
@@ -120,7 +120,7 @@ class WebP(PillowPeer):
     limits = (0, 100)
     settings = (0, 5, 15, 30, 45, 60, 75, 88, 96)
     file_format = "WEBP"
-    library = "webp"
+    package = "webp"
     options: ClassVar[dict[str, Any]] = {"method": 6}
 
 
@@ -132,7 +132,7 @@ class Avif(PillowPeer):
     limits = (0, 100)
     settings = (0, 8, 18, 30, 42, 55, 68, 82, 94)
     file_format = "AVIF"
-    library = "avif"
+    package = "avif"
     options: ClassVar[dict[str, Any]] = {"speed": 6, "subsampling": "4:2:0"}
 
 
@@ -148,7 +148,7 @@ class JpegXl(PillowPeer):
     # Below 19 libjxl codes at half the resolution; 17 and 20 enclose the jump in its curve.
     settings = (0, 8, 17, 20, 26, 38, 52, 66, 80, 92)
     file_format = "JXL"
-    library = "pillow-jxl-plugin"
+    package = "pillow-jxl-plugin"
     options: ClassVar[dict[str, Any]] = {"effort": 7}
 
     def missing(self) -> str | None:
@@ -168,7 +168,7 @@ class JpegXl(PillowPeer):
 
     def version(self) -> str:
         """The version of the plugin, which holds libjxl, and the options."""
-        return f"{self.library} {metadata.version(self.library)} {self._options()}"
+        return f"{self.package} {metadata.version(self.package)} {self._options()}"
 
     def encode(self, image: Image8, setting: int) -> bytes:
         """The file for a picture `(H, W, 3)` or `(H, W, 1)`."""

@@ -27,6 +27,8 @@ class Model:
         file = weights.read(path)
         self.id = file.id
         try:
+            if file.codec != "conv":
+                raise ValueError(f"it is for codec {file.codec!r}")
             self.prior = IntegerPrior(file.arrays)
             config = ConvConfig(**file.model)
             with torch.device("meta"):  # no time spent on initial values
