@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+import neuralcodec
 from neuralcodec import cli, codec
 
 NCODEC = [sys.executable, "-m", "neuralcodec"]
@@ -115,7 +116,10 @@ def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFi
         "encode a.png --bogus",
         "encode a.png -q 101",
         "encode a.png -q -1",
-        "encode a.png -q 12.5",
+        "encode a.png -q 100.01",
+        "encode a.png -q nan",
+        "encode a.png -q half",
+        "bench . -o out --qualities 12.5",
         "encode a.png -j 0",
         "encode a.png --model nothing",
         "encode a.png --max-pixels none",
@@ -180,6 +184,14 @@ def test_quality_changes_the_size(here: Path) -> None:
         assert cli.main(["encode", "a.png", f"{quality}.nc", "-q", quality, "--quiet"]) == 0
         sizes.append((here / f"{quality}.nc").stat().st_size)
     assert sizes[0] < sizes[1]
+
+
+def test_quality_between_whole_numbers(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["encode", "a.png", "-q", "62.55", "--quiet"]) == 0
+    assert cli.main(["info", "a.nc"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["quality"] == "62.55"
+    assert json.loads(json.dumps(neuralcodec.info((here / "a.nc").read_bytes())))["quality"] == 62.55
 
 
 def test_round_trip_through_pipes(here: Path) -> None:

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from neuralcodec import codec, container, tiling, weights
 from neuralcodec.codec import decode_latents, decode_picture, encode_picture
+from neuralcodec.container import read_header
 from neuralcodec.entropy.tables import Tables
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.image import Picture
@@ -118,10 +119,21 @@ def test_progress_rises_to_one() -> None:
         assert shares[-1] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("quality", [-1, 101, 50.0, "50", True, None])
+@pytest.mark.parametrize("quality", [-1, 101, 100.01, float("nan"), float("inf"), "50", True, None, 50j])
 def test_bad_qualities_are_refused(quality: object) -> None:
     with pytest.raises(UsageError, match="quality"):
         encode_picture(Picture(photograph(8, 8)), quality=quality)  # type: ignore[arg-type]
+
+
+def test_qualities_have_two_decimals() -> None:
+    """A quality between two whole ones is of its own; what differs in the third decimal is the same file."""
+    picture = Picture(photograph(70, 90))
+    files = [encode_picture(picture, quality=quality) for quality in (62, 62.5, 62.504, np.float32(62.5), 63)]
+    assert files[1] == files[2] == files[3]
+    assert len({*files}) == 3
+    assert read_header(files[1]).quality == 62.5
+    whole, half = (decode_picture(data).pixels.astype(int) for data in files[:2])
+    assert 0 < np.abs(whole - half).mean() < 4
 
 
 @pytest.mark.parametrize("model", ["nope", "../conv", "conv.safetensors", ""])

@@ -13,10 +13,10 @@ import pytest
 from neuralcodec import container as nc
 from neuralcodec.container import CONV, GRU, Container, Header, Limits, read, read_header, write
 from neuralcodec.errors import DamagedFileError, UsageError
-from neuralcodec.header import MAGIC, parse_header
+from neuralcodec.header import MAGIC, parse_header, write_header
 from neuralcodec.varint import write_varint
 
-HEADER = Header(CONV, b"\xde\xad\xbe\xef", 100, 70, 50, 64, grey=False, alpha=False)
+HEADER = Header(CONV, b"\xde\xad\xbe\xef", 100, 70, 62.5, 64, grey=False, alpha=False)
 ICC, EXIF, XMP = b"icc " * 100, b"MM\0*exif", b"<x:xmpmeta/>"
 
 
@@ -27,7 +27,7 @@ def full() -> Container:
 
 
 def small() -> Container:
-    return Container(replace(HEADER, width=9, height=5), [b"tile"])
+    return Container(replace(HEADER, width=9, height=5, quality=50), [b"tile"])
 
 
 def chunk(kind: bytes, payload: bytes, header: bytes) -> bytes:
@@ -58,14 +58,14 @@ def refused(data: bytes, *words: str, **options: object) -> None:
 
 def test_bytes_of_a_small_file() -> None:
     """The layout of docs/format.md, byte by byte."""
-    header = bytes.fromhex("8e4e43 01 01 deadbeef 09 05 32 00")
+    header = bytes.fromhex("8e4e43 02 01 deadbeef 09 05 8827 00")
     assert write(small()) == header + chunk(b"T", b"tile", header) + chunk(b"Z", b"", header)
 
 
 def test_the_example_in_the_specification() -> None:
     text = (Path(__file__).parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
     lines = text.split("## Example")[1].split("```")[1].strip().splitlines()
-    assert bytes.fromhex("".join(line[:40] for line in lines)) == write(small())
+    assert bytes.fromhex("".join(line[:43] for line in lines)) == write(small())
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,37 @@ def test_round_trip(container: Container) -> None:
     assert read_header(data[:24]) == container.header
 
 
+@pytest.mark.parametrize(
+    ("quality", "size", "row"),
+    [
+        (0, 1, 0),
+        (0.01, 1, 0),
+        (0.5, 1, 1),
+        (1.27, 1, 1),
+        (1.28, 2, 1),
+        (62.49, 2, 62),
+        (62.494, 2, 62),
+        (62.5, 2, 63),
+        (99.5, 2, 100),
+        (100, 2, 100),
+    ],
+)
+def test_quality_has_two_decimals(quality: float, size: int, row: int) -> None:
+    header = replace(HEADER, quality=quality)
+    data = write(Container(header, [b""] * 4))
+    assert parse_header(data)[1] == 12 + size
+    read_back = read_header(data)
+    assert read_back.quality == pytest.approx(quality, abs=0.005)
+    assert read_back.quality_row == header.quality_row == row
+
+
+def test_every_quality_is_read_back() -> None:
+    for hundredths in range(10001):
+        header = replace(HEADER, quality=hundredths / 100)
+        assert parse_header(write_header(header))[0] == header
+        assert header.quality_row == (hundredths + 50) // 100
+
+
 @pytest.mark.parametrize("tile", [64 << n for n in range(6)])
 def test_tile_grid(tile: int) -> None:
     header = replace(HEADER, width=tile + 1, height=tile, tile=tile)
@@ -97,7 +128,7 @@ def test_tile_grid(tile: int) -> None:
 def test_at_most_20_bytes_before_the_first_payload() -> None:
     header = replace(HEADER, width=16383, height=16383, tile=2048)
     data = write(Container(header, [b"\xa5" * 16383] * 64))
-    assert data.index(b"\xa5" * 16383) == 18
+    assert data.index(b"\xa5" * 16383) == 19
 
 
 def test_empty_metadata_is_not_stored() -> None:
@@ -122,8 +153,9 @@ def test_metadata_may_come_before_tiles() -> None:
         ({"weights_id": b"abc"}, "weights_id"),
         ({"width": 0}, "width"),
         ({"height": 2**35}, "height"),
-        ({"quality": 101}, "quality"),
-        ({"quality": -1}, "quality"),
+        ({"quality": 100.01}, "quality"),
+        ({"quality": -0.01}, "quality"),
+        ({"quality": float("nan")}, "quality"),
         ({"tile": 32}, "tile"),
         ({"tile": 32768}, "tile"),
         ({"tile": 100}, "tile"),
@@ -222,8 +254,9 @@ def test_hostile_payloads_with_good_checksums() -> None:
         (b"hello, world", "68 65 6c 6c"),
         (b"", "0 bytes"),
         (MAGIC, "header"),
-        (MAGIC + b"\2", "version at byte 3"),
-        (MAGIC + b"\1\3", "codec at byte 4"),
+        (MAGIC + b"\1", "version at byte 3"),
+        (MAGIC + b"\3", "version at byte 3"),
+        (MAGIC + b"\2\3", "codec at byte 4"),
     ],
 )
 def test_what_is_no_nc_file(start: bytes, word: str) -> None:
@@ -235,26 +268,26 @@ def test_what_is_no_nc_file(start: bytes, word: str) -> None:
 @pytest.mark.parametrize(
     ("tail", "word"),
     [
-        ("00 05 32 00", "width"),  # zero
-        ("8900 05 32 00", "bad number"),  # 9 in two bytes
-        ("8080808080 01 05 32 00", "bad number"),  # six bytes
-        ("09 05 65 00", "quality"),
-        ("09 05 32 09", "tile"),
-        ("09 05 32 40", "reserved"),
+        ("00 05 8827 00", "width"),  # zero
+        ("8900 05 8827 00", "bad number"),  # 9 in two bytes
+        ("8080808080 01 05 8827 00", "bad number"),  # six bytes
+        ("09 05 914e 00", "quality"),  # 100.01,
+        ("09 05 8827 09", "tile"),
+        ("09 05 8827 40", "reserved"),
     ],
 )
 def test_header_fields_out_of_range(tail: str, word: str) -> None:
-    header = bytes.fromhex("8e4e43 01 01 deadbeef" + tail)
+    header = bytes.fromhex("8e4e43 02 01 deadbeef" + tail)
     refused(header + chunk(b"T", b"tile", header) + chunk(b"Z", b"", header), word, "byte")
 
 
 def test_huge_claims_are_refused_at_once() -> None:
-    header = bytes.fromhex("8e4e43 01 01 deadbeef ffffffff7f ffffffff7f 32 00")
+    header = bytes.fromhex("8e4e43 02 01 deadbeef ffffffff7f ffffffff7f 8827 00")
     data = header + chunk(b"T", b"tile", header) + chunk(b"Z", b"", header)
     assert read_header(data).width == 2**35 - 1
     for strict in (True, False):
         refused(data, "34359738367x34359738367", "limit", strict=strict)
-    refused(header_of(write(small())) + b"T\xff\xff\xff\xff\x7f", "'T' at byte 13")
+    refused(header_of(write(small())) + b"T\xff\xff\xff\xff\x7f", "'T' at byte 14")
     refused(write(small()), "limit is 44", limits=Limits(max_pixels=44))
 
 
@@ -271,7 +304,7 @@ def test_metadata_bomb() -> None:
 @pytest.mark.parametrize(
     ("chunks", "words"),
     [
-        ([(b"T", b"tile"), (b"Q", b"?"), (b"Z", b"")], ["'Q' at byte 23", "newer"]),
+        ([(b"T", b"tile"), (b"Q", b"?"), (b"Z", b"")], ["'Q' at byte 24", "newer"]),
         ([(b"T", b"tile"), (b"\xf0", b"?"), (b"Z", b"")], ["does not know"]),
         ([(b"T", b"tile"), (b"Z", b"x")], ["1 bytes too many"]),
         ([(b"T", b"tile"), (b"Z", b""), (b"T", b"tile")], ["too many behind chunk 'Z'"]),

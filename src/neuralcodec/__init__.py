@@ -37,14 +37,15 @@ __version__ = "0.1.0"
 def encode(
     image: Image.Image | str | os.PathLike[str] | BinaryIO | npt.NDArray[np.uint8],
     *,
-    quality: int = 50,
+    quality: float = 50,
     model: str = "conv",
 ) -> bytes:
     """Encode a picture to the bytes of an `.nc` file.
 
     Args:
         image: a PIL image, a path, an open binary file, or uint8 pixels `(H, W)` or `(H, W, 1..4)`.
-        quality: 0 (smallest) to 100 (best); sizes go from about 0.04 to 1.5 bits per pixel on photographs.
+        quality: 0 (smallest) to 100 (best), kept to two decimals; sizes go from about 0.04 to 1.5 bits per
+            pixel on photographs.
         model: name of the weights.
 
     Raises:

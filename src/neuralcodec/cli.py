@@ -202,7 +202,12 @@ def _parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
 def _encode_arguments(parser: ArgumentParser) -> None:
     _add_files(parser)
     parser.add_argument(
-        "-q", "--quality", type=_quality, default=50, metavar="0..100", help="higher is better (default: 50)"
+        "-q",
+        "--quality",
+        type=_quality,
+        default=50,
+        metavar="0..100",
+        help="higher is better, and two decimals count (default: 50)",
     )
     parser.add_argument("--model", choices=["conv"], default="conv", help="the codec (default: conv)")
     parser.add_argument("--strip", action="store_true", help="drop ICC profile, EXIF and XMP")
@@ -249,7 +254,7 @@ def _bench_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--model", default="conv", metavar="NAME", help="our codec (default: conv)")
     parser.add_argument(
         "--qualities",
-        type=lambda text: [_quality(word) for word in text.split(",")],
+        type=lambda text: [_setting(word) for word in text.split(",")],
         metavar="Q,Q",
         help="of our codec (default: 9 from 0 to 100)",
     )
@@ -316,7 +321,17 @@ def _add_limit(parser: ArgumentParser) -> None:
     )
 
 
-def _quality(text: str) -> int:
+def _quality(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 100, not {text!r}")
+    return value
+
+
+def _setting(text: str) -> int:
     value = _whole(text)
     if not 0 <= value <= 100:
         raise argparse.ArgumentTypeError(f"must be 0 to 100, not {value}")

@@ -9,6 +9,7 @@ Encoding and decoding stand side by side; what both must do alike (`IntegerPrior
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,7 @@ Progress = Callable[[float], None]
 def encode_picture(
     picture: Picture,
     *,
-    quality: int = DEFAULT_QUALITY,
+    quality: float = DEFAULT_QUALITY,
     model: str = "conv",
     tile: int = DEFAULT_TILE,
     progress: Progress | None = None,
@@ -43,7 +44,7 @@ def encode_picture(
     """The `.nc` file of a picture.
 
     Args:
-        quality: 0 (smallest) to 100 (best).
+        quality: 0 (smallest) to 100 (best), kept to two decimals.
         model: name of the weights.
         tile: side of a tile in pixels, a power of two from 64 to 2048.
         progress: called now and then with the share that is done, 0 to 1.
@@ -51,8 +52,7 @@ def encode_picture(
     Raises:
         UsageError: quality, model or tile is out of range.
     """
-    if isinstance(quality, bool) or not isinstance(quality, int) or not 0 <= quality <= 100:
-        raise UsageError(f"quality must be a whole number from 0 to 100, not {quality!r}")
+    quality = checked_quality(quality)
     path = weights.by_name(model)
     from neuralcodec.models.runner import load
 
@@ -85,7 +85,7 @@ def encode_picture(
     def write_tile(item: tuple[Box, Floats, Floats]) -> bytes:
         box, tile_y, tile_z = item
         writer = SymbolWriter(codec.prior.tables)
-        codec.prior.code(writer, quality, box.height, box.width, (tile_y, tile_z))
+        codec.prior.code(writer, header.quality_row, box.height, box.width, (tile_y, tile_z))
         return writer.finish()
 
     segments = parallel.run(write_tile, tiles, codec.threads, lambda share: report(0.7 + 0.3 * share))
@@ -99,6 +99,17 @@ def encode_picture(
             xmp=picture.xmp,
         )
     )
+
+
+def checked_quality(quality: object) -> float:
+    """The quality rounded to the hundredths that a file can say.
+
+    Raises:
+        UsageError: it is no number from 0 to 100.
+    """
+    if isinstance(quality, Real) and not isinstance(quality, bool) and 0 <= float(quality) <= 100:
+        return round(float(quality), 2)
+    raise UsageError(f"quality must be a number from 0 to 100, not {quality!r}")
 
 
 def decode_picture(
@@ -163,7 +174,7 @@ def decode_latents(
     def read_tile(item: tuple[Box, bytes]) -> None:
         box, segment = item
         reader = SymbolReader(codec.prior.tables, segment)
-        y_hat[box.slices] = codec.prior.code(reader, header.quality, box.height, box.width)
+        y_hat[box.slices] = codec.prior.code(reader, header.quality_row, box.height, box.width)
 
     tiles = zip(boxes(plane, header.tile // LATENT_STRIDE), file.tiles, strict=True)
     wanted = [(box, segment) for box, segment in tiles if box.overlaps(needed)]

@@ -9,7 +9,7 @@ from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.varint import parse_varint, write_varint
 
 MAGIC = b"\x8eNC"
-VERSION = 1
+VERSION = 2
 CONV, GRU = 1, 2  # codec ids
 
 
@@ -32,7 +32,7 @@ _LAYOUT: tuple[tuple[int, tuple[_Part, ...]], ...] = (
     (4, (_Part("weights_id", 32, 0, 2**32 - 1),)),
     (_VARINT, (_Part("width", 35, 1, 2**35 - 1),)),
     (_VARINT, (_Part("height", 35, 1, 2**35 - 1),)),
-    (1, (_Part("quality", 8, 0, 100),)),
+    (_VARINT, (_Part("quality", 35, 0, 10000),)),  # in hundredths
     (
         1,
         (_Part("tile", 4, 0, 5), _Part("grey", 1, 0, 1), _Part("alpha", 1, 0, 1), _Part("reserved", 2, 0, 0)),
@@ -63,7 +63,7 @@ class Header:
         codec: `CONV` (1) or `GRU` (2).
         weights_id: the first 4 bytes of the SHA-256 of the weights that decode the file.
         width, height: in pixels, from 1.
-        quality: 0 to 100.
+        quality: 0 to 100, kept to two decimals.
         tile: side of a tile in pixels, a power of two from 64 to 2048.
         grey: one channel instead of three.
         alpha: the file carries an alpha plane.
@@ -73,10 +73,18 @@ class Header:
     weights_id: bytes
     width: int
     height: int
-    quality: int
+    quality: float
     tile: int
     grey: bool
     alpha: bool
+
+    @property
+    def quality_row(self) -> int:
+        """The quality rounded to a whole number, half up: the row of the tables that go by quality.
+
+        In integers, so that it is the same on every machine.
+        """
+        return (_hundredths(self.quality) + 50) // 100
 
     @property
     def tiles_across(self) -> int:
@@ -91,13 +99,20 @@ class Header:
         return self.tiles_across * self.tiles_down
 
 
+def _hundredths(quality: float) -> int:
+    return round(100 * quality)
+
+
 def _to_numbers(header: Header) -> dict[str, int]:
     if len(header.weights_id) != 4:
         raise UsageError(f"weights_id must have 4 bytes, not {len(header.weights_id)}")
     if header.tile not in _TILE_SIZES:
         raise UsageError(f"tile must be a power of two from 64 to 2048, not {header.tile}")
+    if not 0 <= header.quality <= 100:
+        raise UsageError(f"quality must be 0 to 100, not {header.quality}")
     return {
         **vars(header),
+        "quality": _hundredths(header.quality),
         "version": VERSION,
         "weights_id": int.from_bytes(header.weights_id, "big"),
         "tile": _TILE_SIZES.index(header.tile),
@@ -111,7 +126,7 @@ def _from_numbers(numbers: dict[str, int]) -> Header:
         weights_id=numbers["weights_id"].to_bytes(4, "big"),
         width=numbers["width"],
         height=numbers["height"],
-        quality=numbers["quality"],
+        quality=numbers["quality"] / 100,
         tile=_TILE_SIZES[numbers["tile"]],
         grey=bool(numbers["grey"]),
         alpha=bool(numbers["alpha"]),
@@ -153,7 +168,7 @@ def parse_header(data: bytes) -> tuple[Header, int]:
             if not part.low <= value <= part.high:
                 raise DamagedFileError(
                     f"{part.name} at byte {start} is {value}, not {part.low} to {part.high}: "
-                    "the file is damaged, or a newer neuralcodec wrote it"
+                    "the file is damaged, or another version of neuralcodec wrote it"
                 )
             numbers[part.name] = value
     return _from_numbers(numbers), at

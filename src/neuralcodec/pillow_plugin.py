@@ -7,8 +7,9 @@
     Image.open("photo.png").save("photo.nc", quality=60)
 
 Opening reads the container alone: size, mode and metadata are there without torch. The first access to
-pixels decodes. Save options are `quality` (0 to 100, default 50), `model`, `icc_profile`, `exif` and
-`xmp`; metadata not named is taken from the image's `info`, as Pillow's own writers of EXIF do it.
+pixels decodes. Save options are `quality` (0 to 100, kept to two decimals, default 50), `model`,
+`icc_profile`, `exif` and `xmp`; metadata not named is taken from the image's `info`, as Pillow's own writers
+of EXIF do it.
 """
 
 from __future__ import annotations

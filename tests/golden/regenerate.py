@@ -33,16 +33,16 @@ def digest(y_hat: npt.NDArray[np.float32]) -> str:
     return hashlib.sha256(whole.astype("<i4").tobytes()).hexdigest()
 
 
-def pictures() -> dict[str, tuple[Picture, int]]:
+def pictures() -> dict[str, tuple[Picture, float]]:
     """The pictures by name, each with its quality."""
     sys.path.insert(0, str(FOLDER.parent))
     from conftest import photograph
 
     ramp = np.add.outer(np.arange(65) * 3, np.arange(33)).astype(np.uint8)
     return {
-        "rgb": (Picture(photograph(64, 96, seed=1)), 60),
+        "rgb": (Picture(photograph(64, 96, seed=1)), 60.5),
         "grey": (Picture(photograph(50, 70, channels=1, seed=2)), 30),
-        "rgba": (Picture(photograph(65, 33, seed=3), alpha=ramp), 90),
+        "rgba": (Picture(photograph(65, 33, seed=3), alpha=ramp), 99.99),
     }
 
 

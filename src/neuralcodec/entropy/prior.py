@@ -69,7 +69,7 @@ class IntegerPrior:
 
         Args:
             coder: a writer, then `latents` are needed; or a reader.
-            quality: 0 to 100.
+            quality: 0 to 100, a whole number: `Header.quality_row`.
             height, width: of the tile's latent.
             latents: y `(H4, W4, C)` and z `(H4/4, W4/4, C_z)`, with `H4` and `W4` the height and width
                 rounded up to a multiple of four.

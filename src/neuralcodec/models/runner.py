@@ -50,11 +50,11 @@ class Model:
         """How many threads the transforms use, and so the rest should."""
         return torch.get_num_threads()
 
-    def _level(self, quality: int) -> Tensor:
+    def _level(self, quality: float) -> Tensor:
         return level_of(torch.tensor([quality]), self.transforms.config.levels)
 
     @torch.inference_mode()
-    def analyse(self, pixels: Pixels, quality: int) -> Floats:
+    def analyse(self, pixels: Pixels, quality: float) -> Floats:
         """y `(H/16, W/16, C)` of pixels `(H, W, 3)`, H and W multiples of 16."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
@@ -66,7 +66,7 @@ class Model:
         return _to_numpy(self.transforms.hyper_analysis(_from_numpy(y)))
 
     @torch.inference_mode()
-    def synthesise(self, y_hat: Floats, quality: int) -> Pixels:
+    def synthesise(self, y_hat: Floats, quality: float) -> Pixels:
         """Pixels `(16 h, 16 w, 3)` of y_hat `(h, w, C)`."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             x = self.transforms.synthesise(_from_numpy(y_hat), self._level(quality))
