@@ -266,7 +266,7 @@ def test_a_fresh_process_finds_the_same_latents(model: Model, tmp_path: Path) ->
         "print(digest(codec.decode_latents(file, load(weights.by_id(file.header.weights_id)))))"
     )
     environment = os.environ | {
-        "PYTHONPATH": str(FOLDER.parent),
+        "PYTHONPATH": os.pathsep.join([str(FOLDER.parent), *sys.path]),
         "OMP_NUM_THREADS": "2",
         "OPENBLAS_NUM_THREADS": "2",
         "OPENBLAS_CORETYPE": "Nehalem",
