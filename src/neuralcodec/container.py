@@ -7,29 +7,37 @@ bytes. Only the standard library is imported, so that reading a header costs not
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from neuralcodec.chunks import ALPHA, END, EXIF, ICC, TILE, XMP, Chunk, parse_chunks, write_chunk
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import CONV, GRU, Header, parse_header, write_header
-from neuralcodec.varint import parse_varint, write_varint
 
-# Chunk types. Those in `_FIELDS` fill a field of `Container` and come once; this is also their order.
-_TILE, _ALPHA, _END = "T", "A", "Z"
-_FIELDS = {_ALPHA: "alpha", "i": "icc", "e": "exif", "x": "xmp"}
+# Chunk types that fill a field of `Container` and come once; this is also their order.
+_FIELDS = {ALPHA: "alpha", ICC: "icc", EXIF: "exif", XMP: "xmp"}
 _ALPHA_MISMATCH = "the alpha flag of the header and the alpha chunk must come together"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may ask for at most, so that a few hostile bytes cannot claim all memory."""
+    """What a file may ask for at most, so that a few hostile bytes cannot claim all memory.
+
+    Args:
+        max_pixels: width × height, either of which counts as at least `MIN_SIDE`.
+        max_metadata: bytes of each of ICC, EXIF and XMP, after decompression.
+    """
 
     max_pixels: int = 2**28
-    max_metadata: int = 16 * 2**20  # bytes of each of ICC, EXIF and XMP, after decompression
+    max_metadata: int = 16 * 2**20
 
 
 DEFAULT_LIMITS = Limits()
+#: A narrower picture counts as so wide against the limit: this is what its latent stands for.
+MIN_SIDE = 16
+#: A coded tile has at most so many bytes for each pixel of a full one: 40 bits a symbol are possible.
+_TILE_BYTES = 4
+#: Stages of `GRU`, at most, for each of which a tile has a chunk.
+_MAX_STAGES = 256
 
 
 @dataclass
@@ -54,51 +62,6 @@ class Container:
     xmp: bytes | None = None
     lost: list[int] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
-
-
-class _Chunk(NamedTuple):
-    kind: str
-    offset: int
-    payload: bytes | None = None  # None when the checksum fails
-
-    def __str__(self) -> str:
-        return f"chunk {self.kind!r} at byte {self.offset}"
-
-
-def _write_chunk(kind: str, payload: bytes, header_crc: int) -> bytes:
-    body = kind.encode("ascii") + write_varint(len(payload)) + payload
-    return body + zlib.crc32(body, header_crc).to_bytes(4, "little")
-
-
-def _parse_chunks(data: bytes, at: int, report: Callable[[str], None]) -> Iterator[_Chunk]:
-    """Yields the chunks between the header and the end chunk; what is wrong goes to `report`.
-
-    A chunk with a bad checksum still yields, without payload: its length is believed, and the next
-    checksum tells whether that was right. Unknown optional chunks are skipped.
-    """
-    header_crc = zlib.crc32(data[:at])
-    while at < len(data):
-        chunk = _Chunk(chr(data[at]), at)
-        try:
-            length, start = parse_varint(data, at + 1, str(chunk))
-        except DamagedFileError as error:
-            return report(str(error))
-        end = start + length
-        at = end + 4
-        if at > len(data):
-            return report(f"the file is cut short: {chunk} goes up to byte {at}, the file to {len(data)}")
-        if zlib.crc32(data[chunk.offset : end], header_crc) != int.from_bytes(data[end:at], "little"):
-            report(f"damaged file: the checksum of {chunk} fails (the damage is there or in the header)")
-            yield chunk
-        elif chunk.kind == _END:
-            if length or at < len(data):
-                report(f"{length + len(data) - at} bytes too many behind {chunk}, which ends the file")
-            return None
-        elif chunk.kind == _TILE or chunk.kind in _FIELDS:
-            yield chunk._replace(payload=data[start:end])
-        elif not "a" <= chunk.kind <= "z":
-            raise DamagedFileError(f"{chunk} is of a type this version does not know; a newer one may")
-    return report(f"the file is cut short: it ends at byte {len(data)} without an end chunk")
 
 
 def _inflate(payload: bytes, limit: int) -> bytes:
@@ -127,19 +90,22 @@ def write(container: Container) -> bytes:
     if container.header.alpha != (container.alpha is not None):
         raise UsageError(_ALPHA_MISMATCH)
 
-    chunks = [(_TILE, tile) for tile in container.tiles]
+    chunks = [(TILE, number, tile) for number, tile in enumerate(container.tiles)]
     for kind, name in _FIELDS.items():
         payload: bytes | None = getattr(container, name)
-        if kind == _ALPHA and payload is not None:
-            chunks.append((kind, payload))
+        if kind == ALPHA and payload is not None:
+            chunks.append((kind, 0, payload))
         elif payload:
             if len(payload) > DEFAULT_LIMITS.max_metadata:
                 raise UsageError(f"{name}: {len(payload)} bytes are more than an .nc file may hold")
-            chunks.append((kind, zlib.compress(payload, 9)))
-    chunks.append((_END, b""))
+            chunks.append((kind, 0, zlib.compress(payload, 9)))
+    chunks.append((END, 0, b""))
+    for kind, _, payload in chunks:
+        if len(payload) > (limit := _payload_limit(container.header, DEFAULT_LIMITS, kind)):
+            raise UsageError(f"a chunk {kind!r} of {len(payload)} bytes, the limit is {limit}")
 
     header_crc = zlib.crc32(header)
-    return header + b"".join(_write_chunk(kind, payload, header_crc) for kind, payload in chunks)
+    return header + b"".join(write_chunk(*chunk, header_crc) for chunk in chunks)
 
 
 def read(data: bytes, *, limits: Limits = DEFAULT_LIMITS, strict: bool = True) -> Container:
@@ -149,16 +115,14 @@ def read(data: bytes, *, limits: Limits = DEFAULT_LIMITS, strict: bool = True) -
         data: all bytes of the file.
         limits: what the file may ask for.
         strict: refuse any damage. Otherwise keep what is intact and say in `Container.lost` and
-            `Container.damage` what is not; of a `GRU` file, the tiles before the first damage are kept.
+            `Container.damage` what is not; of a `GRU` file, the tiles before the first lost one are kept.
 
     Raises:
         DamagedFileError: for whatever is wrong with `data`; nothing else is ever raised. Not strict: when
             no tile is intact, or the file is not ours, of a newer version, or beyond the limits.
     """
     header, start = parse_header(data)
-    if header.width * header.height > limits.max_pixels:
-        size = f"{header.width}x{header.height}"
-        raise DamagedFileError(f"the file claims {size} pixels, the limit is {limits.max_pixels}")
+    check_pixels(header.width, header.height, limits.max_pixels)
     container = Container(header, [])
 
     def report(message: str) -> None:
@@ -166,48 +130,87 @@ def read(data: bytes, *, limits: Limits = DEFAULT_LIMITS, strict: bool = True) -
             raise DamagedFileError(message)
         container.damage.append(message)
 
-    tiles: list[bytes | None] = []
-    first_damage: int | None = None  # how many tiles came before it
-    for chunk in _parse_chunks(data, start, report):
-        if chunk.payload is None and first_damage is None:
-            first_damage = len(tiles)
-        if chunk.kind == _TILE:
-            tiles.append(chunk.payload)
-        elif chunk.payload is not None:
-            name, payload = _FIELDS[chunk.kind], chunk.payload
-            try:
-                if getattr(container, name) is not None:
-                    raise DamagedFileError("is there for the second time")
-                is_plain = chunk.kind == _ALPHA
-                setattr(container, name, payload if is_plain else _inflate(payload, limits.max_metadata))
-            except DamagedFileError as error:
-                report(f"{chunk} {error}")
+    tiles: dict[int, bytes] = {}
+    for chunk in parse_chunks(
+        data,
+        start,
+        payload_limit=lambda kind: _payload_limit(header, limits, kind),
+        number_limit=lambda kind: _number_limit(header, kind),
+        damage=None if strict else container.damage,
+    ):
+        try:
+            if chunk.kind == TILE:
+                _take_tile(header, tiles, chunk)
+            elif chunk.kind in _FIELDS:
+                _take_field(container, chunk, limits)
+        except DamagedFileError as error:
+            report(f"{chunk} {error}")
 
-    if header.alpha != (container.alpha is not None):
+    # Where there is damage, that chunks are missing is no news.
+    if not container.damage and (problem := _count_problem(header, len(tiles))):
+        report(problem)
+    if not container.damage and header.alpha != (container.alpha is not None):
         report(_ALPHA_MISMATCH)
-    _place_tiles(container, tiles, first_damage, report)
+    _place_tiles(container, tiles)
     return container
 
 
-def _place_tiles(
-    container: Container, tiles: list[bytes | None], first_damage: int | None, report: Callable[[str], None]
-) -> None:
-    """Fills `container.tiles` and `.lost` from the tiles in file order, where None is a damaged one."""
+def check_pixels(width: int, height: int, limit: int) -> None:
+    """Refuse a picture of more pixels than the limit, before any memory is taken for them.
+
+    Raises:
+        DamagedFileError: there are more.
+    """
+    if max(width, MIN_SIDE) * max(height, MIN_SIDE) > limit:
+        note = f" (a side counts as {MIN_SIDE} at least)" if width * height <= limit else ""
+        raise DamagedFileError(f"the file claims {width}x{height} pixels, the limit is {limit}{note}")
+
+
+def _payload_limit(header: Header, limits: Limits, kind: str) -> int:
+    """Bytes that the payload of a chunk may have, of which a compressor may add a little to what it got."""
+    if kind == TILE:
+        return _TILE_BYTES * header.tile**2
+    if kind == END:
+        return 0
+    size = header.width * header.height if kind == ALPHA else limits.max_metadata
+    return size + size // 1000 + 1024
+
+
+def _number_limit(header: Header, kind: str) -> int:
+    """How many chunks of a type there may be; of types unknown here, none counts where there is damage."""
+    if kind == TILE:
+        return header.tile_count * (1 if header.codec == CONV else _MAX_STAGES)
+    return 1 if kind in _FIELDS or kind == END else 0
+
+
+def _take_tile(header: Header, tiles: dict[int, bytes], chunk: Chunk) -> None:
+    if chunk.number >= _number_limit(header, TILE):
+        raise DamagedFileError(f"is one too many: the picture needs {header.tile_count} tiles")
+    if tiles.setdefault(chunk.number, chunk.payload) != chunk.payload:
+        raise DamagedFileError("is not what an earlier chunk of this number is")
+
+
+def _take_field(container: Container, chunk: Chunk, limits: Limits) -> None:
+    name = _FIELDS[chunk.kind]
+    if getattr(container, name) is not None:
+        raise DamagedFileError("is there for the second time")
+    plain = chunk.payload if chunk.kind == ALPHA else _inflate(chunk.payload, limits.max_metadata)
+    setattr(container, name, plain)
+
+
+def _place_tiles(container: Container, tiles: dict[int, bytes]) -> None:
+    """Fills `container.tiles` and `.lost` from the intact tiles by number."""
     header = container.header
-    problem = _count_problem(header, len(tiles))
-    if problem:
-        report(problem)
-    if problem or header.codec == GRU:
-        # CONV: a damaged type or length hid a tile or invented one, so behind it no position is certain.
-        # GRU: every stage builds on those before it, so nothing behind the first damage can be used.
-        tiles = tiles[:first_damage]
-    if header.codec == CONV:
-        tiles = tiles[: header.tile_count] + [None] * (header.tile_count - len(tiles))
-    if all(tile is None for tile in tiles):
+    if not tiles:
         # The checksum of an intact tile is also what vouches for the header.
         raise DamagedFileError("damaged file: no tile that could be decoded is intact")
-    container.tiles = [tile or b"" for tile in tiles]
-    container.lost = [index for index, tile in enumerate(tiles) if tile is None]
+    if header.codec == GRU:
+        # Every stage builds on those before it, so nothing behind the first lost chunk can be used.
+        whole = next((number for number in range(len(tiles)) if number not in tiles), len(tiles))
+        container.tiles = [tiles[number] for number in range(whole)]
+    else:
+        container.tiles = [tiles.get(number, b"") for number in range(header.tile_count)]
+        container.lost = [number for number in range(header.tile_count) if number not in tiles]
 
 
 def _count_problem(header: Header, count: int) -> str | None:

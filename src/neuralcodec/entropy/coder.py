@@ -10,6 +10,7 @@ coder in little-endian order without the zero bytes at their end.
 
 from __future__ import annotations
 
+from array import array
 from typing import Protocol
 
 import constriction
@@ -79,7 +80,7 @@ class SymbolReader:
         count, offset = parse_varint(segment, 0, _WHERE)
         if count > len(segment):
             raise DamagedFileError("a tile claims more escaped symbols than it has bytes")
-        escapes = []
+        escapes = array("q")  # eight bytes for each of the segment at most, where a list would take 36
         for _ in range(count):
             value, offset = parse_varint(segment, offset, _WHERE)
             escapes.append((value >> 1) ^ -(value & 1))
