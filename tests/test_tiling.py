@@ -1,6 +1,7 @@
 """Boxes and windows: exact covers, and a halo as wide as what the transforms see."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from neuralcodec import codec, container, tiling
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.image import Picture
 from neuralcodec.models.runner import Model
-from neuralcodec.tiling import HALO, LATENT_STRIDE, Box, boxes, latent_size, windows
+from neuralcodec.tiling import HALO, LATENT_STRIDE, Box, bands, boxes, latent_size, windows
 
 SIZES = [(1, 1, 4), (4, 4, 4), (5, 9, 4), (3, 20, 8), (17, 1, 16), (40, 33, 7)]
 
@@ -48,6 +49,11 @@ def test_windows_cover_a_plane_once_with_a_halo(height: int, width: int, size: i
         for margin, beyond in margins:
             assert margin == halo or (margin < halo and beyond == 0)
     assert (result == plane).all()
+
+
+def test_bands_cover_an_area_from_the_top() -> None:
+    assert list(bands(Box(3, 10, 2, 5), 4)) == [Box(3, 7, 2, 5), Box(7, 10, 2, 5)]
+    assert list(bands(Box.whole(4, 9), 4)) == list(bands(Box.whole(4, 9), 64)) == [Box.whole(4, 9)]
 
 
 def test_box_arithmetic() -> None:
@@ -137,6 +143,16 @@ def test_small_windows_give_what_the_whole_gives(
     assert np.abs(codec.decode_picture(data).pixels - pixels).max() <= 1
 
 
+def test_bfloat16_has_no_seams_either(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "bfloat16", True)
+    data = codec.encode_picture(Picture(photograph(250, 330)), quality=80)
+    whole = codec.decode_picture(data).pixels.astype(int)
+    monkeypatch.setattr(codec, "windows", functools.partial(tiling.windows, size=7))
+    difference = np.abs(codec.decode_picture(data).pixels - whole)
+    assert difference.mean() <= 0.05
+    assert difference.max() <= 2
+
+
 def test_a_narrower_halo_would_show(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison above can tell: without a halo, the same latents differ."""
     monkeypatch.setattr(model, "bfloat16", False)
@@ -147,6 +163,45 @@ def test_a_narrower_halo_would_show(model: Model, monkeypatch: pytest.MonkeyPatc
     assert np.abs(parts - whole).max() > 1e-2
 
 
+# ---- bands: what is held of the latent ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tile", [64, 128])
+def test_pictures_higher_than_a_band(model: Model, monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
+    """Walking down by bands gives what one band gives, reads every tile once and holds a few rows."""
+    monkeypatch.setattr(model, "bfloat16", False)
+    picture = Picture(photograph(420, 150))
+    at_once = codec.decode_latents(container.read(codec.encode_picture(picture, tile=tile)), model).values
+    data = codec.encode_picture(picture, tile=tile)
+    pixels = codec.decode_picture(data).pixels.astype(int)
+
+    held: list[int] = []
+    decode_latents, code = codec.decode_latents, IntegerPrior.code
+    tiles: list[object] = []
+
+    def spy_latents(*args: Any, **options: Any) -> codec.Latents:
+        result = decode_latents(*args, **options)
+        held.append(result.box.height)
+        return result
+
+    def spy_code(*args: Any) -> npt.NDArray[np.float32]:
+        tiles.append(args)
+        return code(*args)
+
+    monkeypatch.setattr(codec, "WINDOW", 4)
+    by_bands = codec.encode_picture(picture, tile=tile)
+    with monkeypatch.context() as patch:
+        patch.setattr(codec, "decode_latents", spy_latents)
+        patch.setattr(IntegerPrior, "code", spy_code)
+        assert np.abs(codec.decode_picture(data).pixels - pixels).max() <= 1
+    assert len(tiles) == container.read(data).header.tile_count
+    assert len(held) == 7
+    assert max(held) <= 4 + 2 * HALO + 2 * (tile // 16)
+    # Encoded by bands, almost all is rounded to the same latent.
+    latents = codec.decode_latents(container.read(by_bands), model).values
+    assert np.quantile(np.abs(latents - at_once), 0.99) == 0
+
+
 def test_tiles_and_windows_are_independent(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """Smaller tiles change the coding but not the latent that is coded, and so hardly the picture."""
     monkeypatch.setattr(model, "bfloat16", False)
@@ -154,7 +209,7 @@ def test_tiles_and_windows_are_independent(model: Model, monkeypatch: pytest.Mon
     one, many = (codec.encode_picture(picture, quality=60, tile=tile) for tile in (512, 64))
     assert len(container.read(one).tiles) == 1
     assert len(container.read(many).tiles) == 4 * 5
-    latents = [codec.decode_latents(container.read(data), model) for data in (one, many)]
+    latents = [codec.decode_latents(container.read(data), model).values for data in (one, many)]
     assert latents[0].shape == latents[1].shape
     # Both round the same latent, to other means.
     assert np.quantile(np.abs(latents[0] - latents[1]), 0.99) <= 1.0

@@ -3,14 +3,15 @@
     encode:  pixels ─analysis─► y ─tiles─► hyper-analysis, prior, coder ─► segments ─► container
     decode:  container ─► segments ─coder, prior─► tiles of y_hat ─► synthesis ─► pixels
 
-Encoding and decoding stand side by side; what both must do alike (`IntegerPrior.code`) is one function.
+Encoding and decoding stand side by side; what both must do alike (`IntegerPrior.code`) is one function. Both
+walk down the picture in bands, so that of the latent only a few rows of tiles are held at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import CONV, Header, write_header
 from neuralcodec.image import Picture
-from neuralcodec.tiling import HALO, LATENT_STRIDE, Box, boxes, latent_size, windows
+from neuralcodec.tiling import HALO, LATENT_STRIDE, WINDOW, Box, bands, boxes, latent_size, windows
 
 if TYPE_CHECKING:
     from neuralcodec.models.runner import Model, Pixels
@@ -71,24 +72,30 @@ def encode_picture(
     )
     write_header(header)  # refuses what a file cannot say, before the work
 
-    y = np.empty((latent_size(height), latent_size(width), codec.prior.latent), np.float32)
-    for window in windows(*y.shape[:2]):
-        pixels = _padded_pixels(picture.pixels, window.read.scaled(LATENT_STRIDE).slices)
-        y[window.keep.slices] = codec.analyse(pixels, quality)[window.inner.slices]
-        report(0.7 * window.keep.bottom / y.shape[0])
-
-    tiles = []
-    for box in boxes(Box.whole(*y.shape[:2]), tile // LATENT_STRIDE):
-        tile_y = np.pad(y[box.slices], ((0, -box.height % 4), (0, -box.width % 4), (0, 0)))
-        tiles.append((box, tile_y, codec.hyper_analyse(tile_y)))
-
-    def write_tile(item: tuple[Box, Floats, Floats]) -> bytes:
-        box, tile_y, tile_z = item
+    def write_tile(latents: tuple[Box, Floats, Floats]) -> bytes:
+        box, y, z = latents
         writer = SymbolWriter(codec.prior.tables)
-        codec.prior.code(writer, header.quality_row, box.height, box.width, (tile_y, tile_z))
+        codec.prior.code(writer, header.quality_row, box.height, box.width, (y, z))
         return writer.finish()
 
-    segments = parallel.run(write_tile, tiles, codec.threads, lambda share: report(0.7 + 0.3 * share))
+    plane = Box.whole(latent_size(height), latent_size(width))
+    segments: list[bytes] = []
+    # Both sizes are powers of two, so neither a tile nor a window is cut.
+    for band in bands(plane, max(tile // LATENT_STRIDE, WINDOW)):
+        report_band = _part(report, band.top / plane.height, band.bottom / plane.height)
+        y = np.empty((*band.shape, codec.prior.latent), np.float32)
+        cut = list(windows(*plane.shape, area=band))
+        for number, window in enumerate(cut, 1):
+            pixels = _padded_pixels(picture.pixels, window.read.scaled(LATENT_STRIDE).slices)
+            y[window.keep.moved(-band.top, 0).slices] = codec.analyse(pixels, quality)[window.inner.slices]
+            report_band(0.7 * number / len(cut))
+
+        tiles = []
+        for box in boxes(band, tile // LATENT_STRIDE):
+            tile_y = y[box.moved(-band.top, 0).slices]
+            tile_y = np.pad(tile_y, ((0, -box.height % 4), (0, -box.width % 4), (0, 0)))
+            tiles.append((box, tile_y, codec.hyper_analyse(tile_y)))
+        segments += parallel.run(write_tile, tiles, codec.threads, _part(report_band, 0.7, 1))
     return container.write(
         Container(
             header,
@@ -143,43 +150,79 @@ def decode_picture(
     from neuralcodec.models.runner import load
 
     codec = load(path)
+    plane = Box.whole(latent_size(header.height), latent_size(header.width))
     area = region.shrunk(LATENT_STRIDE)
-    y_hat = decode_latents(file, codec, area, report)
-    canvas = np.empty((*area.scaled(LATENT_STRIDE).shape, 3), np.uint8)
-    for window in windows(*y_hat.shape[:2], area=area):
-        part = codec.synthesise(np.ascontiguousarray(y_hat[window.read.slices]), header.quality)
-        target = window.keep.moved(-area.top, -area.left).scaled(LATENT_STRIDE)
-        canvas[target.slices] = part[window.inner.scaled(LATENT_STRIDE).slices]
-        report(0.3 + 0.7 * (window.keep.bottom - area.top) / area.height)
-    pixels = canvas[region.moved(-area.top * LATENT_STRIDE, -area.left * LATENT_STRIDE).slices]
-    if header.grey:
-        # The three channels differ by rounding alone; their mean is grey.
-        pixels = pixels.mean(2, keepdims=True, dtype=np.float32).round().astype(np.uint8)
+    latents = None
+    pixels = np.empty((*region.shape, 1 if header.grey else 3), np.uint8)
+    for band in bands(area, WINDOW):
+        start, end = ((edge - area.top) / area.height for edge in (band.top, band.bottom))
+        report_band = _part(report, start, end)
+        needed = band.grown(HALO).within(plane)
+        latents = decode_latents(file, codec, needed, known=latents, report=_part(report_band, 0, 0.3))
+        cut = list(windows(*plane.shape, area=band))
+        for number, window in enumerate(cut, 1):
+            part = codec.synthesise(np.ascontiguousarray(latents.at(window.read)), header.quality)
+            target = window.keep.scaled(LATENT_STRIDE).within(region)
+            inner = target.moved(-window.read.top * LATENT_STRIDE, -window.read.left * LATENT_STRIDE)
+            part = part[inner.slices]
+            if header.grey:
+                # The three channels differ by rounding alone; their mean is grey.
+                part = part.mean(2, keepdims=True, dtype=np.float32).round()
+            pixels[target.moved(-region.top, -region.left).slices] = part
+            report_band(0.3 + 0.7 * number / len(cut))
     alpha = None if alpha is None else alpha[region.slices]
-    return Picture(np.ascontiguousarray(pixels), alpha, file.icc, file.exif, file.xmp)
+    return Picture(pixels, alpha, file.icc, file.exif, file.xmp)
+
+
+class Latents(NamedTuple):
+    """y_hat `(h, w, C)` of a part of the plane of latent positions."""
+
+    box: Box
+    values: Floats
+
+    def at(self, box: Box) -> Floats:
+        """The values in a box within this one."""
+        return self.values[box.moved(-self.box.top, -self.box.left).slices]
 
 
 def decode_latents(
-    file: Container, codec: Model, area: Box | None = None, report: Progress = lambda share: None
-) -> Floats:
-    """y_hat `(H/16, W/16, C)` of a file: the exact part of decoding, the same on every machine.
+    file: Container,
+    codec: Model,
+    area: Box | None = None,
+    *,
+    known: Latents | None = None,
+    report: Progress = lambda share: None,
+) -> Latents:
+    """y_hat of all tiles that overlap an area: the exact part of decoding, the same on every machine.
 
-    With an `area` of latent positions, only the tiles that its synthesis depends on are filled in.
+    Args:
+        area: in latent positions; None is the whole plane.
+        known: an earlier result, for an area as wide that reaches down to this one or further. Its tiles are
+            not decoded again.
     """
     header = file.header
-    y_hat = np.empty((latent_size(header.height), latent_size(header.width), codec.prior.latent), np.float32)
-    plane = Box.whole(*y_hat.shape[:2])
-    needed = plane if area is None else area.grown(HALO).within(plane)
+    size = header.tile // LATENT_STRIDE
+    plane = Box.whole(latent_size(header.height), latent_size(header.width))
+    box = (area or plane).shrunk(size).scaled(size).within(plane)
+    y_hat = Latents(box, np.empty((*box.shape, codec.prior.latent), np.float32))
+    fresh = box
+    if known is not None:
+        common = box.within(known.box)
+        y_hat.at(common)[:] = known.at(common)
+        fresh = box._replace(top=common.bottom)
 
-    def read_tile(item: tuple[Box, bytes]) -> None:
-        box, segment = item
+    def read_tile(tile: Box) -> None:
+        segment = file.tiles[tile.top // size * header.tiles_across + tile.left // size]
         reader = SymbolReader(codec.prior.tables, segment)
-        y_hat[box.slices] = codec.prior.code(reader, header.quality_row, box.height, box.width)
+        y_hat.at(tile)[:] = codec.prior.code(reader, header.quality_row, tile.height, tile.width)
 
-    tiles = zip(boxes(plane, header.tile // LATENT_STRIDE), file.tiles, strict=True)
-    wanted = [(box, segment) for box, segment in tiles if box.overlaps(needed)]
-    parallel.run(read_tile, wanted, codec.threads, lambda share: report(0.3 * share))
+    parallel.run(read_tile, list(boxes(fresh, size)), codec.threads, report)
     return y_hat
+
+
+def _part(report: Progress, start: float, end: float) -> Progress:
+    """Reports the progress of a part of the work, from one share of the whole to another."""
+    return lambda share: report(start + share * (end - start))
 
 
 def _padded_pixels(pixels: Pixels, place: tuple[slice, slice]) -> Pixels:

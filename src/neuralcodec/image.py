@@ -100,15 +100,14 @@ def _from_array(array: NDArray[Any], max_pixels: int) -> Picture:
             f"arrays must be uint8 (H, W) or (H, W, 1 to 4), not {array.dtype} {array.shape}; scale to 0..255"
         )
     _check_size(array.shape[1], array.shape[0], "the array", max_pixels)
-    return Picture(*_split(array))
+    return Picture(*_split(array.copy()))
 
 
 def _split(array: Plane) -> tuple[Plane, Plane | None]:
-    """`(H, W)` or `(H, W, 1 to 4)` to new arrays of colours and alpha, which is the last of 2 or 4."""
+    """Views on the colours and the alpha, which is the last of 2 or 4, of `(H, W)` or `(H, W, 1 to 4)`."""
     array = array.reshape(*array.shape[:2], -1)
     colours = 1 if array.shape[2] < 3 else 3
-    alpha = array[..., colours].copy() if array.shape[2] > colours else None
-    return array[..., :colours].copy(), alpha
+    return array[..., :colours], array[..., colours] if array.shape[2] > colours else None
 
 
 def _from_stream(stream: BinaryIO, name: str, max_pixels: int) -> Picture:
@@ -169,6 +168,8 @@ def _from_image(image: Image.Image, name: str, max_pixels: int) -> Picture:
     )
 
 
+_BAND = 2**20  # pixels that are converted at a time
+
 # The modes that need no thought; any other becomes RGB.
 _TARGET_MODES = {"1": "L", "L": "L", "LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
 
@@ -197,7 +198,7 @@ def _planes(image: Image.Image, raw_mode: str) -> tuple[Plane, Plane | None]:
         target = "LA"  # Pillow opens it as RGBA
     if image.mode == "CMYK":
         image = _cmyk_to_rgb(image)
-    pixels, alpha = _split(np.asarray(image if image.mode == target else image.convert(target)))
+    pixels, alpha = _split(_array(image, target))
     if alpha is None and image.mode != "P":
         # Pillow could apply the key too, but compares it unscaled when the file has 2, 4 or 16 bits.
         if isinstance(key, int):
@@ -206,6 +207,17 @@ def _planes(image: Image.Image, raw_mode: str) -> tuple[Plane, Plane | None]:
             key = tuple(value >> 8 for value in key)
         alpha = _keyed_alpha(pixels, key)
     return pixels, alpha
+
+
+def _array(image: Image.Image, mode: str) -> Plane:
+    """`(H, W, 1 to 4)` in mode L, LA, RGB or RGBA. In bands: at once, Pillow would hold two more copies."""
+    array = np.empty((image.height, image.width, len(mode)), np.uint8)
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        part = array[top : top + rows]
+        band = image.crop((0, top, image.width, top + len(part))).convert(mode)
+        part[:] = np.asarray(band).reshape(part.shape)
+    return array
 
 
 def _raw_mode(image: Image.Image) -> str:

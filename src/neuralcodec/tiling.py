@@ -92,6 +92,12 @@ def boxes(area: Box, size: int) -> Iterator[Box]:
             yield Box(top, min(top + size, area.bottom), left, min(left + size, area.right))
 
 
+def bands(area: Box, height: int) -> Iterator[Box]:
+    """Cut an area from the top down into boxes of its width and of `height`, the last one lower."""
+    for top in range(area.top, area.bottom, height):
+        yield area._replace(top=top, bottom=min(top + height, area.bottom))
+
+
 def windows(
     height: int, width: int, *, area: Box | None = None, size: int = WINDOW, halo: int = HALO
 ) -> Iterator[Window]:

@@ -53,7 +53,7 @@ def main() -> None:
         data = encode_picture(picture, quality=quality, tile=64)
         (FOLDER / f"{name}.nc").write_bytes(data)
         file = container.read(data)
-        y_hat = decode_latents(file, load(weights.by_id(file.header.weights_id)))
+        y_hat = decode_latents(file, load(weights.by_id(file.header.weights_id))).values
         index[f"{name}.nc"] = {
             "codec": "conv",
             "weights": file.header.weights_id.hex(),
