@@ -44,6 +44,18 @@ def test_modes(pixels: np.ndarray, shape: tuple[int, ...], mode: str) -> None:
     assert image.size == (50, 40)
 
 
+@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 2), (40, 50, 3), (40, 50, 4)])
+def test_arrays_in_and_out(pixels: np.ndarray, shape: tuple[int, ...]) -> None:
+    planes = np.dstack([pixels, pixels[..., :1]])[..., : shape[2] if len(shape) == 3 else 1]
+    data = neuralcodec.encode(planes.reshape(shape))
+    decoded = neuralcodec.decode(data, as_array=True)
+    assert decoded.dtype == np.uint8
+    assert decoded.shape == shape
+    np.testing.assert_array_equal(decoded, np.asarray(neuralcodec.decode(data)))
+    part = neuralcodec.decode(data, region=(5, 3, 20, 10), as_array=True)
+    np.testing.assert_array_equal(part, decoded[3:13, 5:25])
+
+
 def test_metadata_is_in_the_decoded_image(pixels: np.ndarray, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010F] = "Maker"

@@ -497,7 +497,7 @@ def test_compare(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert err == ""
     result = json.loads(out)
-    assert {*result} == {"width", "height", "ms_ssim", "ms_ssim_db", "psnr", "files"}
+    assert {*result} == {"width", "height", "ms_ssim", "ms_ssim_db", "psnr", "ssimulacra2", "files"}
     assert 0.5 < result["ms_ssim"] < 1
     assert result["files"][1] == {
         "file": "big.nc",
@@ -506,7 +506,24 @@ def test_compare(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     }
     assert cli.main(["compare", "big.png", "big.nc"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["MS-SSIM", "PSNR", "big.png", "big.nc"]
+    assert [line.split()[0] for line in lines] == ["MS-SSIM", "PSNR", "SSIMULACRA2", "big.png", "big.nc"]
+
+
+def test_compare_says_why_a_measure_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    from neuralcodec import commands
+
+    picture(7, 20).save("small.png")
+    for name, limit, expected in (
+        ("a.png", 64 * 48 - 1, "–  only up to 4 megapixels"),
+        ("small.png", 1 << 22, "–  only from 8 pixels a side"),
+    ):
+        monkeypatch.setattr(commands, "SSIMULACRA2_PIXELS", limit)
+        assert cli.main(["compare", name, name]) == 0
+        assert f"\nSSIMULACRA2  {expected}\n" in capsys.readouterr().out
+        assert cli.main(["compare", name, name, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["ssimulacra2"] is None
 
 
 def test_compare_of_equals_and_of_grey(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -519,7 +536,7 @@ def test_compare_of_equals_and_of_grey(here: Path, capsys: pytest.CaptureFixture
     result = json.loads(out)
     assert (result["ms_ssim"], result["psnr"]) == (pytest.approx(1), None)
     assert cli.main(["compare", "a.png", "a.png"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(capsys.readouterr().out.splitlines()) == 5
     assert names(here) == {"a.png", "grey.png", "rgb.png"}
 
 

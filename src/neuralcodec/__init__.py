@@ -12,7 +12,7 @@ Importing this module loads neither torch nor Pillow; the first call does.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, overload
 
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, NeuralCodecWarning, UsageError
 
@@ -32,6 +32,8 @@ __all__ = [
     "info",
 ]
 __version__ = "0.1.0"
+
+Region: TypeAlias = tuple[int, int, int, int]
 
 
 def encode(
@@ -57,25 +59,39 @@ def encode(
     return encode_picture(load(image), quality=quality, model=model)
 
 
-def decode(data: bytes, *, region: tuple[int, int, int, int] | None = None) -> Image.Image:
-    """Decode the bytes of an `.nc` file to a PIL image of mode L, LA, RGB or RGBA, metadata in its `info`.
+@overload
+def decode(data: bytes, *, region: Region | None = None, as_array: Literal[False] = False) -> Image.Image: ...
+@overload
+def decode(
+    data: bytes, *, region: Region | None = None, as_array: Literal[True]
+) -> npt.NDArray[np.uint8]: ...
+def decode(
+    data: bytes, *, region: Region | None = None, as_array: bool = False
+) -> Image.Image | npt.NDArray[np.uint8]:
+    """Decode the bytes of an `.nc` file.
 
     Args:
         region: `(x, y, width, height)` of the pixels to decode; far cheaper than all of a large picture.
+        as_array: give pixels instead of an image.
+
+    Returns:
+        A PIL image of mode L, LA, RGB or RGBA with the metadata in its `info`; or uint8 pixels: `(H, W)` of a
+        grey picture, `(H, W, 3)` of a colour one, with alpha as the last of two or four channels.
 
     Raises:
         DamagedFileError: the data are damaged, not ours, or ask for more than the default limits.
         UsageError: the region is not within the picture.
     """
     from neuralcodec.codec import decode_picture
-    from neuralcodec.image import to_pil
+    from neuralcodec.image import to_array, to_pil
     from neuralcodec.tiling import Box
 
     box = None
     if region is not None:
         x, y, width, height = region
         box = Box(y, y + height, x, x + width)
-    return to_pil(decode_picture(data, region=box))
+    picture = decode_picture(data, region=box)
+    return to_array(picture) if as_array else to_pil(picture)
 
 
 def info(data: bytes) -> dict[str, Any]:

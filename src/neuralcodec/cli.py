@@ -74,7 +74,8 @@ examples:
   ncodec compare photo.png photo.nc
   ncodec compare --json photo.png photo.jpg
 
-MS-SSIM and PSNR are of the 8-bit pictures. In JSON an infinite value is null.
+All measures are of the 8-bit pictures. SSIMULACRA2 needs neuralcodec[bench]. In JSON, null stands for an
+infinite value and for one that was not measured.
 
 """
 
@@ -100,6 +101,15 @@ Stops cleanly at Ctrl-C; the same command goes on where the last one stopped.
 EXPORT = """\
 example:
   ncodec export runs/conv/checkpoint.safetensors conv.safetensors --images held-out/
+
+"""
+
+
+COMPLETION = """\
+examples:
+  eval "$(ncodec completion bash)"            in ~/.bashrc
+  eval "$(ncodec completion zsh)"             in ~/.zshrc, behind compinit
+  ncodec completion fish > ~/.config/fish/completions/ncodec.fish
 
 """
 
@@ -196,6 +206,7 @@ def _parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     command("bench", commands.bench, _bench_arguments, "compare with other codecs on pictures", BENCH)
     command("train", commands.train, _train_arguments, "train a model", TRAIN)
     command("export", commands.export, _export_arguments, "turn a training checkpoint into weights", EXPORT)
+    command("completion", _completion, _completion_arguments, "print what a shell completes with", COMPLETION)
     return parser, dict(subparsers.choices)
 
 
@@ -298,6 +309,18 @@ def _export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="the weights to write")
     parser.add_argument("--images", metavar="DIR", help="folder of pictures to calibrate and check with")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite OUT")
+
+
+def _completion_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"], metavar="SHELL", help="bash, zsh or fish")
+
+
+def _completion(args: Namespace) -> int:
+    """Prints the completion script of these very arguments."""
+    from neuralcodec import completion
+
+    print(completion.script(*_parsers(), args.shell))
+    return 0
 
 
 def _add_files(parser: ArgumentParser) -> None:

@@ -7,14 +7,19 @@ bytes. Only the standard library is imported, so that reading a header costs not
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import IO, NamedTuple
 
 from neuralcodec.chunks import ALPHA, END, EXIF, ICC, TILE, XMP, Chunk, parse_chunks, write_chunk
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import CONV, GRU, Header, parse_header, write_header
+from neuralcodec.varint import parse_varint
 
 # Chunk types that fill a field of `Container` and come once; this is also their order.
 _FIELDS = {ALPHA: "alpha", ICC: "icc", EXIF: "exif", XMP: "xmp"}
+_HEADER_BYTES = 24  # of a file are always enough for its header
+_CHUNK_HEAD_BYTES = 6  # type, and the longest varint there is
 _ALPHA_MISMATCH = "the alpha flag of the header and the alpha chunk must come together"
 
 
@@ -62,6 +67,15 @@ class Container:
     xmp: bytes | None = None
     lost: list[int] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
+
+
+class Outline(NamedTuple):
+    """What a file says beside its pixels; a field is None where there is no such metadata."""
+
+    header: Header
+    icc: bytes | None
+    exif: bytes | None
+    xmp: bytes | None
 
 
 def _inflate(payload: bytes, limit: int) -> bytes:
@@ -229,3 +243,44 @@ def read_header(data: bytes) -> Header:
         DamagedFileError: the bytes are no header of an `.nc` file.
     """
     return parse_header(data)[0]
+
+
+def read_outline(stream: IO[bytes], *, limits: Limits = DEFAULT_LIMITS) -> Outline:
+    """The header and the metadata of a file that can seek; the pixels' chunks are skipped, not read.
+
+    A file that is cut short or damaged behind its header gives what is found intact before that; only `read`
+    tells that there is damage. No limit is applied to the size of the picture.
+
+    Args:
+        stream: at the first byte of the file.
+
+    Raises:
+        DamagedFileError: the stream does not begin with the header of an `.nc` file.
+    """
+    origin = stream.tell()
+
+    def bytes_at(offset: int, size: int) -> bytes:
+        stream.seek(origin + offset)
+        return stream.read(size)
+
+    header, at = parse_header(bytes_at(0, _HEADER_BYTES))
+    header_crc = zlib.crc32(bytes_at(0, at))
+    wanted = {kind: name for kind, name in _FIELDS.items() if kind != ALPHA}
+    found: dict[str, bytes] = {}
+    while head := bytes_at(at, _CHUNK_HEAD_BYTES):
+        kind = chr(head[0])
+        try:
+            length, size = parse_varint(head, 1, "a chunk")
+        except DamagedFileError:
+            break
+        end = at + size + length + 4
+        if kind in wanted and length <= limits.max_metadata:
+            chunk = bytes_at(at, end - at)
+            if chunk == write_chunk(kind, 0, chunk[size:-4], header_crc):
+                name = wanted.pop(kind)  # a second one counts as little as a damaged one
+                with suppress(DamagedFileError):
+                    found[name] = _inflate(chunk[size:-4], limits.max_metadata)
+        elif kind == END:
+            break
+        at = end
+    return Outline(header, found.get("icc"), found.get("exif"), found.get("xmp"))

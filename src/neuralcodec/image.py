@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,13 @@ from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, NeuralCodecWarning, UsageError
+from neuralcodec.formats import missing_plugin, open_image
 
 Plane: TypeAlias = NDArray[np.uint8]
 Source: TypeAlias = "Image.Image | str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any]"
 
 MAX_PIXELS = 2**28
-_EXIF_PREFIX = b"Exif\0\0"  # JPEG puts it before EXIF, other formats do not; Pillow mostly does
+EXIF_PREFIX = b"Exif\0\0"  # JPEG puts it before EXIF, other formats do not; Pillow mostly does
 
 
 @dataclass
@@ -112,33 +112,16 @@ def _split(array: Plane) -> tuple[Plane, Plane | None]:
 
 def _from_stream(stream: BinaryIO, name: str, max_pixels: int) -> Picture:
     try:
-        image = _open(stream)
+        image = open_image(stream)
     except MemoryError:
         raise
     except Exception as error:  # on hostile bytes Pillow's readers raise nearly everything
         raise DamagedFileError(f"cannot read {name}: {_line(error)}") from None
     if image is None:
-        raise DamagedFileError(f"cannot read {name}: no picture of a known format, or damaged at its start")
+        stream.seek(0)
+        hint = missing_plugin(stream.read(16)) or "no picture of a known format, or damaged at its start"
+        raise DamagedFileError(f"cannot read {name}: {hint}")
     return _from_image(image, name, max_pixels)
-
-
-def _open(stream: BinaryIO) -> ImageFile | None:
-    """What `Image.open` does but for its size limit, a global that belongs to the program around us."""
-    prefix = stream.read(16)
-    tried: set[str] = set()
-    for load_plugins in (Image.preinit, Image.init):  # the few common formats load faster
-        load_plugins()
-        for name in [name for name in Image.ID if name not in tried]:
-            tried.add(name)
-            factory, accept = Image.OPEN[name]
-            try:
-                accepted = accept is None or accept(prefix)
-                if accepted and not isinstance(accepted, str):  # a string says what is not supported
-                    stream.seek(0)
-                    return factory(stream, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):
-                continue  # so a reader says: not my format
-    return None
 
 
 def _from_image(image: Image.Image, name: str, max_pixels: int) -> Picture:
@@ -159,10 +142,11 @@ def _from_image(image: Image.Image, name: str, max_pixels: int) -> Picture:
         _warn(f"{name} has {frames} frames, only {which} is kept")
     if isinstance(xmp, str):
         xmp = xmp.encode()
+    icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
     return Picture(
         pixels,
         alpha,
-        icc=None if image.mode == "CMYK" else _icc(image.info.get("icc_profile"), pixels.shape[2] == 1),
+        icc=matching_icc(icc, pixels.shape[2] == 1),
         exif=exif,
         xmp=xmp if isinstance(xmp, bytes) and xmp else None,
     )
@@ -249,7 +233,7 @@ def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _icc(profile: bytes | None, grey: bool) -> bytes | None:
+def matching_icc(profile: bytes | None, grey: bool) -> bytes | None:
     """The profile, if its colour space (ICC.1, header bytes 16 to 19) is that of the pixels."""
     if not profile:
         return None
@@ -272,7 +256,7 @@ def _exif(image: Image.Image) -> bytes | None:
             if directory := tags.get_ifd(tag):
                 kept[tag] = directory
         exif = kept.tobytes() if len(kept) else b""
-    return exif.removeprefix(_EXIF_PREFIX) or None
+    return exif.removeprefix(EXIF_PREFIX) or None
 
 
 # Description, make, model, software, date, artist, copyright; EXIF and GPS. The others describe the pixels
@@ -282,16 +266,20 @@ _TIFF_DIRECTORIES = (0x8769, 0x8825)
 _TIFF_XMP = 0x02BC
 
 
+def to_array(picture: Picture) -> Plane:
+    """Pixels `(H, W)` of a grey picture, `(H, W, 3)` of a colour one; alpha is the last of 2 or 4."""
+    if picture.alpha is not None:
+        return np.dstack([picture.pixels, picture.alpha])
+    return picture.pixels[..., 0] if picture.pixels.shape[2] == 1 else picture.pixels
+
+
 def to_pil(picture: Picture) -> Image.Image:
     """A Pillow image of mode L, LA, RGB or RGBA; `info` has `icc_profile`, `exif` and `xmp` where present."""
-    planes = picture.pixels
-    if picture.alpha is not None:
-        planes = np.dstack([planes, picture.alpha])
-    image = Image.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
+    image = Image.fromarray(to_array(picture))
     if picture.icc:
         image.info["icc_profile"] = picture.icc
     if picture.exif:
-        image.info["exif"] = _EXIF_PREFIX + picture.exif
+        image.info["exif"] = EXIF_PREFIX + picture.exif
     if picture.xmp:
         image.info["xmp"] = picture.xmp
     return image

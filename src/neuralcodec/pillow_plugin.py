@@ -6,15 +6,14 @@
     Image.open("photo.nc").save("photo.png")
     Image.open("photo.png").save("photo.nc", quality=60)
 
-Opening reads the container alone: size, mode and metadata are there without torch. The first access to
-pixels decodes. Save options are `quality` (0 to 100, kept to two decimals, default 50), `model`,
-`icc_profile`, `exif` and `xmp`; metadata not named is taken from the image's `info`, as Pillow's own writers
-of EXIF do it.
+Opening reads the header and the metadata alone: size, mode and `info` are there without torch. The first
+access to the pixels reads and decodes them. As with Pillow's own formats, damage shows there, as an OSError;
+`verify` looks for it without decoding. Save options are `quality` (0 to 100, kept to two decimals, default
+50), `model`, `icc_profile`, `exif` and `xmp`; metadata not named are taken from the image's `info`.
 """
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import IO, Any
 
 from PIL import Image, ImageFile
@@ -42,54 +41,79 @@ class NcImageFile(ImageFile.ImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None
-        self._data = self.fp.read()
         try:
-            file = container.read(self._data)
+            outline = container.read_outline(self.fp)
         except DamagedFileError as error:
             raise SyntaxError(str(error)) from None  # Pillow's word for: not a file I can open
-        header = file.header
+        header = outline.header
         self._size = header.width, header.height
         self._mode = ("L" if header.grey else "RGB") + ("A" if header.alpha else "")
         self.info["quality"] = header.quality
-        for name, value in (("icc_profile", file.icc), ("xmp", file.xmp)):
+        for name, value in (("icc_profile", outline.icc), ("xmp", outline.xmp)):
             if value:
                 self.info[name] = value
-        if file.exif:
-            self.info["exif"] = b"Exif\0\0" + file.exif
+        if outline.exif:
+            self.info["exif"] = b"Exif\0\0" + outline.exif
+        # Never read by Pillow: it says that pixels are to come, and in which form.
         self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
 
     def load(self) -> Any:
-        """Decode, at the first access to the pixels."""
+        """Decode, at the first access to the pixels.
+
+        Raises:
+            OSError: the file is damaged, cut short, or needs weights that are not here.
+        """
         if self.tile:
             from neuralcodec.codec import decode_picture
             from neuralcodec.image import to_pil
 
             try:
-                decoded = to_pil(decode_picture(self._data))
+                self.im = to_pil(decode_picture(self._all_bytes())).im
             except DamagedFileError as error:
                 raise OSError(str(error)) from None
-            if self.fp is not None and self._exclusive_fp:
-                self.fp.close()
-            self._data = b""
-            self.fp = BytesIO(decoded.tobytes())
-        return super().load()
+            self.tile = []
+            if self._exclusive_fp:
+                self._close_fp()
+        return Image.Image.load(self)
+
+    def verify(self) -> None:
+        """Check every checksum of the file, without decoding it.
+
+        Raises:
+            OSError: the file is damaged or cut short.
+        """
+        try:
+            container.read(self._all_bytes())
+        except DamagedFileError as error:
+            raise OSError(str(error)) from None
+        finally:
+            super().verify()
+
+    def _all_bytes(self) -> bytes:
+        if self.fp is None:
+            raise ValueError("the file is closed")
+        self.fp.seek(0)
+        return self.fp.read()
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     from neuralcodec.codec import DEFAULT_QUALITY, encode_picture
-    from neuralcodec.image import load
+    from neuralcodec.image import EXIF_PREFIX, load, matching_icc
 
     options = image.encoderinfo
-    wanted = image.copy()  # with the metadata to be written, the caller's image left as it is
-    wanted.info = dict(image.info)
-    for name in ("icc_profile", "exif", "xmp"):
-        if name in options:
-            value = options[name]
-            wanted.info[name] = value.tobytes() if isinstance(value, Image.Exif) else value
-            if not value:
-                wanted.info.pop(name)
+    picture = load(image)
+    if "icc_profile" in options:
+        picture.icc = matching_icc(options["icc_profile"], picture.pixels.shape[2] == 1)
+    if "exif" in options:
+        exif = options["exif"]
+        picture.exif = (exif.tobytes() if isinstance(exif, Image.Exif) else exif or b"").removeprefix(
+            EXIF_PREFIX
+        )
+    if "xmp" in options:
+        xmp = options["xmp"]
+        picture.xmp = xmp.encode() if isinstance(xmp, str) else xmp
     quality, model = options.get("quality", DEFAULT_QUALITY), options.get("model", "conv")
-    stream.write(encode_picture(load(wanted), quality=quality, model=model))
+    stream.write(encode_picture(picture, quality=quality, model=model))
 
 
 Image.register_open(FORMAT, NcImageFile, _accept)

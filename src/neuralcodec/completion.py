@@ -1,0 +1,20 @@
+"""What a shell needs to complete `ncodec`'s commands, options and file names, made from the parser itself."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+import shtab
+
+#: Arguments by what their help calls them: the shell offers the names of files, or of folders.
+_NAMES = dict.fromkeys(("A", "B", "CHECKPOINT", "FILE", "IMAGE", "OUT", "PAGE", "RECIPE"), shtab.FILE)
+_NAMES["DIR"] = shtab.DIRECTORY
+
+
+def script(parser: ArgumentParser, commands: dict[str, ArgumentParser], shell: str) -> str:
+    """The completion script of a parser with its commands, for `bash`, `zsh` or `fish`."""
+    for command in commands.values():
+        for action in command._actions:
+            if isinstance(action.metavar, str) and action.metavar in _NAMES:
+                action.complete = _NAMES[action.metavar]  # type: ignore[attr-defined]
+    return shtab.complete(parser, shell)
