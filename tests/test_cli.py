@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -120,6 +121,17 @@ def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFi
         "encode a.png -q nan",
         "encode a.png -q half",
         "bench . -o out --qualities 12.5",
+        "encode a.png --target-size 24k",
+        "encode a.png --target-size 0",
+        "encode a.png --target-size .2B",
+        "encode a.png --target-size -5",
+        "encode a.png --target-size 1e3",
+        "encode a.png --target-bpp 0",
+        "encode a.png --target-bpp inf",
+        "encode a.png --target-msssim 1",
+        "encode a.png --target-msssim nan",
+        "encode a.png --target-size 1kB -q 50",
+        "encode a.png --target-size 1kB --target-bpp 1",
         "encode a.png -j 0",
         "encode a.png --model nothing",
         "encode a.png --max-pixels none",
@@ -192,6 +204,54 @@ def test_quality_between_whole_numbers(here: Path, capsys: pytest.CaptureFixture
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["quality"] == "62.55"
     assert json.loads(json.dumps(neuralcodec.info((here / "a.nc").read_bytes())))["quality"] == 62.55
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("24000", 24000),
+        ("24kB", 24000),
+        ("24 KB", 24000),
+        ("24.1kB", 24100),
+        ("12.3b", 12),
+        (".5kib", 512),
+        ("1.5MiB", 3 << 19),
+        ("2MB", 2 * 10**6),
+        ("1GB", 10**9),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert cli._size(text) == size
+
+
+def test_targets(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture(176, 168).save("b.png")
+    assert cli.main(["encode", "a.png", "b.png", "-o", "out", "--target-size", "0.4kB"]) == 0
+    sizes = [(here / "out" / name).stat().st_size for name in ("a.nc", "b.nc")]
+    assert all(0.98 * 400 <= size <= 400 for size in sizes)
+    for line, name in zip(capsys.readouterr().err.splitlines(), ("a.nc", "b.nc"), strict=False):
+        quality = neuralcodec.info((here / "out" / name).read_bytes())["quality"]
+        assert f"  quality {quality:g}  " in line
+
+    assert cli.main(["encode", "b.png", "m.nc", "--target-msssim", ".96"]) == 0
+    assert re.search(r"  quality [\d.]+  MS-SSIM 0\.(959|960|961)\d  ", capsys.readouterr().err)
+    assert cli.main(["compare", "b.png", "m.nc", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ms_ssim"] == pytest.approx(0.96, abs=0.001)
+
+    assert cli.main(["encode", "b.png", "bpp.nc", "--target-bpp", ".2", "--quiet"]) == 0
+    assert 0.98 * 0.2 <= neuralcodec.info((here / "bpp.nc").read_bytes())["bpp"] <= 0.2
+
+
+def test_targets_out_of_reach(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["encode", "a.png", "--target-size", "30"]) == 2
+    assert "a.png: the target of 30 bytes is too small: the smallest file of this " in only_error(capsys)
+    assert cli.main(["encode", "a.png", "--target-msssim", ".9"]) == 2
+    assert "not defined under 161 pixels a side, and the picture has 64x48" in only_error(capsys)
+    assert names(here) == {"a.png"}
+    assert cli.main(["encode", "a.png", "--target-size", "1MB"]) == 0
+    warning, result = capsys.readouterr().err.splitlines()
+    assert "all that quality 100 takes" in warning
+    assert "  quality 100  " in result
 
 
 def test_round_trip_through_pipes(here: Path) -> None:

@@ -39,7 +39,10 @@ Region: TypeAlias = tuple[int, int, int, int]
 def encode(
     image: Image.Image | str | os.PathLike[str] | BinaryIO | npt.NDArray[np.uint8],
     *,
-    quality: float = 50,
+    quality: float | None = None,
+    target_size: int | None = None,
+    target_bpp: float | None = None,
+    target_msssim: float | None = None,
     model: str = "conv",
 ) -> bytes:
     """Encode a picture to the bytes of an `.nc` file.
@@ -47,16 +50,29 @@ def encode(
     Args:
         image: a PIL image, a path, an open binary file, or uint8 pixels `(H, W)` or `(H, W, 1..4)`.
         quality: 0 (smallest) to 100 (best), kept to two decimals; sizes go from about 0.04 to 1.5 bits per
-            pixel on photographs.
+            pixel on photographs. The default is 50.
+        target_size: instead of a quality, the bytes that the result may have: it comes out up to 2 % smaller,
+            never larger, with a `NeuralCodecWarning` where the picture is much smaller even at quality 100.
+        target_bpp: the same in bits for each pixel of the picture.
+        target_msssim: instead of a quality, an MS-SSIM above 0 and below 1, which is met within 0.001.
         model: name of the weights.
 
     Raises:
-        UsageError: an argument is out of range. DamagedFileError: the picture cannot be read.
+        UsageError: an argument is out of range, or the picture cannot meet the target.
+        DamagedFileError: the picture cannot be read.
     """
-    from neuralcodec.codec import encode_picture
+    from neuralcodec import targets
     from neuralcodec.image import load
 
-    return encode_picture(load(image), quality=quality, model=model)
+    found = targets.encode(
+        load(image),
+        quality=quality,
+        target_size=target_size,
+        target_bpp=target_bpp,
+        target_msssim=target_msssim,
+        model=model,
+    )
+    return found.data
 
 
 @overload

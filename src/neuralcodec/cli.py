@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from neuralcodec import __version__, commands, files
 from neuralcodec.errors import UsageError
 from neuralcodec.terminal import report_error, say
 from neuralcodec.tiling import Box
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
 NO_READER = 141  # as a shell reports a program whose output nobody reads any more
@@ -42,6 +45,7 @@ ENCODE = """\
 examples:
   ncodec encode photo.png                     writes photo.nc
   ncodec encode -q 80 photo.png best.nc
+  ncodec encode --target-size 24kB photo.png
   ncodec encode *.png -o small/               writes small/NAME.nc for each
   curl -s https://example.org/a.jpg | ncodec encode - a.nc
 
@@ -212,13 +216,22 @@ def _parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
 
 def _encode_arguments(parser: ArgumentParser) -> None:
     _add_files(parser)
-    parser.add_argument(
+    wanted = parser.add_mutually_exclusive_group()
+    wanted.add_argument(
         "-q",
         "--quality",
         type=_quality,
-        default=50,
         metavar="0..100",
         help="higher is better, and two decimals count (default: 50)",
+    )
+    wanted.add_argument(
+        "--target-size", type=_size, metavar="SIZE", help="at most 24000, 24kB, 1.5MiB, ...; up to 2 %% less"
+    )
+    wanted.add_argument(
+        "--target-bpp", type=_positive, metavar="BPP", help="the same, in bits for each pixel of the picture"
+    )
+    wanted.add_argument(
+        "--target-msssim", type=_ms_ssim, metavar="VALUE", help="an MS-SSIM, such as .95; met within .001"
     )
     parser.add_argument("--model", choices=["conv"], default="conv", help="the codec (default: conv)")
     parser.add_argument("--strip", action="store_true", help="drop ICC profile, EXIF and XMP")
@@ -351,6 +364,23 @@ def _quality(text: str) -> float:
         value = -1.0
     if not 0 <= value <= 100:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 100, not {text!r}")
+    return value
+
+
+def _size(text: str) -> int:
+    parts = re.fullmatch(r"(\d{1,15}|\d*\.\d+) ?([a-z]*)", text.strip().lower(), re.ASCII)
+    unit = _UNITS.get(parts[2]) if parts else None
+    if not parts or not unit or (size := round(float(parts[1]) * unit)) < 1:
+        raise argparse.ArgumentTypeError(
+            f"must be a number of bytes such as 24000, 24kB or 1.5MiB, not {text!r}"
+        )
+    return size
+
+
+def _ms_ssim(text: str) -> float:
+    value = _positive(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, not {text!r}")
     return value
 
 

@@ -9,9 +9,9 @@ walk down the picture in bands, so that of the latent only a few rows of tiles a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from numbers import Real
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,15 +23,20 @@ from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import CONV, Header, write_header
 from neuralcodec.image import Picture
-from neuralcodec.tiling import HALO, LATENT_STRIDE, WINDOW, Box, bands, boxes, latent_size, windows
+from neuralcodec.tiling import HALO, LATENT_STRIDE, WINDOW, Box, Window, bands, boxes, latent_size, windows
 
 if TYPE_CHECKING:
+    from neuralcodec.models.conv import Features
     from neuralcodec.models.runner import Model, Pixels
 
 DEFAULT_QUALITY = 50
 DEFAULT_TILE = 512
 
 Progress = Callable[[float], None]
+#: Results of `encode_picture` that do not depend on the quality.
+Kept = dict[Hashable, Any]
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 
 
 def encode_picture(
@@ -41,6 +46,7 @@ def encode_picture(
     model: str = "conv",
     tile: int = DEFAULT_TILE,
     progress: Progress | None = None,
+    kept: Kept | None = None,
 ) -> bytes:
     """The `.nc` file of a picture.
 
@@ -49,6 +55,8 @@ def encode_picture(
         model: name of the weights.
         tile: side of a tile in pixels, a power of two from 64 to 2048.
         progress: called now and then with the share that is done, 0 to 1.
+        kept: what calls for the same picture and model at other qualities need not do again; an empty
+            dictionary for the first of them. It grows to about 8 bytes for each pixel.
 
     Raises:
         UsageError: quality, model or tile is out of range.
@@ -72,6 +80,9 @@ def encode_picture(
     )
     write_header(header)  # refuses what a file cannot say, before the work
 
+    def features(window: Window) -> Features:
+        return codec.features(_padded_pixels(picture.pixels, window.read.scaled(LATENT_STRIDE).slices))
+
     def write_tile(latents: tuple[Box, Floats, Floats]) -> bytes:
         box, y, z = latents
         writer = SymbolWriter(codec.prior.tables)
@@ -86,8 +97,8 @@ def encode_picture(
         y = np.empty((*band.shape, codec.prior.latent), np.float32)
         cut = list(windows(*plane.shape, area=band))
         for number, window in enumerate(cut, 1):
-            pixels = _padded_pixels(picture.pixels, window.read.scaled(LATENT_STRIDE).slices)
-            y[window.keep.moved(-band.top, 0).slices] = codec.analyse(pixels, quality)[window.inner.slices]
+            part = codec.latent(_once(kept, window, features), quality)[window.inner.slices]
+            y[window.keep.moved(-band.top, 0).slices] = part
             report_band(0.7 * number / len(cut))
 
         tiles = []
@@ -96,16 +107,26 @@ def encode_picture(
             tile_y = np.pad(tile_y, ((0, -box.height % 4), (0, -box.width % 4), (0, 0)))
             tiles.append((box, tile_y, codec.hyper_analyse(tile_y)))
         segments += parallel.run(write_tile, tiles, codec.threads, _part(report_band, 0.7, 1))
+    alpha = picture.alpha
     return container.write(
         Container(
             header,
             segments,
-            alpha=None if picture.alpha is None else pack_alpha(picture.alpha),
+            alpha=None if alpha is None else _once(kept, "alpha", lambda _: pack_alpha(alpha)),
             icc=picture.icc,
             exif=picture.exif,
             xmp=picture.xmp,
         )
     )
+
+
+def _once(kept: Kept | None, key: K, make: Callable[[K], T]) -> T:
+    """What `make` makes of the key, from `kept` if that was done before."""
+    if kept is None:
+        return make(key)
+    if key not in kept:
+        kept[key] = make(key)
+    return kept[key]
 
 
 def checked_quality(quality: object) -> float:

@@ -50,16 +50,27 @@ def encode(args: Namespace) -> int:
             picture = image.load(data, max_pixels=_limits(args).max_pixels)
             if args.strip:
                 picture = _stripped(picture)
-            from neuralcodec.codec import encode_picture
+            from neuralcodec import targets
 
             with progress(_name(job.source), quiet=args.quiet) as show:
                 start = time.perf_counter()
-                coded = encode_picture(picture, quality=args.quality, model=args.model, progress=show)
+                found = targets.encode(
+                    picture,
+                    quality=args.quality,
+                    target_size=args.target_size,
+                    target_bpp=args.target_bpp,
+                    target_msssim=args.target_msssim,
+                    model=args.model,
+                    progress=show,
+                )
                 seconds = time.perf_counter() - start
         with about(_name(job.target, "standard output"), quiet=args.quiet), files.writing(job.target) as file:
-            file.write(coded)
-        sizes = len(data), len(coded)
-        _report(job, picture, sizes, coded=len(coded), seconds=seconds, args=args)
+            file.write(found.data)
+        sizes = len(data), len(found.data)
+        notes = [f"quality {found.quality:g}"]
+        notes += [] if found.ms_ssim is None else [f"MS-SSIM {found.ms_ssim:.4f}"]
+        notes += [] if found.encodes == 1 else [f"{found.encodes} encodes"]
+        _report(job, picture, sizes, coded=len(found.data), notes=notes, seconds=seconds, args=args)
         return sizes
 
     return _convert_all(jobs, encode_one, args)
@@ -93,7 +104,7 @@ def decode(args: Namespace) -> int:
         with about(_name(job.target, "standard output"), quiet=args.quiet), files.writing(job.target) as file:
             image.save(picture, file, formats[job])
             sizes = len(data), file.tell()
-        _report(job, picture, sizes, coded=len(data), seconds=seconds, args=args)
+        _report(job, picture, sizes, coded=len(data), notes=[], seconds=seconds, args=args)
         return sizes
 
     return _convert_all(jobs, decode_one, args)
@@ -145,14 +156,22 @@ def _convert_all(jobs: list[files.Job], convert: Callable[[files.Job], Sizes], a
 
 
 def _report(
-    job: files.Job, picture: Picture, sizes: Sizes, *, coded: int, seconds: float, args: Namespace
+    job: files.Job,
+    picture: Picture,
+    sizes: Sizes,
+    *,
+    coded: int,
+    notes: list[str],
+    seconds: float,
+    args: Namespace,
 ) -> None:
     if args.quiet:
         return
     height, width, channels = picture.pixels.shape
     bpp = 8 * coded / (height * width)
     names = " → ".join("-" if path is None else str(path) for path in job)
-    say(f"{names}  {sizes[0]:,} → {sizes[1]:,} bytes  {bpp:.2f} bpp  {seconds:.2f} s")
+    facts = [names, f"{sizes[0]:,} → {sizes[1]:,} bytes", f"{bpp:.2f} bpp", *notes, f"{seconds:.2f} s"]
+    say("  ".join(facts))
     if args.verbose:
         parts = [f"{width}x{height}", "grey" if channels == 1 else "colour"]
         parts += ["alpha"] if picture.alpha is not None else []

@@ -43,6 +43,13 @@ class ConvConfig:
     width: int = 128
 
 
+class Features(NamedTuple):
+    """Half of an analysis, before the level has a say: `(B, fine, H/8, W/8)` and `(B, C, H/16, W/16)`."""
+
+    fine: Tensor
+    shortcut: Tensor
+
+
 class Analysis(nn.Module):
     """Pixels `(B, 3, H, W)` in [-0.5, 0.5] to the latent `(B, C, H/16, W/16)`, scaled for rounding."""
 
@@ -55,11 +62,16 @@ class Analysis(nn.Module):
         self.head = pointwise(config.coarse, config.latent, gain=0.1)
         self.shortcut = pointwise(3 * 256, config.latent)
 
-    def forward(self, x: Tensor, feature_gain: Tensor, latent_gain: Tensor) -> Tensor:
-        f = self.fine(self.stem(F.pixel_unshuffle(x, 8)))  # (B, fine, H/8, W/8)
-        f = self.coarse(self.down(F.pixel_unshuffle(f * feature_gain, 2)))  # (B, coarse, H/16, W/16)
-        y = self.head(f) + self.shortcut(F.pixel_unshuffle(x, 16))  # (B, C, H/16, W/16)
-        return y * latent_gain
+    def features(self, x: Tensor) -> Features:
+        """The part that is the same for every level."""
+        fine = self.fine(self.stem(F.pixel_unshuffle(x, 8)))
+        return Features(fine, self.shortcut(F.pixel_unshuffle(x, 16)))
+
+    def latent(self, features: Features, feature_gain: Tensor, latent_gain: Tensor) -> Tensor:
+        """The part that the level has a say in."""
+        f = F.pixel_unshuffle(features.fine * feature_gain, 2)  # (B, 4 fine, H/16, W/16)
+        f = self.coarse(self.down(f))  # (B, coarse, H/16, W/16)
+        return (self.head(f) + features.shortcut) * latent_gain
 
 
 class Synthesis(nn.Module):
@@ -119,7 +131,15 @@ class Transforms(nn.Module):
 
     def analyse(self, x: Tensor, level: Tensor) -> Tensor:
         """y `(B, C, H/16, W/16)` of pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 16."""
-        return self.analysis(x - 0.5, self.analysis_feature_gain(level), self.analysis_gain(level))
+        return self.latent(self.features(x), level)
+
+    def features(self, x: Tensor) -> Features:
+        """What `latent` makes y of, at any level, of pixels `(B, 3, H, W)` as in `analyse`."""
+        return self.analysis.features(x - 0.5)
+
+    def latent(self, features: Features, level: Tensor) -> Tensor:
+        """y `(B, C, H/16, W/16)` of what `features` gave."""
+        return self.analysis.latent(features, self.analysis_feature_gain(level), self.analysis_gain(level))
 
     def synthesise(self, y_hat: Tensor, level: Tensor) -> Tensor:
         """Pixels `(B, 3, H, W)` around [0, 1], not clipped, of y_hat `(B, C, H/16, W/16)`."""

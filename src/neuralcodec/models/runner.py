@@ -14,7 +14,7 @@ from neuralcodec import weights
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.errors import NeuralCodecError
-from neuralcodec.models.conv import ConvConfig, Transforms, level_of
+from neuralcodec.models.conv import ConvConfig, Features, Transforms, level_of
 from neuralcodec.models.device import has_fast_bfloat16
 
 Pixels = npt.NDArray[np.uint8]
@@ -56,9 +56,20 @@ class Model:
     @torch.inference_mode()
     def analyse(self, pixels: Pixels, quality: float) -> Floats:
         """y `(H/16, W/16, C)` of pixels `(H, W, 3)`, H and W multiples of 16."""
+        return self.latent(self.features(pixels), quality)
+
+    @torch.inference_mode()
+    def features(self, pixels: Pixels) -> Features:
+        """The part of `analyse` that is the same for every quality, about 8 bytes for each pixel."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-            return _to_numpy(self.transforms.analyse(x, self._level(quality)))
+            return self.transforms.features(x)
+
+    @torch.inference_mode()
+    def latent(self, features: Features, quality: float) -> Floats:
+        """The other part: y `(H/16, W/16, C)` of what `features` gave."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            return _to_numpy(self.transforms.latent(features, self._level(quality)))
 
     @torch.inference_mode()
     def hyper_analyse(self, y: Floats) -> Floats:
