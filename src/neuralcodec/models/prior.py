@@ -41,6 +41,8 @@ from neuralcodec.models.blocks import (
 STEPS = 4
 #: Latents enter the networks divided by this: values of a few steps are then of the size of activations.
 LATENT_UNIT = 8.0
+#: Index of the table of width one: where scales start, in the middle of a fine range.
+UNIT_SCALE_INDEX = -math.log(SCALE_MIN) / LOG_SCALE_STEP
 
 
 class PriorOutput(NamedTuple):
@@ -89,15 +91,9 @@ class Prior(nn.Module):
         self.hyper_up2 = pointwise(latent, 4 * features)
         self.hyper_blur2 = depthwise(features)
 
-        self.steps = nn.ModuleList(ContextStep(latent, features, width) for _ in range(STEPS))
-        # Where the scale starts: about 1, in the middle of a fine table.
-        start = -math.log(SCALE_MIN) / LOG_SCALE_STEP
-        with torch.no_grad():
-            for step in self.steps:
-                assert isinstance(step, ContextStep) and step.head.bias is not None
-                step.head.bias[latent:] = start / LATENT_UNIT
+        self.steps = context_steps(latent, features, width)
         self.z_mean = nn.Parameter(torch.zeros(levels, hyper))
-        self.z_index = nn.Parameter(torch.full((levels, hyper), start))
+        self.z_index = nn.Parameter(torch.full((levels, hyper), UNIT_SCALE_INDEX))
         self.register_buffer("step_masks", step_masks(latent), persistent=False)
 
     def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
@@ -117,28 +113,47 @@ class Prior(nn.Module):
         """
         z_mean = interpolate_levels(self.z_mean, level)[:, :, None, None]
         z_index = interpolate_levels(self.z_index, level)[:, :, None, None]
-        z_bits = bits(self._perturbed(z - z_mean), z_index)
+        noisy = self.training and self.noise
+        z_bits = bits(perturbed(z - z_mean, noisy), z_index)
         z_hat = round_through(z - z_mean) + z_mean
+        y_hat, mean, index = code_in_steps(self.steps, self.step_masks, y, self.hyper_synthesis(z_hat))
+        return PriorOutput(y_hat, bits(perturbed(y - mean, noisy), index), z_bits)
 
-        features = self.hyper_synthesis(z_hat)
-        mean = torch.zeros_like(y)
-        index = torch.zeros_like(y)
-        y_hat = torch.zeros_like(y)
-        for mask, step in zip(self.step_masks, self.steps, strict=True):  # type: ignore[arg-type]
-            tile = mask.to(y.dtype).repeat(1, y.shape[2] // 2, y.shape[3] // 2)
-            step_mean, step_index = step(features, as_activation(y_hat))
-            mean = mean + step_mean * tile
-            index = index + step_index * tile
-            # Rounding the distance to the mean, not the value, keeps what is most likely at zero.
-            quantized = y + ((y - step_mean).round() + step_mean - y).detach()
-            y_hat = y_hat + quantized * tile
-        return PriorOutput(y_hat, bits(self._perturbed(y - mean), index), z_bits)
 
-    def _perturbed(self, distance: Tensor) -> Tensor:
-        distance = distance.float()
-        if not (self.training and self.noise):
-            return round_through(distance)
-        return distance + torch.empty_like(distance).uniform_(-0.5, 0.5)
+def context_steps(latent: int, features: int, width: int) -> nn.ModuleList:
+    """The four steps of a latent with `latent` channels, with scales that start at one."""
+    steps = nn.ModuleList()
+    for _ in range(STEPS):
+        step = ContextStep(latent, features, width)
+        assert step.head.bias is not None
+        with torch.no_grad():
+            step.head.bias[latent:] = UNIT_SCALE_INDEX / LATENT_UNIT
+        steps.append(step)
+    return steps
+
+
+def code_in_steps(
+    steps: nn.ModuleList, masks: Tensor, y: Tensor, features: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """y_hat, means and scale indices, each `(B, C, h, w)`, of `y` given φ `(B, F, h, w)`; h and w are even."""
+    mean = torch.zeros_like(y)
+    index = torch.zeros_like(y)
+    y_hat = torch.zeros_like(y)
+    for mask, step in zip(masks, steps, strict=True):
+        tile = mask.to(y.dtype).repeat(1, y.shape[2] // 2, y.shape[3] // 2)
+        step_mean, step_index = step(features, as_activation(y_hat))
+        mean = mean + step_mean * tile
+        index = index + step_index * tile
+        # Rounding the distance to the mean, not the value, keeps what is most likely at zero.
+        quantized = y + ((y - step_mean).round() + step_mean - y).detach()
+        y_hat = y_hat + quantized * tile
+    return y_hat, mean, index
+
+
+def perturbed(distance: Tensor, noisy: bool) -> Tensor:
+    """What the rate sees of a distance to the mean: with uniform noise, or rounded (straight-through)."""
+    distance = distance.float()
+    return distance + torch.empty_like(distance).uniform_(-0.5, 0.5) if noisy else round_through(distance)
 
 
 def as_activation(latent: Tensor) -> Tensor:

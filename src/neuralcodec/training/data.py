@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from neuralcodec.errors import UsageError
+from neuralcodec.training.drawn import draw
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -82,11 +83,21 @@ class CropSampler:
     """Batches of random crops, a pure function of (seed, rank, step): a resumed run draws what it would have.
 
     Pictures are drawn in proportion to the square root of their area, so that neither a few large ones nor
-    the many small ones dominate.
+    the many small ones dominate. A crop is a drawn picture with probability `drawn_share`.
     """
 
-    def __init__(self, store: PixelStore, *, size: int, batch: int, seed: int, rank: int = 0) -> None:
+    def __init__(
+        self,
+        store: PixelStore,
+        *,
+        size: int,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        drawn_share: float = 0.0,
+    ) -> None:
         self.store, self.size, self.batch, self.seed, self.rank = store, size, batch, seed, rank
+        self.drawn_share = drawn_share
         weights = np.sqrt([h * w for h, w in store.shapes])
         self.odds = weights / weights.sum()
 
@@ -95,6 +106,9 @@ class CropSampler:
         rng = np.random.default_rng((self.seed, self.rank, step))
         out = np.empty((self.batch, self.size, self.size, 3), np.uint8)
         for i, index in enumerate(rng.choice(len(self.odds), self.batch, p=self.odds)):
+            if rng.random() < self.drawn_share:
+                out[i] = draw(rng, self.size)
+                continue
             picture = self.store.picture(int(index))
             top = rng.integers(picture.shape[0] - self.size + 1)
             left = rng.integers(picture.shape[1] - self.size + 1)
@@ -107,6 +121,11 @@ class CropSampler:
         rng = np.random.default_rng((self.seed, self.rank, step, 1))
         strata = rng.permutation(self.batch) + rng.random(self.batch)
         return torch.from_numpy((strata / self.batch * (count - 1)).astype(np.float32))
+
+    def choose(self, step: int, count: int, size: int) -> list[int]:
+        """`size` different numbers below `count`, in ascending order."""
+        rng = np.random.default_rng((self.seed, self.rank, step, 2))
+        return [int(n) for n in np.sort(rng.choice(count, size, replace=False))]
 
 
 def load_crops(folder: Path, *, width: int, height: int) -> list[Tensor]:

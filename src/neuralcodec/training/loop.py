@@ -21,10 +21,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.models.conv import ConvCodec, ConvConfig, Reconstruction
+from neuralcodec.models.conv import ConvConfig
 from neuralcodec.models.device import has_fast_bfloat16
+from neuralcodec.models.recurrent import RecurrentConfig
 from neuralcodec.training.data import CropSampler, block_components, load_crops, open_store
-from neuralcodec.training.losses import distortion, lambda_at, rate_distortion
+from neuralcodec.training.objectives import loss_of, objective
 from neuralcodec.training.optimizer import MuonAdamW
 from neuralcodec.training.recipe import Recipe
 
@@ -61,13 +62,20 @@ class Trainer:
         if self.rank != 0:
             store = open_store(data, out / "pixels.bin", minimum=self.config.crop)
         self.sampler = CropSampler(
-            store, size=self.config.crop, batch=self.config.batch, seed=self.config.seed, rank=self.rank
+            store,
+            size=self.config.crop,
+            batch=self.config.batch,
+            seed=self.config.seed,
+            rank=self.rank,
+            drawn_share=self.config.drawn_share,
         )
         self.valid = [] if valid is None else load_crops(valid, width=768, height=512)
 
         torch.manual_seed(self.config.seed)
-        self.model = ConvCodec(recipe.model)
-        self.model.transforms.start_from_components(block_components(store, recipe.model.latent))
+        self.objective = objective(recipe)
+        self.model: nn.Module = self.objective.model
+        components = block_components(store, self.objective.components)
+        self.objective.model.transforms.start_from_components(components)
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         torch.manual_seed(self.config.seed + self.rank)  # each process draws noise of its own
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
@@ -76,7 +84,9 @@ class Trainer:
         if (out / CHECKPOINT).exists():
             self._resume()
         self.replica: nn.Module = (
-            nn.parallel.DistributedDataParallel(self.model) if self.world > 1 else self.model
+            nn.parallel.DistributedDataParallel(self.model, find_unused_parameters=True)
+            if self.world > 1
+            else self.model
         )
 
     @property
@@ -121,18 +131,12 @@ class Trainer:
             dist.destroy_process_group()
 
     def _train_step(self) -> dict[str, float]:
-        config, levels = self.config, self.recipe.model.levels
+        config = self.config
         x = self._pixels(self.sampler.crops(self.step))
-        level = self.sampler.levels(self.step, levels).to(self.device)
-        self.model.prior.noise = self.progress < 1 - config.rounded_share
-        lam = lambda_at(level, levels, config.lambda_low, config.lambda_high)
+        self.objective.model.prior.noise = self.progress < 1 - config.rounded_share
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            out: Reconstruction = self.replica(x, level)
-        bpp = (out.y_bits + out.z_bits) / (config.crop**2)
-        error = distortion(
-            x, out.x_hat, mse_weight=config.mse_weight, mse_only=self.progress < config.mse_share
-        )
-        loss = rate_distortion(bpp, error, lam)
+            terms = self.objective.terms(self.replica, x, self.sampler, self.step)
+        loss, bpp, error = loss_of(config, x, terms, mse_only=self.progress < config.mse_share)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         if math.isfinite(norm.item()):
@@ -172,20 +176,19 @@ class Trainer:
     @torch.no_grad()
     def validate(self) -> dict[str, object]:
         """Estimated bpp and MS-SSIM in dB of the averaged weights on the held-out crops, at each level."""
-        points = []
+        measured = []  # (crops, levels, 2)
         self.model.eval()
         with self._averaged_weights():
-            for level in range(self.recipe.model.levels):
-                bpp, similarity = [], []
-                for crop in self.valid:
-                    x = self._pixels(crop)
-                    with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-                        out = self.model(x, torch.full((1,), float(level), device=self.device))
-                    x_hat = (out.x_hat.float().clamp(0, 1) * 255).round() / 255
-                    bpp.append((out.y_bits + out.z_bits).item() / x[0, 0].numel())
-                    similarity.append(ms_ssim(x_hat, x, data_range=1.0).item())
-                mean = sum(similarity) / len(similarity)
-                points.append([sum(bpp) / len(bpp), mean, -10 * math.log10(max(1 - mean, 1e-9))])
+            for crop in self.valid:
+                x = self._pixels(crop)
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                    outs = self.objective.points(x)
+                rounded = [(x_hat.float().clamp(0, 1) * 255).round() / 255 for x_hat, _ in outs]
+                similarity = [ms_ssim(x_hat, x, data_range=1.0).item() for x_hat in rounded]
+                bpp = [bits.item() / x[0, 0].numel() for _, bits in outs]
+                measured.append(list(zip(bpp, similarity, strict=True)))
+        means = torch.tensor(measured, dtype=torch.float64).mean(0).tolist()
+        points = [[bpp, mean, -10 * math.log10(max(1 - mean, 1e-9))] for bpp, mean in means]
         self.model.train()
         return {"valid": points}
 
@@ -195,7 +198,8 @@ class Trainer:
         tensors |= {f"ema.{n}": t.contiguous() for n, t in self.ema.items()}
         tensors |= {f"optimizer.{n}": t.contiguous() for n, t in self.optimizer.state.items()}
         run = {"step": self.step, "seconds": self.seconds, "skipped": self.skipped}
-        metadata = {"run": json.dumps(run), "model": json.dumps(asdict(self.recipe.model))}
+        codec = "conv" if self.recipe.conv else "gru"
+        metadata = {"run": json.dumps(run), "codec": codec, "model": json.dumps(asdict(self.recipe.model))}
         partial = self.out / (CHECKPOINT + ".partial")
         try:
             save_file(tensors, partial, metadata)
@@ -247,7 +251,9 @@ class _StopRequest:
         self.asked = True
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], ConvConfig, dict[str, float]]:
+def read_checkpoint(
+    path: Path,
+) -> tuple[dict[str, Tensor], ConvConfig | RecurrentConfig, dict[str, float]]:
     """Tensors, model configuration and run state of a checkpoint.
 
     Raises:
@@ -257,6 +263,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], ConvConfig, dict[str
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, ConvConfig(**json.loads(metadata["model"])), json.loads(metadata["run"])
+        kind = RecurrentConfig if metadata.get("codec") == "gru" else ConvConfig
+        return tensors, kind(**json.loads(metadata["model"])), json.loads(metadata["run"])
     except Exception as error:
         raise NeuralCodecError(f"{path} is not a checkpoint of `ncodec train`: {error}") from None

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from neuralcodec.errors import UsageError
 from neuralcodec.models.conv import ConvConfig
+from neuralcodec.models.recurrent import RecurrentConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,6 +33,8 @@ class TrainingConfig:
     constant_share: float
     mse_share: float
     mse_weight: float
+    flat_weight: float
+    drawn_share: float
     rounded_share: float
     lambda_low: float
     lambda_high: float
@@ -42,10 +45,18 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model and its training."""
+    """A model, of one codec or the other, and its training."""
 
-    model: ConvConfig
     training: TrainingConfig
+    conv: ConvConfig | None = None
+    gru: RecurrentConfig | None = None
+
+    @property
+    def model(self) -> ConvConfig | RecurrentConfig:
+        """The sizes of the model, of either codec."""
+        model = self.conv or self.gru
+        assert model is not None
+        return model
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -63,10 +74,12 @@ def read_recipe(path: Path) -> Recipe:
         raise UsageError(f"cannot read the recipe {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not a TOML recipe: {error}") from None
-    return Recipe(
-        _fill(ConvConfig, tables.get("model", {}), f"{file} [model]"),
-        _fill(TrainingConfig, tables.get("training", {}), f"{file} [training]"),
-    )
+    training = _fill(TrainingConfig, tables.get("training", {}), f"{file} [training]")
+    if ("conv" in tables) == ("gru" in tables):
+        raise UsageError(f"{file} must have a table [conv] or a table [gru], and not both")
+    if "gru" in tables:
+        return Recipe(training, gru=_fill(RecurrentConfig, tables["gru"], f"{file} [gru]"))
+    return Recipe(training, conv=_fill(ConvConfig, tables["conv"], f"{file} [conv]"))
 
 
 def _fill(kind: type[T], table: dict[str, Any], where: str) -> T:
