@@ -11,6 +11,7 @@ from neuralcodec.varint import parse_varint, write_varint
 MAGIC = b"\x8eNC"
 VERSION = 2
 CONV, GRU = 1, 2  # codec ids
+GRU_STAGES = 8  # of a file of quality 100
 
 
 class _Part(NamedTuple):
@@ -79,6 +80,13 @@ class Header:
     alpha: bool
 
     @property
+    def stages(self) -> int:
+        """How many stages the quality stands for: 1 to 8, evenly; 1 for `CONV`, which has none."""
+        if self.codec == CONV:
+            return 1
+        return 1 + (_hundredths(self.quality) * (GRU_STAGES - 1) + 5000) // 10000
+
+    @property
     def quality_row(self) -> int:
         """The quality rounded to a whole number, half up: the row of the tables that go by quality.
 
@@ -97,6 +105,11 @@ class Header:
     @property
     def tile_count(self) -> int:
         return self.tiles_across * self.tiles_down
+
+
+def quality_of_stages(stages: int) -> float:
+    """The quality that stands for 1 to 8 stages."""
+    return round(100 * (stages - 1) / (GRU_STAGES - 1), 2)
 
 
 def _hundredths(quality: float) -> int:

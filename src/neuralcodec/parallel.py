@@ -18,7 +18,12 @@ _users = 0
 _limits: threadpool_limits | None = None
 
 
-def run(work: Callable[[T], R], items: Sequence[T], threads: int, report: Callable[[float], None]) -> list[R]:
+def run(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    threads: int,
+    report: Callable[[float], None] = lambda share: None,
+) -> list[R]:
     """`work` on every item, results in order; `report` is told the share that is done."""
     with _single_threaded_blas(), ThreadPoolExecutor(threads) as pool:
         results = []

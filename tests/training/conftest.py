@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 from conftest import photograph
 from PIL import Image
-from tiny import TINY_MODEL
+from tiny import TINY_MODEL, TINY_RECURRENT
 
 from neuralcodec.training import loop
 from neuralcodec.training.recipe import Recipe, read_recipe
 
 TINY = Recipe(
-    TINY_MODEL,
     replace(
         read_recipe(Path("conv")).training,
         minutes=10.0,
@@ -30,12 +29,19 @@ TINY = Recipe(
         ema_decay=0.999,
         seed=1,
     ),
+    conv=TINY_MODEL,
 )
+TINY_GRU = Recipe(TINY.training, gru=TINY_RECURRENT)
 
 
 @pytest.fixture
 def recipe() -> Recipe:
     return TINY
+
+
+@pytest.fixture
+def gru_recipe() -> Recipe:
+    return TINY_GRU
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import photograph
 from safetensors.torch import load_file, save_file
+from tiny import TINY_MODEL
 from torch import nn
 
 from neuralcodec import weights
@@ -41,7 +42,7 @@ def changed(checkpoint: Path, name: str, factor: float) -> Path:
     """The checkpoint with one tensor of the averaged weights scaled."""
     tensors = load_file(checkpoint)
     tensors[f"ema.{name}"] *= factor
-    metadata = {"run": "{}", "model": json.dumps(weights_model(checkpoint))}
+    metadata = {"run": "{}", "codec": "conv", "model": json.dumps(weights_model(checkpoint))}
     out = checkpoint.with_name("changed.safetensors")
     save_file(tensors, out, metadata)
     return out
@@ -193,8 +194,8 @@ def test_a_rounded_layer_computes_the_layer() -> None:
     assert np.abs(out - expected).mean() < 1.0
 
 
-def test_tables_of_z_cover_every_quality(recipe: Recipe) -> None:
-    config = replace(recipe.model, levels=5)
+def test_tables_of_z_cover_every_quality() -> None:
+    config = replace(TINY_MODEL, levels=5)
     prior = Prior(config.levels, config.latent, config.hyper, config.features, config.width)
     with torch.no_grad():
         prior.z_mean.copy_(torch.linspace(-3, 3, 5)[:, None].expand_as(prior.z_mean))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tiny import TINY_MODEL
 
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.training.loop import CHECKPOINT, Trainer, read_checkpoint
@@ -160,7 +161,7 @@ def test_a_step_that_is_not_finite_is_skipped(start: Start, monkeypatch: pytest.
     trainer = start()
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     monkeypatch.setattr(
-        "neuralcodec.training.loop.rate_distortion", lambda bpp, error, lam: bpp.sum() * float("nan")
+        "neuralcodec.training.objectives.rate_distortion", lambda bpp, error, lam: bpp.sum() * float("nan")
     )
     assert trainer._train_step()["skipped"] == 1
     assert trainer.step == 1
@@ -187,10 +188,12 @@ def test_validation_uses_the_averaged_weights(start: Start, images: Path) -> Non
     assert all(p.isnan().all() for p in trainer.model.parameters())  # and they are back
 
 
-def test_another_model_is_not_resumed(start: Start, recipe: Recipe) -> None:
+def test_another_model_is_not_resumed(start: Start, recipe: Recipe, gru_recipe: Recipe) -> None:
     start().save()
     with pytest.raises(UsageError, match="another model"):
-        start(replace(recipe, model=replace(recipe.model, width=24)))
+        start(replace(recipe, conv=replace(TINY_MODEL, width=24)))
+    with pytest.raises(UsageError, match="another model"):
+        start(gru_recipe)
 
 
 @pytest.mark.parametrize("kind", ["missing", "noise", "foreign", "truncated"])
@@ -223,7 +226,7 @@ TWO_STEPS = """
 
     loop.block_components = functools.partial(loop.block_components, samples=1000)
     model, training = json.loads(sys.argv[1])
-    recipe = Recipe(ConvConfig(**model), TrainingConfig(**training))
+    recipe = Recipe(TrainingConfig(**training), ConvConfig(**model))
     trainer = loop.Trainer(recipe, Path(sys.argv[2]), Path(sys.argv[3]), precision="float32")
     for _ in range(2):
         trainer._train_step()

@@ -7,6 +7,7 @@ import pytest
 
 from neuralcodec.errors import UsageError
 from neuralcodec.models.conv import ConvConfig
+from neuralcodec.models.recurrent import RecurrentConfig
 from neuralcodec.training.recipe import Recipe, read_recipe
 
 
@@ -14,7 +15,8 @@ def toml(recipe: Recipe, **changes: str | None) -> str:
     """A recipe as TOML, with entries replaced, added to [training], or left out (None)."""
     lines = []
     changes = dict(changes)
-    for name, table in (("model", asdict(recipe.model)), ("training", asdict(recipe.training))):
+    codec = "conv" if recipe.conv else "gru"
+    for name, table in ((codec, asdict(recipe.model)), ("training", asdict(recipe.training))):
         lines.append(f"[{name}]")
         for key, value in table.items():
             text = changes.pop(key, repr(value))
@@ -27,6 +29,20 @@ def test_the_shipped_recipe_reads() -> None:
     assert recipe.model == ConvConfig()
     assert recipe == read_recipe(Path("conv.toml"))
     assert recipe.training.crop > 160  # MS-SSIM is defined from there
+
+
+def test_the_shipped_recipe_of_the_recurrent_codec_reads() -> None:
+    recipe = read_recipe(Path("gru"))
+    assert recipe.conv is None
+    assert recipe.gru == recipe.model == RecurrentConfig()
+
+
+@pytest.mark.parametrize("model", ["", "[conv]\n[gru]\n"])
+def test_a_recipe_is_for_one_codec(tmp_path: Path, recipe: Recipe, model: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(model + toml(recipe).partition("[training]")[2].join(("[training]", "")))
+    with pytest.raises(UsageError, match=r"a table \[conv\] or a table \[gru\], and not both"):
+        read_recipe(path)
 
 
 def test_a_file_reads(tmp_path: Path, recipe: Recipe) -> None:

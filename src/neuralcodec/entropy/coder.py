@@ -114,6 +114,13 @@ class SymbolReader:
         return out
 
 
+class SilentCoder:
+    """Either end of no segment at all: every symbol is zero, so every value is its mean."""
+
+    def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
+        return np.zeros(len(index), np.int32)
+
+
 def _grouped(index: Index) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Order that sorts by table, and where each table's group ends."""
     order = np.argsort(index, kind="stable")

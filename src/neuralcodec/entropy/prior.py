@@ -42,7 +42,7 @@ class IntegerPrior:
         self.z_mean, self.z_index = tensors["z.mean"], tensors["z.index"]  # (101, C_z)
 
         def stored(name: str) -> Integers:
-            return Integers(*(tensors[f"exact.{name}.{part}"] for part in ("weight", "bias", "shift")))
+            return integers_of(tensors, name)
 
         hyper = self.z_mean.shape[1]
         clip = ACTIVATION_CLIP
@@ -54,8 +54,8 @@ class IntegerPrior:
         self.hyper_up2 = Dense(stored("hyper_up2"), self.hyper_mid.range, 0, clip, shuffle=True)
         self.hyper_blur2 = Depthwise(stored("hyper_blur2"), self.hyper_up2.range, -clip, clip)
 
-        self.latent = len(tensors["exact.steps.0.head.bias"]) // 2
-        self.steps = [_Step(k, stored, self.hyper_blur2.range, self.latent) for k in range(STEPS)]
+        self.steps = [Step(k, "steps", stored, self.hyper_blur2.range) for k in range(STEPS)]
+        self.latent = self.steps[0].latent
 
     def code(
         self,
@@ -86,37 +86,61 @@ class IntegerPrior:
         z_mean = np.broadcast_to(self.z_mean[quality], shape)
         z_index = np.broadcast_to(self.z_index[quality], shape)
         z_hat = _exchange(coder, z, z_mean.astype(np.float32), z_index)
-        x = self.hyper_up1(self.hyper_out(_enter(z_hat)))
+        x = self.hyper_up1(self.hyper_out(enter(z_hat)))
         features = self.hyper_blur2(self.hyper_up2(self.hyper_mid(self.hyper_blur1(x))))
 
-        y_hat = np.zeros((4 * rows, 4 * columns, self.latent), np.float32)
-        inside = np.zeros((4 * rows, 4 * columns, 1), np.float32)
-        inside[:height, :width] = 1
-        for step in self.steps:
-            mean, index = step.predict(features, _enter(y_hat))
-            if not inside.all():  # what lies beyond the tile is zero and is not coded
-                mask = _gather(inside, (slice(None),) * 4)
-                mean *= mask
-                index *= mask.astype(np.uint8)
-            values = None if y is None else _gather(y, step.groups)
-            decoded = _exchange(coder, values, mean, index)
-            for place, group, part in zip(_PLACES, step.groups, decoded, strict=True):
-                y_hat[(*place, group)] = part
+        y_hat = code_in_steps(coder, self.steps, features, (height, width), y)
         return y_hat[:height, :width] / np.float32(LATENT_ONE)
 
 
-class _Step:
+def code_in_steps(
+    coder: SymbolCoder, steps: list[Step], features: Floats, size: tuple[int, int], y: Floats | None
+) -> Floats:
+    """Write or read a latent in four steps.
+
+    Args:
+        features: φ `(H, W, F)`, with H and W even.
+        size: height and width of the part that is coded; what lies beyond is zero.
+        y: `(H, W, C)` for a writer, None for a reader.
+
+    Returns:
+        y_hat `(H, W, C)` in sixteenths of a quantization step.
+    """
+    shape = features.shape[:2]
+    y_hat = np.zeros((*shape, steps[0].latent), np.float32)
+    inside = np.zeros((*shape, 1), np.float32)
+    inside[: size[0], : size[1]] = 1
+    for step in steps:
+        mean, index = step.predict(features, enter(y_hat))
+        if not inside.all():
+            mask = _gather(inside, (slice(None),) * 4)
+            mean *= mask
+            index *= mask.astype(np.uint8)
+        values = None if y is None else _gather(y, step.groups)
+        decoded = _exchange(coder, values, mean, index)
+        for place, group, part in zip(_PLACES, step.groups, decoded, strict=True):
+            y_hat[(*place, group)] = part
+    return y_hat
+
+
+def integers_of(tensors: Mapping[str, npt.NDArray[Any]], name: str) -> Integers:
+    """A layer of the prior as `export` stores it."""
+    return Integers(*(tensors[f"exact.{name}.{part}"] for part in ("weight", "bias", "shift")))
+
+
+class Step:
     """Means and scale indices of the quarter of the elements that step `k` codes."""
 
-    def __init__(self, k: int, stored: Callable[[str], Integers], features: Range, latent: int) -> None:
+    def __init__(self, k: int, name: str, stored: Callable[[str], Integers], features: Range) -> None:
+        head = stored(f"{name}.{k}.head")
+        self.latent = latent = len(head.bias) // 2
         known = Range.uniform(latent, -LATENT_CLIP, LATENT_CLIP)
         size = latent // STEPS
         #: The channels coded at each of the four places.
         self.groups = tuple(slice((p ^ k) * size, (p ^ k) * size + size) for p in range(4))
-        self.mix = Dense(stored(f"steps.{k}.mix"), features.concat(known), 0, ACTIVATION_CLIP)
-        self.spatial = Depthwise(stored(f"steps.{k}.spatial"), self.mix.range, -LATENT_CLIP, LATENT_CLIP)
-        self.expand = Dense(stored(f"steps.{k}.expand"), self.spatial.range, 0, ACTIVATION_CLIP)
-        head = stored(f"steps.{k}.head")
+        self.mix = Dense(stored(f"{name}.{k}.mix"), features.concat(known), 0, ACTIVATION_CLIP)
+        self.spatial = Depthwise(stored(f"{name}.{k}.spatial"), self.mix.range, -LATENT_CLIP, LATENT_CLIP)
+        self.expand = Dense(stored(f"{name}.{k}.expand"), self.spatial.range, 0, ACTIVATION_CLIP)
         self.means = [Dense(head.rows(g), self.expand.range, -MEAN_CLIP, MEAN_CLIP) for g in self.groups]
         indices = (slice(latent + g.start, latent + g.stop) for g in self.groups)
         self.indices = [Dense(head.rows(g), self.expand.range, 0, SCALE_COUNT - 1) for g in indices]
@@ -138,7 +162,7 @@ def _gather(x: Floats, groups: tuple[slice, ...]) -> Floats:
     return np.stack([x[(*place, group)] for place, group in zip(_PLACES, groups, strict=True)])
 
 
-def _enter(latent: Floats) -> Floats:
+def enter(latent: Floats) -> Floats:
     """A decoded latent as the input of a network."""
     return np.clip(latent, -LATENT_CLIP, LATENT_CLIP)
 

@@ -94,6 +94,7 @@ class Prior(nn.Module):
         self.steps = context_steps(latent, features, width)
         self.z_mean = nn.Parameter(torch.zeros(levels, hyper))
         self.z_index = nn.Parameter(torch.full((levels, hyper), UNIT_SCALE_INDEX))
+        self.step_masks: Tensor
         self.register_buffer("step_masks", step_masks(latent), persistent=False)
 
     def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
@@ -133,9 +134,10 @@ def context_steps(latent: int, features: int, width: int) -> nn.ModuleList:
 
 
 def code_in_steps(
-    steps: nn.ModuleList, masks: Tensor, y: Tensor, features: Tensor
+    steps: nn.Module, masks: Tensor, y: Tensor, features: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """y_hat, means and scale indices, each `(B, C, h, w)`, of `y` given φ `(B, F, h, w)`; h and w are even."""
+    """y_hat, means and scale indices, each `(B, C, h, w)`, of `y` given φ `(B, F, h, w)`, h and w even."""
+    assert isinstance(steps, nn.ModuleList)
     mean = torch.zeros_like(y)
     index = torch.zeros_like(y)
     y_hat = torch.zeros_like(y)

@@ -1,16 +1,16 @@
 """The recurrent residual autoencoder (Residual GRU): one file, every quality.
 
-Stage t encodes what the stages before it left over, and ConvGRU states carry over from stage to stage on both
-sides (Toderici et al. 2017; Johnston et al. 2018):
+Stage t encodes what the stages before it left over, and ConvGRU states carry over from stage to stage on
+both sides (Toderici et al. 2017; Johnston et al. 2018):
 
-      r = x - x_hat ─unshuffle 8─ 1x1 ─×gain─ block ─ GRU ─ unshuffle 2 ─ 1x1 ─ GRU ─ block ─ 1x1_t ─(+)─×gain─► y_t
-      └────────────────────────── unshuffle 16 ─ 1x1_t ────────────────────────────────────────────┘
+      x - x_hat ─unshuffle 8─ 1x1 ─ block ─ GRU ─ unshuffle 2 ─ 1x1 ─ GRU ─ block ─ 1x1_t ─(+)─×gain─► y_t
+      └───────────────────── unshuffle 16 ─ 1x1_t ──────────────────────────────────────┘
 
       y_hat_t ─÷gain─┬─ 1x1_t ─ GRU ─ block ─ 1x1 ─ shuffle 2 ─ GRU ─ blocks ─ 1x1 ─ shuffle 8 ─(+)─► x_hat
                      └─ 1x1_t ─ (sum over the stages) ─ shuffle 16 ────────────────────────────┘
 
-What is marked `_t` is a stage's own, the rest is shared. The straight lines are linear, as in the conv codec. The
-blocks behind the last GRU are no part of the recurrence: a decoder runs them for the stage it shows alone.
+What is marked `_t` is a stage's own, the rest is shared. The straight lines are linear, as in the conv codec.
+The blocks behind the last GRU are no part of the recurrence: a decoder runs them only for what it shows.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from torch.nn import functional as F
 from neuralcodec.models.blocks import GainTable, depthwise, pointwise, residual_blocks
 from neuralcodec.models.stages import StagePriors
 
-#: First component of the block transform and gain that a stage's linear path starts with: finer steps first for
-#: what carries most energy, as in progressive JPEG.
+#: First component of the block transform and gain that a stage's linear path starts with: finer steps first
+#: for what carries most energy, as in progressive JPEG.
 _START = ((0, 2), (0, 4), (0, 8), (64, 8), (0, 16), (64, 16), (128, 16), (0, 32))
 
 
@@ -47,8 +47,8 @@ class RecurrentConfig:
 class ConvGRU(nn.Module):
     """A gated recurrent unit over feature maps: `x` and state `h` are `(B, C, H, W)`, as is the new state.
 
-    The 3x3 neighbourhood is seen by one depthwise convolution of the state; the three gates are 1x1. The reset
-    gate is applied behind the product, which makes one product of three.
+    The 3x3 neighbourhood is seen by one depthwise convolution of the state; the three gates are 1x1. The
+    reset gate is applied behind the product, which makes one product of three.
     """
 
     def __init__(self, channels: int) -> None:
@@ -146,11 +146,11 @@ class RecurrentTransforms(nn.Module):
         self.synthesis = StageSynthesis(config)
 
     def passes(self, stage: int) -> int:
-        """The first stage has no state to build on: it runs several times to prime it (Johnston et al. 2018)."""
+        """How often a stage runs: the first one several times, to prime the state (Johnston et al. 2018)."""
         return self.config.priming if stage == 0 else 1
 
     def start(self, x: Tensor, height: int, width: int) -> tuple[State, Tensor]:
-        """A side's state and the linear part before the first stage, for `height` x `width` latent positions."""
+        """A side's state and the linear part before the first stage; sizes in latent positions."""
         config, batch = self.config, x.shape[0]
         fine = x.new_zeros(batch, config.fine, 2 * height, 2 * width)
         coarse = x.new_zeros(batch, config.coarse, height, width)
@@ -161,14 +161,16 @@ class RecurrentTransforms(nn.Module):
         """Start the linear shortcuts as a block transform with ever finer steps.
 
         Args:
-            components: orthonormal rows `(at least 3·C, 768)`, the leading principal components of blocks in the
-                order of `pixel_unshuffle(·, 16)`.
+            components: orthonormal rows `(at least 3·C, 768)`, the leading principal components of blocks in
+                the order of `pixel_unshuffle(·, 16)`.
         """
         latent = self.config.latent
         for stage, (first, gain) in enumerate(_START[: self.config.stages]):
             rows = components[first * latent // 64 :][:latent]
-            self.analysis.shortcuts[stage].weight.copy_(rows[:, :, None, None])
-            self.synthesis.shortcuts[stage].weight.copy_(rows.T[:, :, None, None])
+            there, back = self.analysis.shortcuts[stage], self.synthesis.shortcuts[stage]
+            assert isinstance(there, nn.Conv2d) and isinstance(back, nn.Conv2d)
+            there.weight.copy_(rows[:, :, None, None])
+            back.weight.copy_(rows.T[:, :, None, None])
             self.analysis.latent_gain.log_gain[stage] = torch.tensor(float(gain)).log()
             self.synthesis.latent_gain.log_gain[stage] = -torch.tensor(float(gain)).log()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from neuralcodec import weights
 from neuralcodec.entropy.exact import Floats
@@ -33,16 +33,9 @@ class Model:
             config = ConvConfig(**file.model)
             with torch.device("meta"):  # no time spent on initial values
                 self.transforms = Transforms(config).eval()
-            state = {
-                name.removeprefix("transforms."): torch.from_numpy(array).float()
-                for name, array in file.arrays.items()
-                if name.startswith("transforms.")
-            }
-            self.transforms.load_state_dict(state, assign=True)
+            read_transforms(self.transforms, file)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise NeuralCodecError(f"{path} is not a weights file of this version: {error}") from None
-        self.transforms.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.transforms.requires_grad_(False)
         self.bfloat16 = has_fast_bfloat16(torch.device("cpu"))
 
     @property
@@ -69,20 +62,19 @@ class Model:
     def latent(self, features: Features, quality: float) -> Floats:
         """The other part: y `(H/16, W/16, C)` of what `features` gave."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-            return _to_numpy(self.transforms.latent(features, self._level(quality)))
+            return to_numpy(self.transforms.latent(features, self._level(quality)))
 
     @torch.inference_mode()
     def hyper_analyse(self, y: Floats) -> Floats:
         """z `(h/4, w/4, C_z)` of y `(h, w, C)`, h and w multiples of four."""
-        return _to_numpy(self.transforms.hyper_analysis(_from_numpy(y)))
+        return to_numpy(self.transforms.hyper_analysis(from_numpy(y)))
 
     @torch.inference_mode()
     def synthesise(self, y_hat: Floats, quality: float) -> Pixels:
         """Pixels `(16 h, 16 w, 3)` of y_hat `(h, w, C)`."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-            x = self.transforms.synthesise(_from_numpy(y_hat), self._level(quality))
-        x = x.float().mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-        return x[0].permute(1, 2, 0).contiguous().numpy()
+            x = self.transforms.synthesise(from_numpy(y_hat), self._level(quality))
+        return to_pixels(x)
 
 
 @functools.lru_cache(maxsize=2)
@@ -91,9 +83,31 @@ def load(path: Path) -> Model:
     return Model(path)
 
 
-def _from_numpy(x: Floats) -> Tensor:
+def read_transforms(transforms: nn.Module, file: weights.Weights) -> None:
+    """Give `transforms`, made on the meta device, the values of a weights file.
+
+    Raises:
+        RuntimeError: they do not fit.
+    """
+    state = {
+        name.removeprefix("transforms."): torch.from_numpy(array).float()
+        for name, array in file.arrays.items()
+        if name.startswith("transforms.")
+    }
+    transforms.load_state_dict(state, assign=True)
+    transforms.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    transforms.requires_grad_(False)
+
+
+def from_numpy(x: Floats) -> Tensor:
     return torch.from_numpy(x).permute(2, 0, 1)[None]
 
 
-def _to_numpy(x: Tensor) -> Floats:
+def to_numpy(x: Tensor) -> Floats:
     return x.float()[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def to_pixels(x: Tensor) -> Pixels:
+    """Pixels `(H, W, 3)` of `(1, 3, H, W)` around [0, 1]."""
+    x = x.float().mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+    return x[0].permute(1, 2, 0).contiguous().numpy()

@@ -1,7 +1,7 @@
 """The learned prior of the recurrent codec: each stage's latent, given those of all stages before.
 
-There is no hyper-latent. Features φ_t, a function of all that earlier stages sent, take its place, and the four
-context steps of `neuralcodec.models.prior` code a stage as they code the latent of the conv codec:
+There is no hyper-latent. Features φ_t, a function of all that earlier stages sent, take its place, and the
+four context steps of `neuralcodec.models.prior` code a stage as they code the latent of the conv codec:
 
         φ_1 = 0        (φ_t, what is decoded of y_hat_t so far) ──► mean, scale of a quarter of y_t ──► coded
                        φ_{t+1} = φ_t + update_t(φ_t, y_hat_t)
@@ -42,9 +42,10 @@ class StagePriors(nn.Module):
 
     def __init__(self, stages: int, latent: int, features: int, width: int) -> None:
         super().__init__()
-        self.noise, self.features = True, features
+        self.noise, self.latent, self.features = True, latent, features
         self.steps = nn.ModuleList(context_steps(latent, features, width) for _ in range(stages))
         self.updates = nn.ModuleList(FeatureUpdate(latent, features, width) for _ in range(stages - 1))
+        self.step_masks: Tensor
         self.register_buffer("step_masks", step_masks(latent), persistent=False)
 
     def start(self, x: Tensor, height: int, width: int) -> Tensor:

@@ -47,7 +47,9 @@ def _interface(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int, in
         label = int(rng.integers(9, 24))
         colour = ink if sum(fill) > 380 else _pale(rng)
         for line in range(int(rng.integers(1, 4))):
-            pen.text((x + 8, y + 6 + line * label * 3 // 2), _words(rng, width // label), colour, _font(label))
+            pen.text(
+                (x + 8, y + 6 + line * label * 3 // 2), _words(rng, width // label), colour, _font(label)
+            )
 
 
 def _line_art(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int, ink: Colour) -> None:
@@ -58,7 +60,7 @@ def _line_art(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int, ink
         kind = rng.integers(4)
         x, y, reach = (int(n) for n in rng.integers(0, size, 3))
         if kind == 0:
-            steps = rng.normal(0, size / 12, (24, 2)).cumsum(0) + (x, y)
+            steps = np.array((x, y)) + rng.normal(0, size / 12, (24, 2)).cumsum(0)
             pen.line([(float(a), float(b)) for a, b in steps], colour, width, "curve")
         elif kind == 1:
             fill = _any(rng) if rng.random() < 0.4 else None

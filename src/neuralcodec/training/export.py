@@ -8,7 +8,9 @@ rounded to integers row by row, each as finely as the exact range of float32 sum
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,17 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from neuralcodec.entropy.coder import SymbolWriter, zigzag
-from neuralcodec.entropy.exact import EXACT, FRACTION_BITS, Integers, Range
+from neuralcodec.entropy.exact import EXACT, FRACTION_BITS, ONE, Integers, Range
 from neuralcodec.entropy.prior import ACTIVATION_CLIP, LATENT_CLIP, LATENT_ONE, IntegerPrior
+from neuralcodec.entropy.stages import StagePriors
 from neuralcodec.entropy.tables import SCALE_COUNT, Tables, gaussian_tables
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.models.blocks import interpolate_levels
 from neuralcodec.models.conv import ConvCodec, Transforms, level_of
 from neuralcodec.models.prior import ContextStep, Prior
+from neuralcodec.models.recurrent import RecurrentCodec, RecurrentConfig
+from neuralcodec.models.stages import FeatureUpdate
+from neuralcodec.models.stages import StagePriors as TrainedPriors
 from neuralcodec.training.data import load_crops
 from neuralcodec.training.loop import read_checkpoint
 from neuralcodec.varint import write_varint
@@ -53,13 +59,19 @@ def export(checkpoint: Path, out: Path, images: Path | None = None) -> dict[str,
             exact; a rate loss above 0.5 %, and then nothing is written.
     """
     tensors, config, _ = read_checkpoint(checkpoint)
-    model = ConvCodec(config).eval()
+    codec = "gru" if isinstance(config, RecurrentConfig) else "conv"
+    model = RecurrentCodec(config) if isinstance(config, RecurrentConfig) else ConvCodec(config)
     ema = {name.removeprefix("ema."): t for name, t in tensors.items() if name.startswith("ema.")}
-    model.load_state_dict(ema, strict=False)
+    model.eval().load_state_dict(ema, strict=False)
 
-    arrays = integer_tensors(model.prior)
+    measured: Callable[[Path], dict[str, float]]
     try:
-        prior = IntegerPrior(arrays)
+        if isinstance(model, RecurrentCodec):
+            arrays = stage_tensors(model.prior)
+            measured = partial(measure_stages, model, StagePriors(arrays, model.config.stages))
+        else:
+            arrays = integer_tensors(model.prior)
+            measured = partial(measure, model, IntegerPrior(arrays))
     except ValueError as error:
         raise NeuralCodecError(f"{checkpoint} cannot be exported: {error}") from None
     arrays |= {
@@ -68,11 +80,11 @@ def export(checkpoint: Path, out: Path, images: Path | None = None) -> dict[str,
     }
     report: dict[str, float] = {"bytes": float(sum(a.nbytes for a in arrays.values()))}
     if images is not None:
-        report |= measure(model, prior, images)
+        report |= measured(images)
         if report["rate_loss"] > MAX_RATE_LOSS:
             raise NeuralCodecError(f"the integer prior costs {report['rate_loss']:.2%} of rate, above 0.5 %")
     # A single key: safetensors writes several in random order, and the file would have another id each time.
-    described = json.dumps({"codec": "conv", "model": asdict(config)}, sort_keys=True)
+    described = json.dumps({"codec": codec, "model": asdict(config)}, sort_keys=True)
     try:
         save_file(arrays, out, {"neuralcodec": described})
         out.chmod(0o644)  # safetensors makes files for their owner alone
@@ -102,8 +114,33 @@ def integer_tensors(prior: Prior) -> Tensors:
         x = layers[name].output(x).clip(low, high)
         if name in ("hyper_up1", "hyper_up2"):  # the four places of a pixel shuffle share a channel
             x = Range(x.low.reshape(-1, 4).min(1), x.high.reshape(-1, 4).max(1))
-    features = x
-    for k, step in enumerate(prior.steps):
+    layers |= _step_layers(prior.steps, "steps", x)
+    return arrays | _stored(layers)
+
+
+def stage_tensors(prior: TrainedPriors) -> Tensors:
+    """Every array that the integer `StagePriors` need."""
+    tables = gaussian_tables()
+    arrays: Tensors = {"tables.counts": tables.counts, "tables.radius": tables.radius}
+    features = Range.uniform(prior.features, -ACTIVATION_CLIP, ACTIVATION_CLIP)
+    layers: dict[str, Integers] = {}
+    for stage, steps in enumerate(prior.steps):
+        assert isinstance(steps, nn.ModuleList)
+        layers |= _step_layers(steps, f"stages.{stage}", features)
+    for stage, update in enumerate(prior.updates):
+        assert isinstance(update, FeatureUpdate)
+        x = features.concat(Range.uniform(prior.latent, -LATENT_CLIP, LATENT_CLIP))
+        for name in ("mix", "spatial", "project"):
+            layer = to_integers(getattr(update, name), x)
+            layers[f"updates.{stage}.{name}"] = layer
+            x = layer.output(x).clip(0, ACTIVATION_CLIP)
+    return arrays | _stored(layers)
+
+
+def _step_layers(steps: nn.ModuleList, prefix: str, features: Range) -> dict[str, Integers]:
+    """The layers of four context steps."""
+    layers: dict[str, Integers] = {}
+    for k, step in enumerate(steps):
         assert isinstance(step, ContextStep)
         latent = step.head.out_channels // 2
         x = features.concat(Range.uniform(latent, -LATENT_CLIP, LATENT_CLIP))
@@ -113,14 +150,16 @@ def integer_tensors(prior: Prior) -> Tensors:
             ("expand", step.expand, 0, ACTIVATION_CLIP),
         )
         for name, conv, low, high in parts:
-            layers[f"steps.{k}.{name}"] = to_integers(conv, x)
-            x = layers[f"steps.{k}.{name}"].output(x).clip(low, high)
+            layers[f"{prefix}.{k}.{name}"] = to_integers(conv, x)
+            x = layers[f"{prefix}.{k}.{name}"].output(x).clip(low, high)
         drop = np.repeat([0, _INDEX_DROP], latent)
-        layers[f"steps.{k}.head"] = to_integers(step.head, x, drop)
-    for name, layer in layers.items():
-        for part in ("weight", "bias", "shift"):
-            arrays[f"exact.{name}.{part}"] = getattr(layer, part)
-    return arrays
+        layers[f"{prefix}.{k}.head"] = to_integers(step.head, x, drop)
+    return layers
+
+
+def _stored(layers: dict[str, Integers]) -> Tensors:
+    parts = ("weight", "bias", "shift")
+    return {f"exact.{name}.{part}": getattr(layer, part) for name, layer in layers.items() for part in parts}
 
 
 @torch.no_grad()
@@ -188,6 +227,40 @@ def measure(model: ConvCodec, prior: IntegerPrior, images: Path) -> dict[str, fl
             bits["bpp_integer"] += writer.bits
             bits["bpp_coded"] += 8 * len(writer.finish())
             pixels += crop[0, 0].numel()
+    return _rates(bits, pixels)
+
+
+@torch.no_grad()
+def measure_stages(model: RecurrentCodec, prior: StagePriors, images: Path) -> dict[str, float]:
+    """The same for the recurrent codec, over images and stages; the integer form decides what is decoded."""
+    transforms = model.transforms
+    bits = {"bpp_float": 0.0, "bpp_integer": 0.0, "bpp_coded": 0.0}
+    pixels = 0
+    for crop in load_crops(images, width=768, height=512):
+        x = crop.float() / 255 - 0.5
+        height, width = x.shape[2] // 16, x.shape[3] // 16
+        encoder, linear = transforms.start(x, height, width)
+        decoder, x_hat = encoder, torch.zeros_like(x)
+        exact, trained = prior.start(height, width), model.prior.start(x, height, width)
+        for stage in range(model.config.stages):
+            passes = transforms.passes(stage)
+            y, encoder = transforms.analysis(x - x_hat, encoder, stage, passes)
+            _, stage_bits, _ = model.prior(stage, y, trained)
+            writer = CountingWriter(prior.tables)
+            latent = y[0].permute(1, 2, 0).contiguous().numpy()
+            decoded, exact = prior.code(writer, stage, exact, (height, width), latent)
+            y_hat = torch.from_numpy(decoded).permute(2, 0, 1)[None]
+            decoder, linear = transforms.synthesis(y_hat, decoder, linear, stage, passes)
+            x_hat = transforms.synthesis.render(decoder, linear)
+            trained = torch.from_numpy(exact / ONE).permute(2, 0, 1)[None]
+            bits["bpp_float"] += float(stage_bits)
+            bits["bpp_integer"] += writer.bits
+            bits["bpp_coded"] += 8 * len(writer.finish())
+        pixels += crop[0, 0].numel()
+    return _rates(bits, pixels)
+
+
+def _rates(bits: dict[str, float], pixels: int) -> dict[str, float]:
     report = {name: value / pixels for name, value in bits.items()}
     return report | {"rate_loss": report["bpp_integer"] / report["bpp_float"] - 1}
 

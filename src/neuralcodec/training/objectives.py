@@ -20,14 +20,18 @@ STAGES_SEEN = 3
 class Objective(Protocol):
     """One codec in training."""
 
-    model: ConvCodec | RecurrentCodec
-    #: Channels of the block transform that the linear shortcuts start as.
-    components: int
+    @property
+    def model(self) -> ConvCodec | RecurrentCodec: ...
+
+    @property
+    def components(self) -> int:
+        """How many channels of the block transform the linear shortcuts start with."""
+        ...
 
     def terms(
         self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Pixels to compare with `x` repeated, bits and lambdas, one of each a sample: `(N, 3, H, W)`, `(N,)`, `(N,)`."""
+        """Pixels `(N, 3, H, W)` to compare with `x`, repeated as needed; their bits and lambdas, `(N,)`."""
         ...
 
     def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:

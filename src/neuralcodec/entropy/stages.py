@@ -1,0 +1,97 @@
+"""The prior of the recurrent codec as files are written and read: integer networks for each stage.
+
+The structure is that of `neuralcodec.models.stages`, from which `neuralcodec.training.export` makes it. As in
+`neuralcodec.entropy.prior`, one walk serves both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralcodec.entropy.coder import SymbolCoder
+from neuralcodec.entropy.exact import Dense, Depthwise, Floats, Integers, Range
+from neuralcodec.entropy.prior import (
+    ACTIVATION_CLIP,
+    LATENT_CLIP,
+    LATENT_ONE,
+    STEPS,
+    Step,
+    code_in_steps,
+    enter,
+    integers_of,
+)
+from neuralcodec.entropy.tables import Tables
+
+
+class StagePriors:
+    """The integer networks and tables of one weights file.
+
+    Args:
+        tensors: integer arrays by name, as `export` stores them.
+
+    Raises:
+        ValueError: a sum could leave the exact range, or the arrays do not fit together.
+    """
+
+    def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], stages: int) -> None:
+        self.tables = Tables(tensors["tables.counts"], tensors["tables.radius"])
+
+        def stored(name: str) -> Integers:
+            return integers_of(tensors, name)
+
+        self.channels = len(tensors["exact.updates.0.project.bias"])
+        features = Range.uniform(self.channels, -ACTIVATION_CLIP, ACTIVATION_CLIP)
+        self.steps = [[Step(k, f"stages.{s}", stored, features) for k in range(STEPS)] for s in range(stages)]
+        self.latent = self.steps[0][0].latent
+        self.updates = [_Update(s, stored, features, self.latent) for s in range(stages - 1)]
+
+    def start(self, height: int, width: int) -> Floats:
+        """φ of the first stage for a tile of `height` x `width` latent positions, padded to even sizes."""
+        return np.zeros((height + height % 2, width + width % 2, self.channels), np.float32)
+
+    def code(
+        self,
+        coder: SymbolCoder,
+        stage: int,
+        features: Floats,
+        size: tuple[int, int],
+        y: Floats | None = None,
+    ) -> tuple[Floats, Floats]:
+        """Write or read one stage of one tile.
+
+        Args:
+            coder: a writer, then `y` is needed; or a reader.
+            features: φ of this stage, from `start` or from the stage before.
+            size: height and width of the tile's latent.
+            y: `(H, W, C)`, with H and W the height and width rounded up to even numbers.
+
+        Returns:
+            y_hat `(*size, C)` as a decoder sees it, and φ of the next stage.
+
+        Raises:
+            DamagedFileError: what the reader was given is damaged.
+        """
+        y_hat = code_in_steps(coder, self.steps[stage], features, size, y)
+        if stage < len(self.updates):
+            features = self.updates[stage](features, enter(y_hat))
+        return y_hat[: size[0], : size[1]] / np.float32(LATENT_ONE), features
+
+
+class _Update:
+    """φ of the next stage."""
+
+    def __init__(self, stage: int, stored: Callable[[str], Integers], features: Range, latent: int) -> None:
+        known = Range.uniform(latent, -LATENT_CLIP, LATENT_CLIP)
+        clip = ACTIVATION_CLIP
+        self.mix = Dense(stored(f"updates.{stage}.mix"), features.concat(known), 0, clip)
+        self.spatial = Depthwise(stored(f"updates.{stage}.spatial"), self.mix.range, 0, clip)
+        # Twice the clip: the sum with φ is clipped again, and until then nothing is lost.
+        self.project = Dense(stored(f"updates.{stage}.project"), self.spatial.range, -2 * clip, 2 * clip)
+
+    def __call__(self, features: Floats, known: Floats) -> Floats:
+        x = self.project(self.spatial(self.mix(features, known)))
+        return np.clip(features + x, -ACTIVATION_CLIP, ACTIVATION_CLIP)

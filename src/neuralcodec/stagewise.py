@@ -1,0 +1,149 @@
+"""The recurrent codec's way of a picture: stage after stage, each over all tiles.
+
+    encode:  what is left over ─analysis─► y ─tiles─► prior, coder ─► segments of a stage
+                     ▲                                      │
+                     └───────────── synthesis ◄─── y_hat ───┘
+    decode:  segments of a stage ─tiles─► coder, prior ─► y_hat ─synthesis─► pixels
+
+The transforms run over the whole picture, since their states have to be kept for the next stage anyway.
+Segments lie in the file stage by stage, in raster order within a stage, so the start of a file is the whole
+picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neuralcodec import parallel
+from neuralcodec.entropy.coder import SilentCoder, SymbolCoder, SymbolReader, SymbolWriter
+from neuralcodec.entropy.exact import Floats
+from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.header import Header
+from neuralcodec.tiling import LATENT_STRIDE, Box, boxes, latent_size
+
+if TYPE_CHECKING:
+    from neuralcodec.models.runner import Pixels
+    from neuralcodec.models.stage_runner import RecurrentModel, StageDecoder
+
+#: States of a picture take about 110 bytes a pixel: larger ones are for the conv codec.
+MAX_PIXELS = 2**24
+#: A tile whose mean squared error is below this, in 8-bit levels (45 dB), is good enough for later stages
+#: to leave it as it is.
+GOOD_ENOUGH = 2.05
+
+Progress = Callable[[float], None]
+
+
+def encode_stages(
+    codec: RecurrentModel, pixels: Pixels, header: Header, report: Progress = lambda share: None
+) -> list[bytes]:
+    """The segments of all stages that the header's quality stands for.
+
+    A tile that is good enough gets empty segments from then on.
+
+    Args:
+        pixels: `(16·h, 16·w, 3)`, the picture padded to whole latent positions.
+
+    Raises:
+        UsageError: the picture is too large for this codec.
+    """
+    check_size(header)
+    from neuralcodec.models.stage_runner import StageEncoder
+
+    encoder = StageEncoder(codec, pixels)
+    walk = _TileWalk(codec, header)
+    active = [True] * len(walk.tiles)
+    segments: list[bytes] = []
+    for stage in range(header.stages):
+        y = encoder.latent()
+
+        def write_tile(index: int, y: Floats = y, active: list[bool] = active) -> bytes:
+            box = walk.tiles[index]
+            if not active[index]:
+                walk.code(index, SilentCoder())
+                return b""
+            writer = SymbolWriter(codec.prior.tables)
+            padding = ((0, box.height % 2), (0, box.width % 2), (0, 0))
+            walk.code(index, writer, np.pad(y[box.slices], padding))
+            return writer.finish()
+
+        segments += parallel.run(write_tile, range(len(walk.tiles)), codec.threads)
+        encoder.add(walk.finish_stage())
+        error = encoder.squared_error()
+        active = [
+            still and float(error[box.slices].mean()) > GOOD_ENOUGH
+            for still, box in zip(active, walk.tiles, strict=True)
+        ]
+        report((stage + 1) / header.stages)
+    return segments
+
+
+def decode_stages(
+    codec: RecurrentModel, segments: Sequence[bytes], header: Header, report: Progress = lambda share: None
+) -> Iterator[StageDecoder]:
+    """The decoder after each whole stage among `segments`: one object, that shows its last stage.
+
+    Raises:
+        DamagedFileError: a segment is damaged, or the picture is too large for this codec.
+    """
+    try:
+        check_size(header)
+    except UsageError as error:
+        raise DamagedFileError(str(error)) from None
+    from neuralcodec.models.stage_runner import StageDecoder
+
+    decoder = StageDecoder(codec, latent_size(header.height), latent_size(header.width))
+    for y_hat in decode_latents(codec, segments, header):
+        decoder.add(y_hat)
+        report(decoder.stage / header.stages)
+        yield decoder
+
+
+def decode_latents(codec: RecurrentModel, segments: Sequence[bytes], header: Header) -> Iterator[Floats]:
+    """y_hat `(H/16, W/16, C)` of each whole stage: the exact part, the same on every machine."""
+    walk = _TileWalk(codec, header)
+    count = len(walk.tiles)
+
+    for first in range(0, len(segments) - count + 1, count):
+
+        def read_tile(index: int, first: int = first) -> None:
+            segment = segments[first + index]
+            walk.code(index, SymbolReader(codec.prior.tables, segment) if segment else SilentCoder())
+
+        parallel.run(read_tile, range(count), codec.threads)
+        yield walk.finish_stage()
+
+
+class _TileWalk:
+    """The exact state of all tiles: what both directions keep from stage to stage."""
+
+    def __init__(self, codec: RecurrentModel, header: Header) -> None:
+        self._prior = codec.prior
+        self._shape = (latent_size(header.height), latent_size(header.width), codec.prior.latent)
+        self.tiles = list(boxes(Box.whole(*self._shape[:2]), header.tile // LATENT_STRIDE))
+        self._features = [codec.prior.start(box.height, box.width) for box in self.tiles]
+        self._y_hat = np.empty(self._shape, np.float32)
+        self._stage = 0
+
+    def code(self, index: int, coder: SymbolCoder, y: Floats | None = None) -> None:
+        """Write or read the present stage of one tile; tiles may be coded in parallel."""
+        box = self.tiles[index]
+        self._y_hat[box.slices], self._features[index] = self._prior.code(
+            coder, self._stage, self._features[index], box.shape, y
+        )
+
+    def finish_stage(self) -> Floats:
+        """y_hat of the stage; the next one is for `code` then."""
+        y_hat, self._y_hat = self._y_hat, np.empty(self._shape, np.float32)
+        self._stage += 1
+        return y_hat
+
+
+def check_size(header: Header) -> None:
+    """Raises UsageError for a picture that is too large for this codec."""
+    if header.width * header.height > MAX_PIXELS:
+        size = f"{header.width}x{header.height}"
+        raise UsageError(f"the gru model codes up to {MAX_PIXELS} pixels, not {size}; use the conv model")

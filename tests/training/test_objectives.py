@@ -1,0 +1,76 @@
+"""What a step of each codec minimises."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from neuralcodec.training.loop import Trainer, read_checkpoint
+from neuralcodec.training.objectives import STAGES_SEEN, RecurrentObjective, loss_of, objective
+from neuralcodec.training.recipe import Recipe
+
+pytestmark = pytest.mark.usefixtures("quick_start", "signals")
+
+
+@pytest.fixture
+def trainer(gru_recipe: Recipe, images: Path, tmp_path: Path) -> Trainer:
+    return Trainer(gru_recipe, images, tmp_path / "run", images, precision="float32")
+
+
+def test_a_stage_is_charged_for_all_before_it(trainer: Trainer) -> None:
+    x = trainer._pixels(trainer.sampler.crops(0))
+    x_hat, bits, lam = trainer.objective.terms(trainer.model, x, trainer.sampler, 0)
+    assert x_hat.shape == (STAGES_SEEN * len(x), 3, 192, 192)
+    assert bits.shape == lam.shape == (STAGES_SEEN * len(x),)
+    by_stage = bits.view(STAGES_SEEN, len(x))
+    assert (by_stage[1:] > by_stage[:-1]).all()
+    assert (lam.view(STAGES_SEEN, len(x)).diff(dim=0) > 0).all()
+
+
+def test_every_stage_is_seen_in_the_end(trainer: Trainer) -> None:
+    seen = [trainer.sampler.choose(step, 8, STAGES_SEEN) for step in range(60)]
+    assert all(len(set(stages)) == STAGES_SEEN for stages in seen)
+    counts = [sum(stage in stages for stages in seen) for stage in range(8)]
+    assert min(counts) > 10
+    assert trainer.sampler.choose(7, 8, 3) == trainer.sampler.choose(7, 8, 3)
+
+
+def test_the_loss_compares_each_stage_with_its_own_sample(trainer: Trainer) -> None:
+    """A perfect reconstruction of every sample leaves the rate alone."""
+    x = trainer._pixels(trainer.sampler.crops(0))
+    lam = torch.full((2 * len(x),), 4.0)
+    bits = torch.full((2 * len(x),), 192.0 * 192.0)
+    loss, bpp, error = loss_of(trainer.config, x, (x.repeat(2, 1, 1, 1), bits, lam), mse_only=False)
+    assert error.abs().max() < 1e-5
+    assert (bpp == 1).all()
+    assert loss.item() == pytest.approx(0.5, abs=1e-4)
+
+
+def test_repeating_a_batch_lowers_its_loss(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    crops = trainer.sampler.crops(0)
+    monkeypatch.setattr(trainer.sampler, "crops", lambda step: crops)
+    monkeypatch.setattr(trainer.sampler, "choose", lambda step, count, size: [0, 3, 7])
+    losses = [trainer._train_step()["loss"] for _ in range(12)]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_validation_has_a_point_for_each_stage(trainer: Trainer) -> None:
+    points = trainer.validate()["valid"]
+    assert isinstance(points, list)
+    assert len(points) == 8
+    assert all(later[0] > earlier[0] for earlier, later in itertools.pairwise(points))
+
+
+def test_a_checkpoint_says_its_codec(trainer: Trainer, gru_recipe: Recipe, tmp_path: Path) -> None:
+    trainer.save()
+    _, config, _ = read_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
+    assert config == gru_recipe.gru
+
+
+def test_the_recipe_decides(recipe: Recipe, gru_recipe: Recipe) -> None:
+    assert isinstance(objective(gru_recipe), RecurrentObjective)
+    assert not isinstance(objective(recipe), RecurrentObjective)
+    assert gru_recipe.gru is not None
+    assert objective(replace(gru_recipe, gru=replace(gru_recipe.gru, latent=12))).components == 36
