@@ -117,18 +117,19 @@ def info(data: bytes) -> dict[str, Any]:
         DamagedFileError: the data are damaged or not ours.
     """
     from neuralcodec import container, weights
-    from neuralcodec.header import CONV, GRU, VERSION
+    from neuralcodec.header import CODECS, VERSION
 
     file = container.read(data)
     header = file.header
     return {
         "format": VERSION,
-        "codec": {CONV: "conv", GRU: "gru"}[header.codec],
+        "codec": next(name for name, codec in CODECS.items() if codec == header.codec),
         "weights": header.weights_id.hex(),
         "weights_name": weights.shipped().get(header.weights_id),
         "width": header.width,
         "height": header.height,
         "quality": header.quality,
+        "stages": header.stages,
         "tile": header.tile,
         "tiles": len(file.tiles),
         "grey": header.grey,

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from neuralcodec import container, parallel, weights
+from neuralcodec import container, parallel, stagewise, weights
 from neuralcodec.alpha import pack_alpha, unpack_alpha
 from neuralcodec.container import Container, Limits
 from neuralcodec.entropy.coder import SymbolReader, SymbolWriter
 from neuralcodec.entropy.exact import Floats
-from neuralcodec.errors import DamagedFileError, UsageError
-from neuralcodec.header import CONV, Header, write_header
+from neuralcodec.errors import UsageError
+from neuralcodec.header import GRU, Header, write_header
 from neuralcodec.image import Picture
 from neuralcodec.tiling import HALO, LATENT_STRIDE, WINDOW, Box, Window, bands, boxes, latent_size, windows
 
@@ -63,14 +63,11 @@ def encode_picture(
     """
     quality = checked_quality(quality)
     path = weights.by_name(model)
-    from neuralcodec.models.runner import load
-
-    codec = load(path)
     report = progress or (lambda share: None)
     height, width, channels = picture.pixels.shape
     header = Header(
-        codec=CONV,
-        weights_id=codec.id,
+        codec=weights.codec(path),
+        weights_id=weights.weights_id(path),
         width=width,
         height=height,
         quality=quality,
@@ -79,6 +76,16 @@ def encode_picture(
         alpha=picture.alpha is not None,
     )
     write_header(header)  # refuses what a file cannot say, before the work
+    if header.codec == GRU:
+        from neuralcodec.models.stage_runner import load as load_stages
+
+        whole = Box.whole(latent_size(height), latent_size(width)).scaled(LATENT_STRIDE)
+        pixels = _padded_pixels(picture.pixels, whole.slices)
+        segments = stagewise.encode_stages(load_stages(path), pixels, header, report)
+        return _file(picture, header, segments, kept)
+    from neuralcodec.models.runner import load
+
+    codec = load(path)
 
     def features(window: Window) -> Features:
         return codec.features(_padded_pixels(picture.pixels, window.read.scaled(LATENT_STRIDE).slices))
@@ -107,17 +114,13 @@ def encode_picture(
             tile_y = np.pad(tile_y, ((0, -box.height % 4), (0, -box.width % 4), (0, 0)))
             tiles.append((box, tile_y, codec.hyper_analyse(tile_y)))
         segments += parallel.run(write_tile, tiles, codec.threads, _part(report_band, 0.7, 1))
-    alpha = picture.alpha
-    return container.write(
-        Container(
-            header,
-            segments,
-            alpha=None if alpha is None else _once(kept, "alpha", lambda _: pack_alpha(alpha)),
-            icc=picture.icc,
-            exif=picture.exif,
-            xmp=picture.xmp,
-        )
-    )
+    return _file(picture, header, segments, kept)
+
+
+def _file(picture: Picture, header: Header, segments: list[bytes], kept: Kept | None) -> bytes:
+    plane = picture.alpha
+    alpha = None if plane is None else _once(kept, "alpha", lambda _: pack_alpha(plane))
+    return container.write(Container(header, segments, alpha, picture.icc, picture.exif, picture.xmp))
 
 
 def _once(kept: Kept | None, key: K, make: Callable[[K], T]) -> T:
@@ -144,23 +147,24 @@ def decode_picture(
     data: bytes,
     *,
     region: Box | None = None,
+    stage: int | None = None,
     limits: Limits = container.DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> Picture:
     """The picture in an `.nc` file, or a part of it.
 
     Args:
-        region: the pixels to decode, within the picture. Only tiles near it are read.
+        region: the pixels to decode, within the picture. Of a conv file only tiles near it are read.
+        stage: of a gru file, stop after this many stages, from 1.
 
     Raises:
         DamagedFileError: the file is damaged, not an `.nc` file, needs weights that are not here, or asks
             for more than `limits`.
-        UsageError: the region is empty or not within the picture.
+        UsageError: the region is empty or not within the picture; the file does not have that stage.
     """
     file = container.read(data, limits=limits)
     header = file.header
-    if header.codec != CONV:
-        raise DamagedFileError(f"the file needs codec {header.codec}, which this version lacks")
+    stages = stagewise.stages_to_decode(file, stage)
     whole = Box.whole(header.height, header.width)
     region = region or whole
     if region.height < 1 or region.width < 1 or region.within(whole) != region:
@@ -168,6 +172,10 @@ def decode_picture(
     path = weights.by_id(header.weights_id)
     alpha = None if file.alpha is None else unpack_alpha(file.alpha, header.width, header.height)
     report = progress or (lambda share: None)
+    if header.codec == GRU:
+        pixels = stagewise.decode_picture(path, file, stages, report)[region.slices]
+        pixels = _grey(pixels) if header.grey else np.ascontiguousarray(pixels)
+        return Picture(pixels, None if alpha is None else alpha[region.slices], file.icc, file.exif, file.xmp)
     from neuralcodec.models.runner import load
 
     codec = load(path)
@@ -187,12 +195,16 @@ def decode_picture(
             inner = target.moved(-window.read.top * LATENT_STRIDE, -window.read.left * LATENT_STRIDE)
             part = part[inner.slices]
             if header.grey:
-                # The three channels differ by rounding alone; their mean is grey.
-                part = part.mean(2, keepdims=True, dtype=np.float32).round()
+                part = _grey(part)
             pixels[target.moved(-region.top, -region.left).slices] = part
             report_band(0.3 + 0.7 * number / len(cut))
     alpha = None if alpha is None else alpha[region.slices]
     return Picture(pixels, alpha, file.icc, file.exif, file.xmp)
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    """One channel of three that differ by rounding alone."""
+    return pixels.mean(2, keepdims=True, dtype=np.float32).round().astype(np.uint8)
 
 
 class Latents(NamedTuple):

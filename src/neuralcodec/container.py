@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 
 from neuralcodec.chunks import ALPHA, END, EXIF, ICC, TILE, XMP, Chunk, parse_chunks, write_chunk
 from neuralcodec.errors import DamagedFileError, UsageError
-from neuralcodec.header import CONV, GRU, Header, parse_header, write_header
+from neuralcodec.header import GRU, Header, parse_header, write_header
 from neuralcodec.varint import parse_varint
 
 # Chunk types that fill a field of `Container` and come once; this is also their order.
@@ -41,8 +41,6 @@ DEFAULT_LIMITS = Limits()
 MIN_SIDE = 16
 #: A coded tile has at most so many bytes for each pixel of a full one: 40 bits a symbol are possible.
 _TILE_BYTES = 4
-#: Stages of `GRU`, at most, for each of which a tile has a chunk.
-_MAX_STAGES = 256
 
 
 @dataclass
@@ -51,7 +49,7 @@ class Container:
 
     Args:
         header: see `Header`.
-        tiles: payloads of the tile chunks, in file order: raster order for `CONV`.
+        tiles: payloads of the tile chunks in raster order; of `GRU`, one stage after another.
         alpha: payload of the alpha chunk; there is one exactly when `header.alpha`.
         icc, exif, xmp: metadata, not compressed; an empty value is not stored.
         lost: indices of tiles that were damaged (their entry in `tiles` is `b""`); only `read(strict=False)`
@@ -93,7 +91,7 @@ def _inflate(payload: bytes, limit: int) -> bytes:
 
 
 def write(container: Container) -> bytes:
-    """The file as bytes: header, tiles, alpha, ICC, EXIF, XMP, end.
+    """The file as bytes: header, tiles, alpha, ICC, EXIF, XMP, end; of a `GRU` file the tiles come last.
 
     Raises:
         UsageError: a field is out of its range, or the parts do not fit the header.
@@ -104,7 +102,8 @@ def write(container: Container) -> bytes:
     if container.header.alpha != (container.alpha is not None):
         raise UsageError(_ALPHA_MISMATCH)
 
-    chunks = [(TILE, number, tile) for number, tile in enumerate(container.tiles)]
+    tiles = [(TILE, number, tile) for number, tile in enumerate(container.tiles)]
+    chunks: list[tuple[str, int, bytes]] = []
     for kind, name in _FIELDS.items():
         payload: bytes | None = getattr(container, name)
         if kind == ALPHA and payload is not None:
@@ -113,6 +112,8 @@ def write(container: Container) -> bytes:
             if len(payload) > DEFAULT_LIMITS.max_metadata:
                 raise UsageError(f"{name}: {len(payload)} bytes are more than an .nc file may hold")
             chunks.append((kind, 0, zlib.compress(payload, 9)))
+    # A `GRU` file may be cut anywhere behind its first stage, so what belongs to every stage comes first.
+    chunks = chunks + tiles if container.header.codec == GRU else tiles + chunks
     chunks.append((END, 0, b""))
     for kind, _, payload in chunks:
         if len(payload) > (limit := _payload_limit(container.header, DEFAULT_LIMITS, kind)):
@@ -193,7 +194,7 @@ def _payload_limit(header: Header, limits: Limits, kind: str) -> int:
 def _number_limit(header: Header, kind: str) -> int:
     """How many chunks of a type there may be; of types unknown here, none counts where there is damage."""
     if kind == TILE:
-        return header.tile_count * (1 if header.codec == CONV else _MAX_STAGES)
+        return header.tile_count * header.stages
     return 1 if kind in _FIELDS or kind == END else 0
 
 
@@ -228,9 +229,11 @@ def _place_tiles(container: Container, tiles: dict[int, bytes]) -> None:
 
 
 def _count_problem(header: Header, count: int) -> str | None:
-    if header.codec == CONV and count != header.tile_count:
-        return f"{header.width}x{header.height} pixels need {header.tile_count} tiles, the file has {count}"
-    return None if count else "the file has no tiles"
+    needed = header.tile_count * header.stages
+    if count != needed:
+        of = f" of {header.stages} stages" if header.codec == GRU else ""
+        return f"{header.width}x{header.height} pixels need {needed} tiles{of}, the file has {count}"
+    return None
 
 
 def read_header(data: bytes) -> Header:

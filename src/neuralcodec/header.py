@@ -11,6 +11,7 @@ from neuralcodec.varint import parse_varint, write_varint
 MAGIC = b"\x8eNC"
 VERSION = 2
 CONV, GRU = 1, 2  # codec ids
+CODECS = {"conv": CONV, "gru": GRU}  # ids by name
 GRU_STAGES = 8  # of a file of quality 100
 
 

@@ -13,15 +13,17 @@ picture.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neuralcodec import parallel
+from neuralcodec.container import Container
 from neuralcodec.entropy.coder import SilentCoder, SymbolCoder, SymbolReader, SymbolWriter
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import DamagedFileError, UsageError
-from neuralcodec.header import Header
+from neuralcodec.header import GRU, Header
 from neuralcodec.tiling import LATENT_STRIDE, Box, boxes, latent_size
 
 if TYPE_CHECKING:
@@ -87,12 +89,8 @@ def decode_stages(
     """The decoder after each whole stage among `segments`: one object, that shows its last stage.
 
     Raises:
-        DamagedFileError: a segment is damaged, or the picture is too large for this codec.
+        DamagedFileError: a segment is damaged.
     """
-    try:
-        check_size(header)
-    except UsageError as error:
-        raise DamagedFileError(str(error)) from None
     from neuralcodec.models.stage_runner import StageDecoder
 
     decoder = StageDecoder(codec, latent_size(header.height), latent_size(header.width))
@@ -142,8 +140,40 @@ class _TileWalk:
         return y_hat
 
 
+def stages_to_decode(file: Container, stage: int | None) -> int:
+    """How many stages to decode: `stage`, or all that the file holds whole.
+
+    Raises:
+        UsageError: the file has fewer. DamagedFileError: the picture is larger than this codec takes.
+    """
+    if file.header.codec != GRU:
+        if stage is not None:
+            raise UsageError("the file has no stages: it was written by the conv model")
+        return 1
+    if problem := _size_problem(file.header):
+        raise DamagedFileError(problem)
+    held = len(file.tiles) // file.header.tile_count
+    if stage is not None and not 1 <= stage <= held:
+        raise UsageError(f"the file has stages 1 to {held}, not {stage}")
+    return stage or held
+
+
+def decode_picture(path: Path, file: Container, stages: int, report: Progress) -> Pixels:
+    """Pixels `(H, W, 3)` after so many stages."""
+    from neuralcodec.models.stage_runner import load
+
+    segments = file.tiles[: stages * file.header.tile_count]
+    *_, decoder = decode_stages(load(path), segments, file.header, report)
+    return decoder.pixels()[: file.header.height, : file.header.width]
+
+
 def check_size(header: Header) -> None:
     """Raises UsageError for a picture that is too large for this codec."""
-    if header.width * header.height > MAX_PIXELS:
-        size = f"{header.width}x{header.height}"
-        raise UsageError(f"the gru model codes up to {MAX_PIXELS} pixels, not {size}; use the conv model")
+    if problem := _size_problem(header):
+        raise UsageError(f"{problem}; the conv model takes it")
+
+
+def _size_problem(header: Header) -> str | None:
+    if header.width * header.height <= MAX_PIXELS:
+        return None
+    return f"{header.width}x{header.height} pixels are more than the {MAX_PIXELS} that the gru model takes"

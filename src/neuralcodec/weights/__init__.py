@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
+from neuralcodec.header import CODECS
 
 _FOLDER = Path(__file__).parent
 _ID_BYTES = 4
@@ -40,6 +41,22 @@ def weights_id(path: Path) -> bytes:
 def shipped() -> dict[bytes, str]:
     """Names of the weights in this package by id. The newest of a model is the one without a date."""
     return {weights_id(path): path.stem for path in sorted(_FOLDER.glob("*.safetensors"))}
+
+
+@functools.cache
+def codec(path: Path) -> int:
+    """The codec that a weights file is for, as its id in a header.
+
+    Raises:
+        NeuralCodecError: it is no weights file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return CODECS[json.loads((file.metadata() or {})["neuralcodec"])["codec"]]
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise NeuralCodecError(f"{path} is not a weights file: {error}") from None
 
 
 def by_name(name: str) -> Path:
