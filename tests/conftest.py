@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 # One thread, unless told otherwise: small tests are not faster with more, and far slower beside other work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,3 +50,18 @@ def model() -> Model:
     from neuralcodec.models.runner import load
 
     return load(weights.by_name("conv"))
+
+
+@pytest.fixture
+def tiny_gru(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of weights in place of the package's: the shipped `conv`, and a tiny `gru`."""
+    from tiny import write_recurrent_weights
+
+    shipped = weights.by_name("conv")
+    folder = tmp_path_factory.mktemp("weights")
+    (folder / shipped.name).symlink_to(shipped)
+    write_recurrent_weights(folder / "gru.safetensors")
+    monkeypatch.setattr(weights, "_FOLDER", folder)
+    weights.shipped.cache_clear()
+    monkeypatch.setattr(weights, "shipped", functools.cache(weights.shipped.__wrapped__))
+    return folder

@@ -1,7 +1,15 @@
 """The sizes of models that train and code in no time."""
 
+from pathlib import Path
+
+import numpy as np
+import torch
+from conftest import photograph
+
 from neuralcodec.models.conv import ConvConfig
-from neuralcodec.models.recurrent import RecurrentConfig
+from neuralcodec.models.recurrent import RecurrentCodec, RecurrentConfig
+from neuralcodec.training.data import PixelStore, block_components
+from neuralcodec.training.export import arrays_of, write_weights
 
 TINY_MODEL = ConvConfig(
     levels=3,
@@ -17,3 +25,12 @@ TINY_MODEL = ConvConfig(
 TINY_RECURRENT = RecurrentConfig(
     fine=8, coarse=12, render_blocks=1, priming=2, latent=8, features=12, width=16
 )
+
+
+def write_recurrent_weights(out: Path) -> None:
+    """Weights of the tiny recurrent model, untrained: a block transform with ever finer steps."""
+    torch.manual_seed(0)
+    model = RecurrentCodec(TINY_RECURRENT).eval()
+    store = PixelStore(photograph(256, 256, seed=5).reshape(-1), [(256, 256)], np.zeros(1, np.int64))
+    model.transforms.start_from_components(block_components(store, 3 * TINY_RECURRENT.latent, samples=2000))
+    write_weights(out, arrays_of(model), TINY_RECURRENT)

@@ -8,9 +8,7 @@ rounded to integers row by row, each as finely as the exact range of float32 sum
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from neuralcodec.entropy.stages import StagePriors
 from neuralcodec.entropy.tables import SCALE_COUNT, Tables, gaussian_tables
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.models.blocks import interpolate_levels
-from neuralcodec.models.conv import ConvCodec, Transforms, level_of
+from neuralcodec.models.conv import ConvCodec, ConvConfig, Transforms, level_of
 from neuralcodec.models.prior import ContextStep, Prior
 from neuralcodec.models.recurrent import RecurrentCodec, RecurrentConfig
 from neuralcodec.models.stages import FeatureUpdate
@@ -59,30 +57,49 @@ def export(checkpoint: Path, out: Path, images: Path | None = None) -> dict[str,
             exact; a rate loss above 0.5 %, and then nothing is written.
     """
     tensors, config, _ = read_checkpoint(checkpoint)
-    codec = "gru" if isinstance(config, RecurrentConfig) else "conv"
     model = RecurrentCodec(config) if isinstance(config, RecurrentConfig) else ConvCodec(config)
     ema = {name.removeprefix("ema."): t for name, t in tensors.items() if name.startswith("ema.")}
     model.eval().load_state_dict(ema, strict=False)
-
-    measured: Callable[[Path], dict[str, float]]
     try:
-        if isinstance(model, RecurrentCodec):
-            arrays = stage_tensors(model.prior)
-            measured = partial(measure_stages, model, StagePriors(arrays, model.config.stages))
-        else:
-            arrays = integer_tensors(model.prior)
-            measured = partial(measure, model, IntegerPrior(arrays))
+        arrays = arrays_of(model)
+        report: dict[str, float] = {"bytes": float(sum(a.nbytes for a in arrays.values()))}
+        if images is not None:
+            if isinstance(model, RecurrentCodec):
+                report |= measure_stages(model, StagePriors(arrays, model.config.stages), images)
+            else:
+                report |= measure(model, IntegerPrior(arrays), images)
+            if report["rate_loss"] > MAX_RATE_LOSS:
+                loss = f"{report['rate_loss']:.2%}"
+                raise NeuralCodecError(f"the integer prior costs {loss} of rate, above 0.5 %")
     except ValueError as error:
         raise NeuralCodecError(f"{checkpoint} cannot be exported: {error}") from None
-    arrays |= {
+    write_weights(out, arrays, config)
+    return report
+
+
+def arrays_of(model: ConvCodec | RecurrentCodec) -> Tensors:
+    """What a weights file holds: the integer prior, the transforms as float16.
+
+    Raises:
+        NeuralCodecError: a network cannot be made exact.
+    """
+    if isinstance(model, RecurrentCodec):
+        arrays = stage_tensors(model.prior)
+    else:
+        arrays = integer_tensors(model.prior)
+    return arrays | {
         f"transforms.{name}": tensor.to(torch.float16).numpy()
         for name, tensor in model.transforms.state_dict().items()
     }
-    report: dict[str, float] = {"bytes": float(sum(a.nbytes for a in arrays.values()))}
-    if images is not None:
-        report |= measured(images)
-        if report["rate_loss"] > MAX_RATE_LOSS:
-            raise NeuralCodecError(f"the integer prior costs {report['rate_loss']:.2%} of rate, above 0.5 %")
+
+
+def write_weights(out: Path, arrays: Tensors, config: ConvConfig | RecurrentConfig) -> None:
+    """Write a weights file.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    codec = "gru" if isinstance(config, RecurrentConfig) else "conv"
     # A single key: safetensors writes several in random order, and the file would have another id each time.
     described = json.dumps({"codec": codec, "model": asdict(config)}, sort_keys=True)
     try:
@@ -90,7 +107,6 @@ def export(checkpoint: Path, out: Path, images: Path | None = None) -> dict[str,
         out.chmod(0o644)  # safetensors makes files for their owner alone
     except (OSError, SafetensorError) as error:
         raise UsageError(f"cannot write {out}: {error}") from None
-    return report
 
 
 def integer_tensors(prior: Prior) -> Tensors:
