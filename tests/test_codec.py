@@ -24,6 +24,7 @@ from neuralcodec.codec import decode_latents, decode_picture, encode_picture
 from neuralcodec.container import read_header
 from neuralcodec.entropy.tables import Tables
 from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.header import CONV, GRU
 from neuralcodec.image import Picture
 from neuralcodec.models.runner import Model, load
 from neuralcodec.tiling import Box
@@ -296,7 +297,7 @@ def test_golden_files_decode_to_the_same_latents(name: str) -> None:
         "released, ship them beside the new ones; if not, run `python tests/golden/regenerate.py`"
     )
     file = container.read(data)
-    assert (file.header.codec, expected["codec"]) == (container.CONV, "conv")
+    assert (file.header.codec, expected["codec"]) == (CONV, "conv")
     assert file.header.weights_id == identity
     y_hat = decode_latents(file, load(weights.by_id(identity))).values
     assert list(y_hat.shape) == expected["shape"]
@@ -368,7 +369,7 @@ def test_unknown_weights_and_codecs_are_refused() -> None:
     file = container.read(samples()[0])
     for change, words in (
         ({"weights_id": b"\0\0\0\0"}, "weights 00000000"),
-        ({"codec": container.GRU}, "codec 2"),
+        ({"codec": GRU, "quality": 0}, "codec of the header"),
     ):
         changed = container.write(replace(file, header=replace(file.header, **change)))
         with pytest.raises(DamagedFileError, match=words):

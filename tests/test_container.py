@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from neuralcodec.container import CONV, GRU, Container, Header, Limits, read, read_header, write
+from neuralcodec.container import Container, Header, Limits, read, read_header, write
 from neuralcodec.errors import DamagedFileError, UsageError
-from neuralcodec.header import MAGIC, parse_header, write_header
+from neuralcodec.header import CONV, GRU, MAGIC, parse_header, write_header
 from neuralcodec.varint import parse_varint, write_varint
 
 HEADER = Header(CONV, b"\xde\xad\xbe\xef", 100, 70, 62.5, 64, grey=False, alpha=False)
@@ -79,7 +79,7 @@ def test_the_example_in_the_specification() -> None:
     [
         small(),
         full(),
-        Container(replace(HEADER, codec=GRU, grey=True, tile=512), [b"a", b"b", b"c"]),
+        Container(replace(HEADER, codec=GRU, grey=True, tile=2048, quality=30), [b"a", b"b", b"c"]),
         Container(Header(CONV, bytes(4), 1, 1, 0, 64, True, True), [b""], b"\4\xff", exif=EXIF),
         Container(
             Header(CONV, b"\xff" * 4, 2**14, 2**14, 100, 2048, False, False), [bytes(9999)] * 64, xmp=XMP
@@ -204,7 +204,10 @@ def test_every_changed_byte_is_noticed(container: Container, changes: Iterable[i
         data[index] = original
 
 
-@pytest.mark.parametrize("container", [small(), full(), Container(replace(HEADER, codec=GRU), [b"a", b"bc"])])
+@pytest.mark.parametrize(
+    "container",
+    [small(), full(), Container(replace(HEADER, codec=GRU, tile=2048, quality=10), [b"a", b"bc"])],
+)
 def test_every_truncation_is_noticed(container: Container) -> None:
     data = write(container)
     for length in range(len(data)):
@@ -349,10 +352,20 @@ def test_unknown_optional_chunks_are_skipped() -> None:
     assert read(data) == small()
 
 
-def test_the_codec_counts_the_tiles_of_gru() -> None:
-    container = Container(replace(HEADER, codec=GRU, tile=512), [b"stage"] * 7)
-    assert read(write(container)).tiles == [b"stage"] * 7
-    refused(build((b"Z", b""), container=container), "no tiles")
+def test_gru_has_a_tile_for_each_stage() -> None:
+    """The quality says how many stages there are, from 1 at 0 to 8 at 100."""
+    container = Container(replace(HEADER, codec=GRU, quality=100, tile=2048), [b"stage"] * 8)
+    assert read(write(container)).tiles == [b"stage"] * 8
+    with pytest.raises(UsageError, match="need 8 tiles of 8 stages, the file has 7"):
+        write(replace(container, tiles=[b"stage"] * 7))
+    refused(build(*[(b"T", b"stage")] * 7, (b"Z", b""), container=container), "8 stages", "has 7")
+
+
+def test_gru_keeps_the_stages_for_the_end() -> None:
+    container = replace(full(), header=replace(full().header, codec=GRU, quality=0))
+    data = write(container)
+    assert data.index(b"alpha") < data.index(b"first tile")
+    assert read(data) == container
 
 
 class TestNotStrict:
@@ -397,7 +410,9 @@ class TestNotStrict:
             data[index] = original
 
     def test_gru_keeps_what_precedes_the_damage(self) -> None:
-        container = Container(replace(HEADER, codec=GRU), [b"stage 0", b"stage 1", b"stage 2"])
+        container = Container(
+            replace(HEADER, codec=GRU, quality=30, tile=2048), [b"stage 0", b"stage 1", b"stage 2"]
+        )
         data = bytearray(write(container))
         assert read(bytes(data[:-12]), strict=False).tiles == [b"stage 0", b"stage 1"]
         data[data.index(b"stage 1")] ^= 1

@@ -76,18 +76,21 @@ def encode(
 
 
 @overload
-def decode(data: bytes, *, region: Region | None = None, as_array: Literal[False] = False) -> Image.Image: ...
+def decode(
+    data: bytes, *, region: Region | None = None, stage: int | None = None, as_array: Literal[False] = False
+) -> Image.Image: ...
 @overload
 def decode(
-    data: bytes, *, region: Region | None = None, as_array: Literal[True]
+    data: bytes, *, region: Region | None = None, stage: int | None = None, as_array: Literal[True]
 ) -> npt.NDArray[np.uint8]: ...
 def decode(
-    data: bytes, *, region: Region | None = None, as_array: bool = False
+    data: bytes, *, region: Region | None = None, stage: int | None = None, as_array: bool = False
 ) -> Image.Image | npt.NDArray[np.uint8]:
     """Decode the bytes of an `.nc` file.
 
     Args:
         region: `(x, y, width, height)` of the pixels to decode; far cheaper than all of a large picture.
+        stage: of a file of the gru model, stop after this many of its stages, from 1.
         as_array: give pixels instead of an image.
 
     Returns:
@@ -96,7 +99,7 @@ def decode(
 
     Raises:
         DamagedFileError: the data are damaged, not ours, or ask for more than the default limits.
-        UsageError: the region is not within the picture.
+        UsageError: the region is not within the picture; the file does not have that stage.
     """
     from neuralcodec.codec import decode_picture
     from neuralcodec.image import to_array, to_pil
@@ -106,7 +109,7 @@ def decode(
     if region is not None:
         x, y, width, height = region
         box = Box(y, y + height, x, x + width)
-    picture = decode_picture(data, region=box)
+    picture = decode_picture(data, region=box, stage=stage)
     return to_array(picture) if as_array else to_pil(picture)
 
 

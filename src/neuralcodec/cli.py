@@ -233,7 +233,12 @@ def _encode_arguments(parser: ArgumentParser) -> None:
     wanted.add_argument(
         "--target-msssim", type=_ms_ssim, metavar="VALUE", help="an MS-SSIM, such as .95; met within .001"
     )
-    parser.add_argument("--model", choices=["conv"], default="conv", help="the codec (default: conv)")
+    parser.add_argument(
+        "--model",
+        choices=["conv", "gru"],
+        default="conv",
+        help="conv: fewest bytes; gru: a file in stages that may be cut anywhere (default: conv)",
+    )
     parser.add_argument("--strip", action="store_true", help="drop ICC profile, EXIF and XMP")
     _add_output(parser)
     _add_limit(parser)
@@ -245,6 +250,7 @@ def _decode_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--region", type=_region, metavar="X,Y,W,H", help="decode these pixels only: left, top, width, height"
     )
+    parser.add_argument("--stage", type=_count, metavar="N", help="of a gru file, stop after N stages")
     parser.add_argument("--format", metavar="EXT", help="format of the pictures (default: by name, else png)")
     _add_output(parser)
     _add_limit(parser)

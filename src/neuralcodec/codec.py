@@ -20,7 +20,7 @@ from neuralcodec.alpha import pack_alpha, unpack_alpha
 from neuralcodec.container import Container, Limits
 from neuralcodec.entropy.coder import SymbolReader, SymbolWriter
 from neuralcodec.entropy.exact import Floats
-from neuralcodec.errors import UsageError
+from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import GRU, Header, write_header
 from neuralcodec.image import Picture
 from neuralcodec.tiling import HALO, LATENT_STRIDE, WINDOW, Box, Window, bands, boxes, latent_size, windows
@@ -170,6 +170,8 @@ def decode_picture(
     if region.height < 1 or region.width < 1 or region.within(whole) != region:
         raise UsageError(f"the region is not within the {header.width}x{header.height} pixels of the picture")
     path = weights.by_id(header.weights_id)
+    if weights.codec(path) != header.codec:
+        raise DamagedFileError("the codec of the header is not that of its weights: the header is damaged")
     alpha = None if file.alpha is None else unpack_alpha(file.alpha, header.width, header.height)
     report = progress or (lambda share: None)
     if header.codec == GRU:

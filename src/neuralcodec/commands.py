@@ -99,7 +99,9 @@ def decode(args: Namespace) -> int:
 
             with progress(_name(job.source), quiet=args.quiet) as show:
                 start = time.perf_counter()
-                picture = decode_picture(data, region=args.region, limits=_limits(args), progress=show)
+                picture = decode_picture(
+                    data, region=args.region, stage=args.stage, limits=_limits(args), progress=show
+                )
                 seconds = time.perf_counter() - start
         with about(_name(job.target, "standard output"), quiet=args.quiet), files.writing(job.target) as file:
             image.save(picture, file, formats[job])

@@ -83,10 +83,8 @@ def arrays_of(model: ConvCodec | RecurrentCodec) -> Tensors:
     Raises:
         NeuralCodecError: a network cannot be made exact.
     """
-    if isinstance(model, RecurrentCodec):
-        arrays = stage_tensors(model.prior)
-    else:
-        arrays = integer_tensors(model.prior)
+    prior = model.prior
+    arrays = integer_tensors(prior) if isinstance(prior, Prior) else stage_tensors(prior)
     return arrays | {
         f"transforms.{name}": tensor.to(torch.float16).numpy()
         for name, tensor in model.transforms.state_dict().items()
