@@ -81,8 +81,8 @@ def encode_picture(
 
         whole = Box.whole(latent_size(height), latent_size(width)).scaled(LATENT_STRIDE)
         pixels = _padded_pixels(picture.pixels, whole.slices)
-        segments = stagewise.encode_stages(load_stages(path), pixels, header, report)
-        return _file(picture, header, segments, kept)
+        stages = stagewise.encode_stages(load_stages(path), pixels, header, report)
+        return _file(picture, header, stages, kept)
     from neuralcodec.models.runner import load
 
     codec = load(path)
