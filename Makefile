@@ -4,13 +4,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where `make bench` keeps the Kodak pictures, and our qualities there: every fifth, for smooth curves.
+KODAK := benchmarks/kodak
+QUALITIES := 0,5,10,15,20,25,30,35,40,45,50,55,60,65,70,75,80,85,90,95,100
 # Stamps: an install is repeated only when what it depends on has changed.
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench folder-given clean
+.PHONY: help demo test lint bench figures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,12 +29,13 @@ lint: $(DEV_STAMP) ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: folder-given $(BENCH_STAMP) ## compare all codecs on a folder: make bench FOLDER=path/to/kodak [OUT=folder]
-	@$(BIN)/ncodec bench "$(FOLDER)" --against jpeg,webp,avif,jxl \
-		--out "$(or $(OUT),benchmarks/results/$(notdir $(abspath $(FOLDER))))" $(ARGS)
+bench: $(BENCH_STAMP) ## compare all codecs on Kodak, which it fetches, or on FOLDER=photos [OUT=folder]
+	@test -n "$(FOLDER)" || $(BIN)/python benchmarks/kodak.py $(KODAK)
+	@$(BIN)/ncodec bench "$(or $(FOLDER),$(KODAK))" --against jpeg,webp,avif,jxl --qualities $(QUALITIES) \
+		--out "$(or $(OUT),benchmarks/results/$(notdir $(abspath $(or $(FOLDER),$(KODAK)))))" $(ARGS)
 
-folder-given:
-	@test -n "$(FOLDER)" || { echo "make bench: say which pictures, FOLDER=path/to/kodak" >&2; exit 2; }
+figures: $(BENCH_STAMP) ## draw the README's figures anew from the results of make bench
+	@$(BIN)/python benchmarks/figures.py $(ARGS)
 
 clean: ## remove what builds, tests and the demo leave behind (keeps .venv)
 	rm -rf demo-out build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

@@ -279,14 +279,20 @@ def _bench_arguments(parser: ArgumentParser) -> None:
         "--against",
         type=lambda text: text.split(","),
         metavar="A,B",
-        help="jpeg, webp, avif, jxl, compressai (default: the first four, as far as installed)",
+        help="jpeg, webp, avif, jxl, compressai, ours-MODEL (default: the first four, as far as installed)",
     )
-    parser.add_argument("--model", default="conv", metavar="NAME", help="our codec (default: conv)")
+    parser.add_argument(
+        "--model",
+        type=lambda text: text.split(","),
+        default=["conv"],
+        metavar="A,B",
+        help="our codecs; the report is about the first (default: conv)",
+    )
     parser.add_argument(
         "--qualities",
         type=lambda text: [_setting(word) for word in text.split(",")],
         metavar="Q,Q",
-        help="of our codec (default: 9 from 0 to 100)",
+        help="of our codecs (default: 9 from 0 to 100)",
     )
     parser.add_argument("--limit", type=_count, metavar="N", help="use the first N pictures only")
     parser.add_argument(

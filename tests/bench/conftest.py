@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 from conftest import photograph
 from PIL import Image
+from tiny import TINY_MODEL
 
-from neuralcodec import cli
+from neuralcodec import cli, weights
 from neuralcodec.bench import command, peers, speed, sweep
 from neuralcodec.bench.workers import Pool
 
@@ -64,6 +71,67 @@ def save_photo(path: Path, height: int = 180, width: int = 200, seed: int = 0) -
 def bench(*words: object) -> int:
     """`ncodec bench` with a few settings of ours."""
     return cli.main(["bench", *map(str, words), "--qualities", "20,60", "-j", "1"])
+
+
+def scripts(name: str) -> ModuleType:
+    """A script of `benchmarks/`."""
+    spec = spec_from_file_location(name, Path(__file__).parents[2] / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Files of a folder, without a line for each on standard error."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(folder: Path, handler: type[SimpleHTTPRequestHandler] = Quiet) -> Iterator[str]:
+    """A server on this machine, and its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=folder)) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="package")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights file of a tiny model that knows nothing."""
+    import torch
+    from safetensors.torch import save_file
+
+    from neuralcodec.models.conv import ConvCodec
+    from neuralcodec.training.export import export
+
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    state = {f"ema.{name}": t.clone() for name, t in ConvCodec(TINY_MODEL).state_dict().items()}
+    save_file(state, folder / "checkpoint", {"run": "{}", "model": json.dumps(asdict(TINY_MODEL))})
+    export(folder / "checkpoint", folder / "tiny.safetensors")
+    return folder / "tiny.safetensors"
+
+
+@pytest.fixture
+def tiny_model(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A second model, `tiny`, beside `conv`; its weights file."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    (folder / "conv.safetensors").symlink_to(weights.by_name("conv"))
+    (folder / "tiny.safetensors").write_bytes(tiny_weights.read_bytes())
+    monkeypatch.setattr(weights, "_FOLDER", folder)
+    weights.shipped.cache_clear()
+    yield folder / "tiny.safetensors"
+    weights.shipped.cache_clear()
 
 
 @pytest.fixture(scope="package")

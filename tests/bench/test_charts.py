@@ -29,6 +29,17 @@ def test_every_codec_has_dashes_and_markers_of_its_own() -> None:
     assert all(len(g) == 2 + 3 for g in groups)  # a title, a line, and a marker each; 3 bpp is left out
 
 
+def test_many_codecs_can_be_told_apart() -> None:
+    names = ["jpeg", "webp", "avif", "jxl", "ours-gru", "ours-e1", "ours-e9", "ours"]
+    names += [f"compressai:{i}" for i in range(6)]
+    styles = charts.styles(names, "ours", "jpeg")
+    assert list(styles) and set(styles) == set(names)
+    assert len({(style.dashes, style.marker) for style in styles.values()}) == len(names)
+    assert {name for name, style in styles.items() if style.marker == charts.OURS.marker} == {
+        name for name in names if name.startswith("ours")
+    }
+
+
 def test_points_lie_within_the_frame() -> None:
     root = ElementTree.fromstring(charts.chart("PSNR", lines(), [(10, "0.90"), (99, "never")]))
     for mark in root.iterfind("g/path[@class='mark']"):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from neuralcodec import cli, files
 from neuralcodec.bench import peers, sweep
+from neuralcodec.bench.ours import Ours
 
 from .conftest import Bench, bench, save_photo
 
@@ -18,7 +19,7 @@ def test_a_run_leaves_a_report_in_three_forms(small: Bench) -> None:
     assert small.status == 0
     written = {path.name for path in small.folder.iterdir()}
     assert written == {
-        "points.cache.jsonl", "report.html", "report.json", "report.md", "views.cache.jsonl"
+        "curves.svg", "points.cache.jsonl", "report.html", "report.json", "report.md", "views.cache.jsonl"
     }  # fmt: skip
     report = small.report
     assert list(report) == [
@@ -33,7 +34,7 @@ def test_a_run_leaves_a_report_in_three_forms(small: Bench) -> None:
     assert len(report["points"]) == 2 * (4 + 3 + 2)
     assert len(report["matched"]) == 2 * 3 * 3
     assert {view["image"] for view in report["views"]} == set(report["compared"])
-    assert len(report["published"]) == 7
+    assert len(report["published"]) == 8
     for values in report["speed"]["codecs"].values():
         assert values["encode_mp_s"] > 0
         assert values["decode_mp_s"] > 0
@@ -177,10 +178,10 @@ def test_a_codec_that_fails(
 def test_ours_failing_ends_the_run(
     tmp_path: Path, inline: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def encode(self: peers.Ours, image: Any, setting: int) -> bytes:
+    def encode(self: Ours, image: Any, setting: int) -> bytes:
         raise MemoryError
 
-    inline.setattr(peers.Ours, "encode", encode)
+    inline.setattr(Ours, "encode", encode)
     photo = save_photo(tmp_path / "a.png")
     assert bench(photo, "--against", "jpeg", "--rounds", 0, "-o", tmp_path / "out") == 1
     assert "ours failed on every picture: MemoryError" in capsys.readouterr().err
@@ -197,7 +198,7 @@ def test_a_full_disk(
     inline.setattr(files, "writing", full)
     assert bench(*words) == 1
     err = capsys.readouterr().err
-    assert err.count("No space left on device") == 3
+    assert err.count("No space left on device") == 4
     assert "report.html: No space left on device" in err
     inline.undo()
 

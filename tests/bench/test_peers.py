@@ -9,7 +9,8 @@ from PIL import Image, features
 
 from neuralcodec.bench import peers
 from neuralcodec.bench.metrics import ms_ssim
-from neuralcodec.bench.peers import PEERS, Avif, Jpeg, JpegXl, Ours, WebP, as_array, find, like, match
+from neuralcodec.bench.ours import Ours
+from neuralcodec.bench.peers import PEERS, Avif, Jpeg, JpegXl, WebP, as_array, find, like, match
 from neuralcodec.errors import UsageError
 
 PILLOW_PEERS = [
@@ -76,14 +77,9 @@ def test_settings_lie_within_the_limits() -> None:
         assert peer.limits[0] <= peer.settings[0] < peer.settings[-1] <= peer.limits[1]
 
 
-@pytest.mark.parametrize("peer", [*PILLOW_PEERS, Ours()])
+@pytest.mark.parametrize("peer", PILLOW_PEERS)
 def test_version_names_what_the_bytes_depend_on(peer: peers.Peer) -> None:
     assert any(character.isdigit() for character in peer.version())
-
-
-def test_a_model_that_is_not_shipped_has_no_version() -> None:
-    with pytest.raises(UsageError, match="no-such-model"):
-        Ours("no-such-model").version()
 
 
 def test_match_lies_between_the_neighbouring_settings() -> None:
@@ -147,11 +143,11 @@ def test_a_peer_that_is_missing_says_so(monkeypatch: pytest.MonkeyPatch) -> None
         JpegXl().encode(picture(8, 8), 50)
     monkeypatch.setattr(features, "check", lambda _: False)
     assert WebP().missing() == "this Pillow was built without WEBP"
-    assert Ours("no-such-model").missing() is not None
 
 
 def test_find() -> None:
     assert find("webp") is PEERS["webp"]
+    assert find("ours") == Ours()
     with pytest.raises(UsageError, match="no codec named 'gif'"):
         find("gif")
 

@@ -43,6 +43,25 @@ def test_codecs_take_turns(tmp_path: Path, inline: pytest.MonkeyPatch) -> None:
     assert entry["megapixels"] == [0.036]
 
 
+def test_a_slow_codec_has_a_single_turn(tmp_path: Path, inline: pytest.MonkeyPatch) -> None:
+    turns: list[tuple[str, ...]] = []
+
+    def time_round(turn: speed.Round) -> dict[str, speed.Seconds | str]:
+        turns.append(tuple(turn.settings))
+        # The first turn of a process loads libraries, however quick the codec is then.
+        seconds = {"jpeg": 0.1, "webp": 60.0 if len(turns) == 1 else 0.1, "avif": 8.0}
+        return {codec: (seconds[codec], seconds[codec]) for codec in turn.settings}
+
+    inline.setattr(speed, "time_round", time_round)
+    photos, _ = gather([save_photo(tmp_path / "a.png"), save_photo(tmp_path / "b.png", seed=1)])
+    settings = {"jpeg": 50, "webp": 50, "avif": 50}
+    entry, _ = speed.measure(photos, settings, rounds=2, threads=1, advance=lambda: None)
+    assert turns == [("jpeg", "webp", "avif")] * 2 + [("jpeg", "webp")] * 4
+    assert entry is not None
+    speeds = {codec: values["encode_mp_s"] for codec, values in entry["codecs"].items()}
+    assert speeds == pytest.approx({"jpeg": 0.36, "webp": 0.36, "avif": 0.0045})
+
+
 def test_a_codec_that_fails_has_no_speed(tmp_path: Path, inline: pytest.MonkeyPatch) -> None:
     def encode(self: peers.PillowPeer, image: np.ndarray, setting: int) -> bytes:
         raise ValueError("no")

@@ -77,8 +77,9 @@ def test_nothing_complete_is_no_error() -> None:
 
 
 def test_small_helpers() -> None:
-    assert reference_of(["webp", "jpeg", "ours"]) == "jpeg"
-    assert reference_of(["webp", "ours"]) == "webp"
+    assert reference_of(["webp", "jpeg", "ours"], "ours") == "jpeg"
+    assert reference_of(["webp", "ours"], "ours") == "webp"
+    assert reference_of(["ours", "ours-gru"], "ours") == "ours-gru"
     assert saving(30, 40) == 25
     assert saving(50, 40) == -25
     assert saving(None, 40) is None

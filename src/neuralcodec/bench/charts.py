@@ -32,23 +32,32 @@ class Line(NamedTuple):
     tag: str = ""
 
 
-OURS = Style("ours", "", "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z")
-REFERENCE = Style("reference", "", "M-4-4h8v8h-8z")
-PEERS = (
-    Style("peer1", "9 4", "M0-5L5 4H-5z"),
-    Style("peer2", "2.5 3", "M0-5.5L5.5 0L0 5.5L-5.5 0z"),
-    Style("peer3", "11 3 2 3", "M-4.5-4.5L4.5 4.5M-4.5 4.5L4.5-4.5"),
-    Style("peer4", "5 2 2 2 2 2", "M0-5.5V5.5M-5.5 0H5.5"),
-    Style("peer5", "14 5", "M0 5L5-4H-5z"),
+_CIRCLE = "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z"
+_MARKERS = (
+    "M0-5L5 4H-5z",
+    "M0-5.5L5.5 0L0 5.5L-5.5 0z",
+    "M-4.5-4.5L4.5 4.5M-4.5 4.5L4.5-4.5",
+    "M0-5.5V5.5M-5.5 0H5.5",
+    "M0 5L5-4H-5z",
+    "M-4-4h8v8h-8z",
 )
+_DASHES = ("9 4", "2.5 3", "11 3 2 3", "5 2 2 2 2 2", "14 5")
+OURS = Style("ours", "", _CIRCLE)
+REFERENCE = Style("reference", "", "M-4-4h8v8h-8z")
 PUBLISHED = Style("published", "1.5 3", "")
 
 
 def styles(codecs: Sequence[str], ours: str, reference: str) -> dict[str, Style]:
-    """A style for each codec, the same in every chart."""
+    """A style for each codec, the same in every chart; further codecs of ours have our colour and marker."""
     others = [codec for codec in codecs if codec not in (ours, reference)]
-    chosen = {codec: PEERS[index % len(PEERS)] for index, codec in enumerate(others)}
-    return chosen | {reference: REFERENCE, ours: OURS}
+    chosen = {reference: REFERENCE, ours: OURS}
+    own = [codec for codec in others if codec.startswith("ours")]
+    for index, codec in enumerate(own):
+        chosen[codec] = Style("own", _DASHES[index % len(_DASHES)], _CIRCLE)
+    for index, codec in enumerate(codec for codec in others if codec not in own):
+        dashes, marker = _DASHES[index % len(_DASHES)], _MARKERS[index % len(_MARKERS)]
+        chosen[codec] = Style(f"peer{1 + index % 5}", dashes, marker)
+    return chosen
 
 
 def chart(name: str, lines: Sequence[Line], guides: Sequence[tuple[float, str]] = ()) -> str:
@@ -92,8 +101,8 @@ def chart(name: str, lines: Sequence[Line], guides: Sequence[tuple[float, str]] 
     return "\n".join([*parts, "</svg>"])
 
 
-def key(line: Line) -> str:
-    """A sample of a line, for the legend."""
+def sample(line: Line) -> str:
+    """A short piece of a line, 46 by 18."""
     dashes = f' stroke-dasharray="{line.style.dashes}"' if line.style.dashes else ""
     path = f'<path class="line" d="M2 9H44"{dashes}/>'
     mark = (
@@ -101,9 +110,13 @@ def key(line: Line) -> str:
         if line.style.marker
         else ""
     )
+    return f'<svg class="key {line.style.css}" viewBox="0 0 46 18" aria-hidden="true">{path}{mark}</svg>'
+
+
+def key(line: Line) -> str:
+    """An item of a legend."""
     tag = f"<b>{escape(line.tag)}</b> " if line.tag else ""
-    svg = f'<svg class="key {line.style.css}" viewBox="0 0 46 18" aria-hidden="true">{path}{mark}</svg>'
-    return f"<li>{svg}{tag}{escape(line.label)}</li>"
+    return f"<li>{sample(line)}{tag}{escape(line.label)}</li>"
 
 
 def _within(points: Sequence[Point]) -> list[Point]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from neuralcodec.bench import peers, report, speed, tables, views
+from neuralcodec.bench import peers, report, speed, tables, views, zoo
 from neuralcodec.bench.images import Photo, Problem, gather
+from neuralcodec.bench.ours import DEFAULT_MODEL, Ours
 from neuralcodec.bench.summary import reference_of, setting_near
 from neuralcodec.bench.sweep import Cache, Codec, Measurement, Sweep
 from neuralcodec.bench.workers import pool
@@ -46,7 +47,7 @@ def run(args: Namespace) -> int:
         photos=photos,
         codecs=measured.codecs,
         ours=ours,
-        reference=reference_of(measured.codecs),
+        reference=measured.reference,
         points=measured.points,
         speed=measured.speed,
         views=measured.views,
@@ -74,6 +75,7 @@ class Measured(NamedTuple):
     """What a run knows in the end, in part from earlier ones."""
 
     codecs: dict[str, Codec]
+    reference: str
     points: list[Measurement]
     speed: dict[str, Any] | None
     views: list[dict[str, Any]]
@@ -105,49 +107,76 @@ def measure(
         failures = sweep.run(jobs, advance)
         points = sweep.points()
         alive, problems = without_the_dead(codecs, ours, points, failures)
+        reference = reference_of((name for name, codec in alive.items() if codec.settings), ours)
         timed = None
         if args.rounds:
-            settings = {name: typical_setting(points, name) for name in alive}
+            settings = {name: timed_setting(codec, points) for name, codec in alive.items()}
             versions = {name: codec.version for name, codec in alive.items()}
             timed, failures = time_codecs(
                 photos, settings, versions, cache, rounds=args.rounds, threads=threads, advance=advance
             )
             problems += failures
-        tasks = view_tasks(shown, alive, ours, reference_of(alive), points)
+        tasks = view_tasks(shown, alive, ours, reference, points)
         made, failures = make_views(tasks, view_cache, jobs, advance)
-    return Measured(alive, points, timed, made, problems + failures, len(sweep.missing))
+    return Measured(alive, reference, points, timed, made, problems + failures, len(sweep.missing))
 
 
 # ---- what to measure -------------------------------------------------------------------------------------
 
 
-def choose_codecs(args: Namespace) -> tuple[str, dict[str, Codec], list[Problem]]:
-    """The name of our codec, all codecs that can be used, ours last, and why others cannot.
+class Chosen(NamedTuple):
+    """The codecs of a run that can be used, those of ours last, and why others cannot."""
+
+    ours: str  # the one of ours that the report is about
+    codecs: dict[str, Codec]
+    problems: list[Problem]
+
+
+def choose_codecs(args: Namespace) -> Chosen:
+    """What `--against` and `--model` ask for.
 
     Raises:
         UsageError: a codec is unknown, or there is no such model of ours.
+        NeuralCodecError: there is nothing to compare with.
     """
-    our_peer = peers.Ours(args.model)
-    if reason := our_peer.missing():
-        raise UsageError(reason)
+    own = own_codecs(args)
     asked = [peers.find(name) for name in dict.fromkeys(args.against or DEFAULT_AGAINST)]
     codecs: dict[str, Codec] = {}
     problems = []
-    for peer in asked:
-        if peer.name == our_peer.name:
-            continue
-        if reason := peer.missing():
+    for peer in (*asked, *own.values()):
+        reason = peer.missing()
+        usable: peers.Peer | None = peer
+        if reason is not None:
+            usable = zoo.untrained(peer)
+            if usable is not None:
+                reason += "; only its speed is measured, with random weights"
             # Only who asked for a codec by name is told by the exit code that it was left out.
             code = NeuralCodecError.exit_code if args.against else 0
             problems.append(Problem(peer.name, reason, code))
-        else:
-            codecs[peer.name] = Codec(peer, peer.version(), peer.settings)
-    if not codecs:
+        if usable is not None:
+            settings = usable.settings
+            if args.qualities and isinstance(usable, Ours):
+                settings = tuple(sorted(set(args.qualities)))
+            codecs[usable.name] = Codec(usable, usable.version(), settings)
+    first = next(iter(own))
+    if not any(codec.settings for name, codec in codecs.items() if name != first):
         reasons = "; ".join(f"{problem.subject}: {problem.message}" for problem in problems)
         raise NeuralCodecError(f"there is no codec to compare with: {reasons or 'name one with --against'}")
-    settings = tuple(sorted(set(args.qualities))) if args.qualities else our_peer.settings
-    codecs[our_peer.name] = Codec(our_peer, our_peer.version(), settings)
-    return our_peer.name, codecs, problems
+    last = {name: codec for name, codec in codecs.items() if name in own}
+    return Chosen(first, {name: c for name, c in codecs.items() if name not in own} | last, problems)
+
+
+def own_codecs(args: Namespace) -> dict[str, Ours]:
+    """The models by name; the report is about the first.
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    found = [Ours(model) for model in args.model]
+    for codec in found:
+        if reason := codec.missing():
+            raise UsageError(reason)
+    return {codec.name: codec for codec in found}
 
 
 def without_the_dead(
@@ -158,25 +187,27 @@ def without_the_dead(
     Raises:
         NeuralCodecError: it is ours that failed, or nothing is left beside ours.
     """
-    alive = {point["codec"] for point in points}
-    kept = [problem for problem in problems if problem.codec in alive or problem.codec is None]
-    for name in codecs.keys() - alive:
+    measured = {point["codec"] for point in points}
+    dead = [name for name, codec in codecs.items() if codec.settings and name not in measured]
+    kept = [problem for problem in problems if problem.codec not in dead]
+    for name in dead:
         first = next(problem for problem in problems if problem.codec == name)
         message = f"failed on every picture: {first.message}"
         if name == ours:
             raise NeuralCodecError(f"{name} {message}")
         kept.append(Problem(name, message, first.exit_code))
-    if alive == {ours}:
+    if measured == {ours}:
         raise NeuralCodecError(f"nothing to compare with: {kept[0].subject}: {kept[0].message}")
-    return {name: codec for name, codec in codecs.items() if name in alive}, kept
+    return {name: codec for name, codec in codecs.items() if name not in dead}, kept
 
 
 def repeatable(args: Namespace, codecs: Mapping[str, Codec], ours: str) -> str:
     """The call in a form that can be published: names instead of paths."""
+    own = own_codecs(args)
     words = ["ncodec bench", *(Path(os.path.realpath(name)).name for name in args.images[:4])]
     words += ["..."] if len(args.images) > 4 else []
-    words += ["--against", ",".join(name for name in codecs if name != ours)]
-    words += ["--model", args.model] if args.model != "conv" else []
+    words += ["--against", ",".join(name for name in codecs if name not in own)]
+    words += ["--model", ",".join(args.model)] if args.model != [DEFAULT_MODEL] else []
     words += ["--qualities", ",".join(map(str, codecs[ours].settings))] if args.qualities else []
     words += ["--limit", str(args.limit)] if args.limit else []
     return " ".join(words)
@@ -207,11 +238,13 @@ def time_codecs(
     return timed, problems
 
 
-def typical_setting(points: Sequence[Measurement], codec: str) -> int:
-    """The setting of a codec whose MS-SSIM, on the average of the pictures, is that of the timing."""
+def timed_setting(codec: Codec, points: Sequence[Measurement]) -> int:
+    """The setting whose MS-SSIM, on the average of the pictures, is that of the timing."""
+    if not codec.settings:
+        return sum(codec.peer.limits) // 2
     values: dict[int, list[float]] = {}
     for point in points:
-        if point["codec"] == codec:
+        if point["codec"] == codec.peer.name:
             values.setdefault(point["setting"], []).append(point["ms_ssim"])
     return setting_near([{"setting": s, "ms_ssim": fmean(v)} for s, v in values.items()], TIMED_AT)
 

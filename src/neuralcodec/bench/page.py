@@ -7,9 +7,8 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from neuralcodec.bench import charts, tables
-from neuralcodec.bench.metrics import ms_ssim_db
-from neuralcodec.bench.summary import METRICS, TARGETS, key_of, rate_points
+from neuralcodec.bench import charts, figures, tables
+from neuralcodec.bench.summary import METRICS, key_of
 from neuralcodec.bench.tables import Report, count, label, percent, plural
 from neuralcodec.bench.views import CROP
 
@@ -19,14 +18,16 @@ HEADLINE = 0.95
 def page(report: Report, views: Sequence[dict[str, Any]]) -> str:
     """The whole document, from the results as `report.json` has them and the views with their pictures."""
     files = resources.files("neuralcodec.bench")
-    style, script = (files.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    sheet, drawn, script = (
+        files.joinpath(name).read_text("utf-8") for name in ("page.css", "charts.css", "page.js")
+    )
     sections = (header(report), pictures(report, views), curves(report), numbers(report), method(report))
     return "\n".join(
         (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<link rel="icon" href="data:,">',  # else the browser asks a server for one
-            f"<title>{escape(title(report))}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>",
+            f"<title>{escape(title(report))}</title>\n<style>\n{drawn}{sheet}</style>\n</head>\n<body>\n<main>",
             *sections,
             f"</main>\n<script>\n{script}</script>\n</body>\n</html>\n",
         )
@@ -167,36 +168,15 @@ def _saved(view: dict[str, Any], reference: str) -> str:
 
 def curves(report: Report) -> str:
     """One chart for each metric, with a legend for all."""
-    styles = charts.styles(list(report["summary"]), report["ours"], report["reference"])
-    guides = [(ms_ssim_db(target), key_of(target)) for target in TARGETS]
-    published = [
-        charts.Line(
-            f"{curve['name']} (published)",
-            [(bpp, ms_ssim_db(value)) for bpp, value in curve["points"]],
-            charts.PUBLISHED,
-            chr(ord("a") + index),
-        )
-        for index, curve in enumerate(report["published"])
-    ]
-    blocks: list[str] = []
-    legend: list[str] = []
-    for metric, name in METRICS.items():
-        lines = [
-            charts.Line(label(report, codec), rate_points(summary["curve"], metric), styles[codec])
-            for codec, summary in report["summary"].items()
-        ]
-        lines += published if metric == "ms_ssim_db" else []
-        unit = "" if metric == "ssimulacra2" else ", dB"
-        svg = charts.chart(name + unit, lines, guides if metric == "ms_ssim_db" else ())
-        if svg:
-            blocks.append(f"<figure><h3>{name}</h3>{svg}</figure>")
-            legend = legend or [charts.key(line) for line in lines]
-    if not blocks:
+    panels = figures.panels(report)
+    if not panels:
         return ""
+    legend = "".join(charts.key(line) for line in panels[0].lines)
+    blocks = "".join(f"<figure><h3>{panel.name}</h3>{panel.svg}</figure>" for panel in panels)
     return f"""<h2>Quality over size</h2>
 <p class="soft">Mean of the pictures at each setting. Further left is smaller, further up is better.</p>
-<ul class="legend">{"".join(legend)}</ul>
-<div class="charts{" three" if len(blocks) == 3 else ""}">{"".join(blocks)}</div>"""
+<ul class="legend">{legend}</ul>
+<div class="charts{" three" if len(panels) == 3 else ""}">{blocks}</div>"""
 
 
 def numbers(report: Report) -> str:
@@ -221,7 +201,7 @@ def method(report: Report) -> str:
     """What would be needed to repeat it, and what went wrong."""
     codecs = "".join(
         f"<tr><th>{escape(codec['label'])}</th><td>{escape(codec['version'])}</td>"
-        f"<td>{escape(', '.join(map(str, codec['settings'])))}</td></tr>"
+        f"<td>{escape(', '.join(map(str, codec['settings'])) or 'timed only')}</td></tr>"
         for codec in report["codecs"].values()
     )
     machine = ", ".join(f"{name} {value}" for name, value in report["environment"].items())

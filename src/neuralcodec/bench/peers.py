@@ -1,18 +1,16 @@
-"""The codecs that are compared, behind one small interface: JPEG, WebP, AVIF, JPEG XL and ours.
+"""The codecs that are compared, behind one small interface: JPEG, WebP, AVIF and JPEG XL.
 
 A peer turns a `uint8` array of shape `(H, W, 3)` or `(H, W, 1)` into the bytes of a file and back. Its
-settings are integers of which more means more bytes and a better picture. CompressAI's models are peers too,
-in `zoo.py`.
+settings are integers of which more means more bytes and a better picture. Our codecs are peers too, in
+`ours.py`, and so are CompressAI's models, in `zoo.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import io
 import math
 import os
-from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -42,7 +40,7 @@ class Peer(Protocol):
 
     @property
     def settings(self) -> tuple[int, ...]:
-        """The settings of a rate-distortion curve, rising."""
+        """The settings of a rate-distortion curve, rising; none where only its speed means anything."""
 
     def missing(self) -> str | None:
         """Why it cannot be used here, in a few words; None where it can."""
@@ -180,74 +178,27 @@ class JpegXl(PillowPeer):
         return super().decode(data)
 
 
-@dataclass(frozen=True)
-class Ours:
-    """neuralcodec with one of its models."""
-
-    model: str = "conv"
-    limits: ClassVar[tuple[int, int]] = (0, 100)
-    settings: ClassVar[tuple[int, ...]] = (0, 10, 20, 30, 40, 55, 70, 85, 100)
-
-    @property
-    def name(self) -> str:
-        """`ours` for the default model, else `ours-MODEL`."""
-        return "ours" if self.model == "conv" else f"ours-{self.model}"
-
-    @property
-    def label(self) -> str:
-        """`neuralcodec` for the default model, else with the model's name."""
-        return "neuralcodec" if self.model == "conv" else f"neuralcodec {self.model}"
-
-    def missing(self) -> str | None:
-        """Why it cannot be used here."""
-        from neuralcodec import weights
-
-        try:
-            weights.by_name(self.model)
-        except UsageError as error:
-            return str(error)
-        return None
-
-    def version(self) -> str:
-        """The package's version and a hash of the model's weights.
-
-        Raises:
-            UsageError: the package ships no such model.
-        """
-        from neuralcodec import weights
-
-        digest = hashlib.sha256(weights.by_name(self.model).read_bytes()).hexdigest()
-        return f"neuralcodec {metadata.version('neuralcodec')} weights {digest[:16]}"
-
-    def encode(self, image: Image8, setting: int) -> bytes:
-        """The file for a picture `(H, W, 3)` or `(H, W, 1)`."""
-        import neuralcodec
-
-        return neuralcodec.encode(as_pillow(image), quality=setting, model=self.model)
-
-    def decode(self, data: bytes) -> Image8:
-        """The picture as a viewer sees it."""
-        import neuralcodec
-
-        return as_array(neuralcodec.decode(data))
-
-
-PEERS: dict[str, Peer] = {peer.name: peer for peer in (Jpeg(), WebP(), Avif(), JpegXl(), Ours(), Ours("gru"))}
+PEERS: dict[str, Peer] = {peer.name: peer for peer in (Jpeg(), WebP(), Avif(), JpegXl())}
 
 
 def find(name: str) -> Peer:
-    """The codec of that name.
+    """The codec of that name, `ours...` and `compressai...` included.
 
     Raises:
         UsageError: there is none.
     """
     if name in PEERS:
         return PEERS[name]
+    # These two build on this module.
+    if name.startswith("ours"):
+        from neuralcodec.bench import ours
+
+        return ours.find(name)
     if name.partition(":")[0] == "compressai":
         from neuralcodec.bench import zoo
 
         return zoo.find(name)
-    raise UsageError(f"no codec named {name!r}; there is {', '.join(PEERS)} and compressai")
+    raise UsageError(f"no codec named {name!r}; there is {', '.join(PEERS)}, ours and compressai")
 
 
 class Trial(NamedTuple):

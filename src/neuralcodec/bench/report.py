@@ -1,4 +1,4 @@
-"""The results of a benchmark as one object of a fixed form, and the three files it is written as.
+"""The results of a benchmark as one object of a fixed form, and the files it is written as.
 
 The form is documented in `docs/benchmark.md`. The page and the Markdown are made from the object alone, apart
 from the pictures on the page.
@@ -17,6 +17,7 @@ from typing import Any
 
 from neuralcodec import files
 from neuralcodec.bench import tables
+from neuralcodec.bench.figures import curves
 from neuralcodec.bench.images import Photo, Problem, are_kodak
 from neuralcodec.bench.page import page, title
 from neuralcodec.bench.summary import complete_images, match_images, summarise
@@ -42,7 +43,7 @@ def assemble(
     published: bool,
 ) -> dict[str, Any]:
     """The object that `report.json` holds."""
-    settings = {name: codec.settings for name, codec in codecs.items()}
+    settings = {name: codec.settings for name, codec in codecs.items() if codec.settings}
     compared = complete_images(points, settings)
     return {
         "schema": SCHEMA,
@@ -60,7 +61,7 @@ def assemble(
         ],
         "compared": [photo.name for photo in photos if photo.name in compared],
         "summary": summarise(points, settings, reference),
-        "matched": match_images(points, list(codecs), reference),
+        "matched": match_images(points, list(settings), reference),
         "speed": speed,
         "views": [without_pictures(view) for view in views],
         "published": published_curves() if published or are_kodak(photos) else [],
@@ -70,14 +71,17 @@ def assemble(
 
 
 def write(report: dict[str, Any], views: Sequence[dict[str, Any]], folder: Path) -> list[Problem]:
-    """Writes `report.json`, `report.md` and `report.html`; what cannot be written is returned."""
+    """Writes `report.json`, `.md`, `.html` and `curves.svg`; what cannot be written is returned."""
     contents = {
         "report.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n",
         "report.md": markdown(report),
         "report.html": page(report, views),
+        "curves.svg": curves(report),
     }
     problems = []
     for name, content in contents.items():
+        if not content:  # not a single curve
+            continue
         try:
             with files.writing(folder / name) as file:
                 # A file name need not be valid text, and it is in all three.

@@ -25,10 +25,10 @@ def saving(rate: float | None, reference: float | None) -> float | None:
     return None if rate is None or reference is None else 100 * (1 - rate / reference)
 
 
-def reference_of(codecs: Iterable[str]) -> str:
-    """What all others are compared with: JPEG, or without it the first codec."""
-    names = list(codecs)
-    return "jpeg" if "jpeg" in names else names[0]
+def reference_of(codecs: Iterable[str], ours: str) -> str:
+    """What all others are compared with: JPEG, or without it the first codec beside ours."""
+    others = [codec for codec in codecs if codec != ours]
+    return "jpeg" if "jpeg" in others else others[0]
 
 
 def complete_images(points: Sequence[Measurement], settings: Mapping[str, Sequence[int]]) -> set[str]:

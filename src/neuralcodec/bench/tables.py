@@ -67,14 +67,15 @@ def bd_rate_table(report: Report) -> Table:
 
 def image_table(report: Report, target: float) -> Table:
     """The bytes that each picture takes at one quality."""
-    codecs = list(report["codecs"])
+    codecs = list(report["summary"])
     sizes = {(m["image"], m["codec"]): m for m in report["matched"] if m["ms_ssim"] == target}
     rows = []
     for image in dict.fromkeys(name for name, _ in sizes):
         cells = [image, *(count(sizes[image, codec]["bytes"]) for codec in codecs)]
         rows.append([*cells, percent(sizes[image, report["ours"]]["saving"], flip=True)])
     reference = label(report, report["reference"])
-    header = ["picture", *(label(report, codec) for codec in codecs), f"ours against {reference}"]
+    versus = f"{label(report, report['ours'])} against {reference}"
+    header = ["picture", *(label(report, codec) for codec in codecs), versus]
     note = f"Between neighbouring settings of each codec; {NOTHING} where they do not reach that quality."
     return Table(f"Bytes of each picture at MS-SSIM {key_of(target)}", note, header, rows)
 
@@ -86,8 +87,8 @@ def speed_table(report: Report) -> Table:
         [
             label(report, codec),
             str(values["setting"]),
-            number(values["encode_mp_s"], 1),
-            number(values["decode_mp_s"], 1),
+            rate(values["encode_mp_s"]),
+            rate(values["decode_mp_s"]),
             NOTHING if values["peak_memory_mb"] is None else f"{values['peak_memory_mb']:,.0f}",
         ]
         for codec, values in speed["codecs"].items()
@@ -96,7 +97,8 @@ def speed_table(report: Report) -> Table:
     note = (
         f"At the setting nearest to MS-SSIM 0.95; pictures of {sizes} megapixels, "
         f"{plural(speed['threads'], 'thread')}, medians of {plural(speed['rounds'], 'round')} in which the "
-        "codecs take turns. Memory is that of a whole process, Python and libraries included."
+        "codecs take turns; one that needs more than ten seconds for a picture has a single turn. Memory is "
+        "that of a whole process, Python and libraries included."
     )
     header = ["codec", "setting", "encode MP/s", "decode MP/s", "peak MB"]
     return Table("Speed and memory", note, header, rows, _ours(report, speed["codecs"]))
@@ -113,6 +115,11 @@ def label(report: Report, codec: str) -> str:
 def number(value: float | None, digits: int) -> str:
     """A decimal number."""
     return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def rate(value: float) -> str:
+    """A speed, with two digits that count where it is low."""
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def count(value: float | None) -> str:

@@ -1,0 +1,93 @@
+"""Our own codecs as the benchmark sees them: `ours` is the default model, `ours-gru` another one."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import ClassVar
+
+import neuralcodec
+from neuralcodec import weights
+from neuralcodec.bench.metrics import Image8
+from neuralcodec.bench.peers import as_array, as_pillow
+from neuralcodec.errors import UsageError
+
+DEFAULT_MODEL = "conv"
+_NAME = re.compile(r"ours(?:-(?P<model>.+))?")
+_NO_PART_OF_FILES = ("bench", "training")
+
+
+def find(name: str) -> Ours:
+    """The codec of that name.
+
+    Raises:
+        UsageError: it is no name of ours, or there is no such model.
+    """
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise UsageError(f"no codec named {name!r}; ours are ours and ours-MODEL")
+    codec = Ours(found["model"] or DEFAULT_MODEL)
+    if reason := codec.missing():
+        raise UsageError(reason)
+    return codec
+
+
+@dataclass(frozen=True)
+class Ours:
+    """neuralcodec with one of its models."""
+
+    model: str = DEFAULT_MODEL
+    limits: ClassVar[tuple[int, int]] = (0, 100)
+    settings: ClassVar[tuple[int, ...]] = (0, 10, 20, 30, 40, 55, 70, 85, 100)
+
+    @property
+    def name(self) -> str:
+        """`ours` for the default model, else `ours-MODEL`."""
+        return "ours" if self.model == DEFAULT_MODEL else f"ours-{self.model}"
+
+    @property
+    def label(self) -> str:
+        """`neuralcodec` for the default model, else with the model's name."""
+        return "neuralcodec" if self.model == DEFAULT_MODEL else f"neuralcodec {self.model}"
+
+    def missing(self) -> str | None:
+        """Why it cannot be used here."""
+        try:
+            weights.by_name(self.model)
+        except UsageError as error:
+            return str(error)
+        return None
+
+    def version(self) -> str:
+        """The versions of the package and of torch, and hashes of the code and of the model's weights.
+
+        Raises:
+            UsageError: the package ships no such model.
+        """
+        digest = hashlib.sha256(weights.by_name(self.model).read_bytes()).hexdigest()
+        facts = [f"neuralcodec {metadata.version('neuralcodec')}", f"code {_code()}"]
+        facts += [f"{self.model} weights {digest[:16]}", f"torch {metadata.version('torch')}"]
+        return ", ".join(facts)
+
+    def encode(self, image: Image8, setting: int) -> bytes:
+        """The file for a picture `(H, W, 3)` or `(H, W, 1)`."""
+        return neuralcodec.encode(as_pillow(image), quality=setting, model=self.model)
+
+    def decode(self, data: bytes) -> Image8:
+        """The picture as a viewer sees it."""
+        return as_array(neuralcodec.decode(data))
+
+
+@functools.cache
+def _code() -> str:
+    """A hash of the modules that files are made by: between two releases, the version says nothing."""
+    root = Path(neuralcodec.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        if path.relative_to(root).parts[0] not in _NO_PART_OF_FILES:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
