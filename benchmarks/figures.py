@@ -2,8 +2,8 @@
 
     python benchmarks/figures.py [--report FILE] [--model NAME]
 
-Writes `curves.svg` beside the report, and `docs/astronaut.webp`, with `-NAME` for another model: the original,
-a JPEG file and a file of ours at about 0.9 MS-SSIM, as the report of `ncodec bench` shows them.
+Writes `curves.svg` beside the report, and `docs/astronaut.webp`, with `-NAME` for another model: the
+original, a JPEG file and a file of ours at about 0.9 MS-SSIM, as the report of `ncodec bench` shows them.
 """
 
 from __future__ import annotations
