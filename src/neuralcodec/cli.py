@@ -83,6 +83,25 @@ infinite value and for one that was not measured.
 
 """
 
+TRUNCATE = """\
+examples:
+  ncodec truncate photo.nc preview.nc --size 8kB
+  ncodec truncate photo.nc - --stage 3 > three.nc
+
+Takes the first stages of a file that `encode --model gru` wrote. Nothing is encoded again: the result
+is what encoding with fewer stages gives.
+
+"""
+
+PROGRESSIVE = """\
+examples:
+  ncodec progressive photo.nc --out stages/
+  ncodec progressive photo.nc --out stages/ --against photo.png
+
+Writes stage-1.png, stage-2.png, ... and sheet.png, which has all of them with their bytes and MS-SSIM.
+
+"""
+
 BENCH = """\
 examples:
   ncodec bench sample_images/ --out report/   writes report/report.html, .md and .json
@@ -207,6 +226,8 @@ def _parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     command("decode", commands.decode, _decode_arguments, "turn .nc files into pictures", DECODE)
     command("info", commands.info, _info_arguments, "show what is known of an .nc file", INFO)
     command("compare", commands.compare, _compare_arguments, "measure how near two pictures are", COMPARE)
+    command("truncate", _truncate, _truncate_arguments, "cut a gru file to fewer bytes", TRUNCATE)
+    command("progressive", _progressive, _progressive_arguments, "show all stages of a gru file", PROGRESSIVE)
     command("bench", commands.bench, _bench_arguments, "compare with other codecs on pictures", BENCH)
     command("train", commands.train, _train_arguments, "train a model", TRAIN)
     command("export", commands.export, _export_arguments, "turn a training checkpoint into weights", EXPORT)
@@ -268,6 +289,38 @@ def _compare_arguments(parser: ArgumentParser) -> None:
         parser.add_argument(name, metavar=name.upper(), help="an .nc file or any picture, or - for one")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _add_limit(parser)
+
+
+def _truncate(args: Namespace) -> int:
+    from neuralcodec import stage_commands
+
+    return stage_commands.truncate(args)
+
+
+def _progressive(args: Namespace) -> int:
+    from neuralcodec import stage_commands
+
+    return stage_commands.progressive(args)
+
+
+def _truncate_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="IN", help="a gru file, or - for standard input")
+    parser.add_argument("out", metavar="OUT", help="where the shorter file goes, or - for standard output")
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--size", type=_size, metavar="SIZE", help="as many stages as fit: 24000, 24kB, 1MiB")
+    wanted.add_argument("--stage", type=_count, metavar="N", help="the first N stages")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite OUT")
+    _add_limit(parser)
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def _progressive_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a gru file, or - for standard input")
+    parser.add_argument("-o", "--out", required=True, metavar="DIR", help="folder of the pictures")
+    parser.add_argument("--against", metavar="PICTURE", help="the original, to measure against")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
+    _add_limit(parser)
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
 
 
 def _bench_arguments(parser: ArgumentParser) -> None:

@@ -1,0 +1,76 @@
+"""The commands for files in stages: `ncodec truncate` and `ncodec progressive`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from neuralcodec import files
+from neuralcodec.commands import _byte_limit, _limits, _name, _path
+from neuralcodec.errors import UsageError
+from neuralcodec.terminal import about, say
+
+
+def truncate(args: Namespace) -> int:
+    """The first stages of a file, without encoding again."""
+    (job,) = files.plan([args.file, args.out], None, lambda name: name, force=args.force)
+    from neuralcodec.progressive import truncate as first_stages
+
+    with about(_name(job.source)):
+        data = files.read(job.source, _byte_limit(args))
+        shorter = first_stages(data, stages=args.stage, size=args.size)
+    with about(_name(job.target, "standard output")), files.writing(job.target) as file:
+        file.write(shorter)
+    if not args.quiet:
+        from neuralcodec.container import read_header
+
+        stages = f"{read_header(shorter).stages} of {read_header(data).stages} stages"
+        say(f"{args.file} → {args.out}  {len(data):,} → {len(shorter):,} bytes  {stages}")
+    return 0
+
+
+def progressive(args: Namespace) -> int:
+    """A picture of every stage, and all of them on one sheet."""
+    out = Path(args.out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is not a folder")
+    if not args.force and (existing := sorted(out.glob("stage-*.png")) + sorted(out.glob("sheet.png"))):
+        raise UsageError(f"{existing[0]} exists: -f overwrites")
+    from neuralcodec import image
+    from neuralcodec.progressive import contact_sheet, frames
+
+    source = _path(args.file)
+    with about(_name(source)):
+        data = files.read(source, _byte_limit(args))
+        shown = list(frames(data, limits=_limits(args)))
+    if args.against is None:
+        reference, of = shown[-1].picture, "the last stage"
+    else:
+        with about(args.against):
+            original = files.read(Path(args.against), _byte_limit(args))
+            reference, of = image.load(original, max_pixels=_limits(args).max_pixels), args.against
+    height, width = reference.pixels.shape[:2]
+    if shown[0].picture.pixels.shape[:2] != (height, width):
+        raise UsageError(f"{args.against} has {width}x{height} pixels, the file has not")
+    import numpy as np
+
+    from neuralcodec.bench import metrics
+
+    labels = []
+    for frame in shown:
+        pixels = [np.repeat(p.pixels, 3 // p.pixels.shape[2], axis=2) for p in (reference, frame.picture)]
+        similarity = metrics.ms_ssim(*pixels)
+        bpp = 8 * frame.size / (height * width)
+        labels.append(f"{frame.stage}: {frame.size:,} bytes  {bpp:.3f} bpp  MS-SSIM {similarity:.4f}")
+    out.mkdir(parents=True, exist_ok=True)
+    for frame in shown:
+        target = out / f"stage-{frame.stage}.png"
+        with about(str(target)), files.writing(target) as file:
+            image.save(frame.picture, file, "PNG")
+    with about(str(out / "sheet.png")), files.writing(out / "sheet.png") as file:
+        contact_sheet(shown, labels).save(file, "PNG")
+    if not args.quiet:
+        say(f"{args.file} → {out}  MS-SSIM against {of}")
+        for label in labels:
+            say(f"  {label}")
+    return 0
