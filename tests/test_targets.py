@@ -17,6 +17,7 @@ from neuralcodec.bench.metrics import ms_ssim
 from neuralcodec.errors import NeuralCodecWarning, UsageError
 from neuralcodec.image import Picture
 from neuralcodec.models.runner import Model
+from neuralcodec.progressive import truncate
 
 PICTURE = Picture(photograph(176, 240))
 
@@ -268,3 +269,30 @@ def test_from_the_package() -> None:
     assert 0.98 * 0.3 <= neuralcodec.info(data)["bpp"] <= 0.3
     data = neuralcodec.encode(PICTURE.pixels, target_msssim=0.92)
     assert ms_ssim(PICTURE.pixels, np.asarray(neuralcodec.decode(data))) == pytest.approx(0.92, abs=0.001)
+
+
+# ---- files in stages ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("tiny_gru")
+def test_a_file_in_stages_takes_what_the_size_holds() -> None:
+    whole = targets.encode(PICTURE, model="gru")
+    assert whole.quality == 100
+    shorter = [truncate(whole.data, stages=stages) for stages in range(1, 9)]
+    found = targets.encode(PICTURE, target_size=len(shorter[4]) + 3, model="gru")
+    assert (found.data, found.encodes) == (shorter[4], 1)
+    assert targets.encode(PICTURE, target_size=10**9, model="gru").data == whole.data
+    with pytest.raises(UsageError, match=f"smallest file of this picture has {len(shorter[0]):,}"):
+        targets.encode(PICTURE, target_size=len(shorter[0]) - 1, model="gru")
+
+
+@pytest.mark.usefixtures("tiny_gru")
+def test_a_file_in_stages_takes_the_first_that_reaches_an_ms_ssim() -> None:
+    whole = codec.encode_picture(PICTURE, quality=100, model="gru")
+    values = [ms_ssim(PICTURE.pixels, codec.decode_picture(whole, stage=n).pixels) for n in range(1, 9)]
+    wanted = (values[0] + max(values)) / 2
+    first = next(n for n, value in enumerate(values, 1) if value >= wanted - targets.MS_SSIM_TOLERANCE)
+    found = targets.encode(PICTURE, target_msssim=wanted, model="gru")
+    assert found.data == truncate(whole, stages=first)
+    with pytest.raises(UsageError, match="out of reach"):
+        targets.encode(PICTURE, target_msssim=0.99999, model="gru")

@@ -243,7 +243,7 @@ def _encode_arguments(parser: ArgumentParser) -> None:
         "--quality",
         type=_quality,
         metavar="0..100",
-        help="higher is better, and two decimals count (default: 50)",
+        help="higher is better, and two decimals count (default: 50; gru: 100)",
     )
     wanted.add_argument(
         "--target-size", type=_size, metavar="SIZE", help="at most 24000, 24kB, 1.5MiB, ...; up to 2 %% less"

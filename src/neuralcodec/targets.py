@@ -16,7 +16,9 @@ from typing import Any, NamedTuple, Protocol
 from neuralcodec import codec, container
 from neuralcodec.container import Limits
 from neuralcodec.errors import NeuralCodecWarning, UsageError
+from neuralcodec.header import GRU_STAGES, quality_of_stages
 from neuralcodec.image import Picture
+from neuralcodec.progressive import truncate
 
 MOST_ENCODES = 6
 #: How far below its target a size may be, as a share of it.
@@ -79,6 +81,9 @@ class _Target(Protocol):
             UsageError: it cannot stand for the target.
         """
 
+    def choose(self, trials: list[_Trial]) -> _Trial | None:
+        """The one to take of all that there are, the smallest first; None if none will do."""
+
 
 def encode(
     picture: Picture,
@@ -93,7 +98,7 @@ def encode(
     """The `.nc` file of a picture, at a quality or at the quality that meets a target.
 
     Args:
-        quality: 0 (smallest) to 100 (best); the default, 50, holds where there is no target either.
+        quality: 0 (smallest) to 100 (best). Without it and a target it is 50, and 100 for the gru model.
         target_size: bytes that the file may have; it comes out up to 2 % smaller, never larger.
         target_bpp: the same in bits for each pixel, metadata and transparency included.
         target_msssim: above 0 and below 1, met within 0.001 by the decoded 8-bit picture.
@@ -109,8 +114,12 @@ def encode(
         raise UsageError(f"{' and '.join(given)} cannot both be met: give one of them")
     target = _target(picture, target_size, target_bpp, target_msssim)
     if target is not None:
-        return _search(picture, target, progress or (lambda share: None), options)
-    quality = codec.checked_quality(codec.DEFAULT_QUALITY if quality is None else quality)
+        find = _among_stages if options.get("model") == "gru" else _search
+        return find(picture, target, progress or (lambda share: None), options)
+    if quality is None:
+        # A file in stages may be cut later, so it has them all.
+        quality = 100.0 if options.get("model") == "gru" else codec.DEFAULT_QUALITY
+    quality = codec.checked_quality(quality)
     return Encoded(codec.encode_picture(picture, quality=quality, progress=progress, **options), quality, 1)
 
 
@@ -172,6 +181,21 @@ def _search(picture: Picture, target: _Target, progress: codec.Progress, options
     return found(best)
 
 
+def _among_stages(
+    picture: Picture, target: _Target, progress: codec.Progress, options: dict[str, Any]
+) -> Encoded:
+    """The gru model: one encode, of which some of the stages are taken."""
+    data = codec.encode_picture(picture, quality=100, progress=progress, **options)
+    trials = []
+    for stages in range(1, GRU_STAGES + 1):
+        trials.append(target.judge(quality_of_stages(stages), truncate(data, stages=stages)))
+    best = target.choose(trials)
+    if best is None:
+        end = trials[0] if trials[0].excess > 0 else trials[-1]
+        raise UsageError(target.out_of_range(end))
+    return Encoded(best.data, best.quality, 1, best.ms_ssim)
+
+
 def _next_quality(trials: list[_Trial], slope: float) -> float:
     """Where a straight line between two trials meets the target; `slope` is the usual one."""
     by_quality = sorted(trials)
@@ -213,6 +237,9 @@ class _Size:
         near = allowed and len(data) >= (1 - SIZE_TOLERANCE) * self.size
         return _Trial(quality, data, excess, near, allowed, f"a file of {len(data):,} bytes")
 
+    def choose(self, trials: list[_Trial]) -> _Trial | None:
+        return max((trial for trial in trials if trial.allowed), default=None)
+
     def out_of_range(self, end: _Trial) -> str:
         if end.allowed:
             return f"{end.words} is all that quality 100 takes, the target is {self.size:,}"
@@ -244,6 +271,9 @@ class _MsSsim:
         near = abs(value - self.value) <= MS_SSIM_TOLERANCE
         excess = _decibels(value) - _decibels(self.value)
         return _Trial(quality, data, excess, near, True, f"MS-SSIM {value:.4f}", value)
+
+    def choose(self, trials: list[_Trial]) -> _Trial | None:
+        return next((trial for trial in trials if trial.near or trial.excess > 0), None)
 
     def out_of_range(self, end: _Trial) -> str:
         if end.excess > 0:
