@@ -102,6 +102,16 @@ Writes stage-1.png, stage-2.png, ... and sheet.png, which has all of them with t
 
 """
 
+VIEW = """\
+examples:
+  ncodec view photo.nc                        serves the page until Ctrl-C
+  ncodec view photo.nc --against photo.jpg --out page.html
+
+The page is one file that needs nothing else: zoom, a line to move between the two pictures, sizes, MS-SSIM
+and PSNR. Pictures of more than 4 megapixels are shown reduced, and measured in full.
+
+"""
+
 BENCH = """\
 examples:
   ncodec bench sample_images/ --out report/   writes report/report.html, .md and .json
@@ -228,6 +238,7 @@ def _parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     command("compare", commands.compare, _compare_arguments, "measure how near two pictures are", COMPARE)
     command("truncate", _truncate, _truncate_arguments, "cut a gru file to fewer bytes", TRUNCATE)
     command("progressive", _progressive, _progressive_arguments, "show all stages of a gru file", PROGRESSIVE)
+    command("view", commands.view, _view_arguments, "look at a picture in a browser", VIEW)
     command("bench", commands.bench, _bench_arguments, "compare with other codecs on pictures", BENCH)
     command("train", commands.train, _train_arguments, "train a model", TRAIN)
     command("export", commands.export, _export_arguments, "turn a training checkpoint into weights", EXPORT)
@@ -321,6 +332,17 @@ def _progressive_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
     _add_limit(parser)
     parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def _view_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="an .nc file or any picture, or - for standard input")
+    parser.add_argument("--against", metavar="FILE", help="a picture or .nc file to compare it with")
+    parser.add_argument("-o", "--out", metavar="PAGE", help="write the page, do not serve it")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite PAGE")
+    parser.add_argument(
+        "--port", type=_port, default=0, metavar="N", help="of 127.0.0.1 to serve on (default: a free one)"
+    )
+    _add_limit(parser)
 
 
 def _bench_arguments(parser: ArgumentParser) -> None:
@@ -460,6 +482,13 @@ def _count(text: str) -> int:
     value = _whole(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def _port(text: str) -> int:
+    value = _whole(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"must be 0 to 65535, not {value}")
     return value
 
 

@@ -7,6 +7,7 @@ import math
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +50,8 @@ def encode(args: Namespace) -> int:
 
             picture = image.load(data, max_pixels=_limits(args).max_pixels)
             if args.strip:
-                picture = _stripped(picture)
+                # The orientation, which is in the EXIF block, goes into the pixels.
+                picture = replace(image.upright(picture), icc=None, exif=None, xmp=None)
             from neuralcodec import targets
 
             with progress(_name(job.source), quiet=args.quiet) as show:
@@ -120,21 +122,6 @@ def _encoded_name(name: str) -> str:
 def _decoded_name(name: str, extension: str) -> str:
     path = Path(name)
     return f"{path.stem if path.suffix.lower() == '.nc' else name}{extension}"
-
-
-def _stripped(picture: Picture) -> Picture:
-    """Without metadata; the orientation, which was in the EXIF block, is applied to the pixels."""
-    from PIL import ImageOps
-
-    from neuralcodec import image
-
-    if picture.exif:
-        try:
-            upright = ImageOps.exif_transpose(image.to_pil(picture))
-        except Exception:  # Pillow reports damaged EXIF in many ways; such a block holds no orientation
-            upright = image.to_pil(picture)
-        picture = image.load(upright, max_pixels=picture.pixels.size)
-    return replace(picture, icc=None, exif=None, xmp=None)
 
 
 def _convert_all(jobs: list[files.Job], convert: Callable[[files.Job], Sizes], args: Namespace) -> int:
@@ -220,12 +207,10 @@ def compare(args: Namespace) -> int:
     if min(height, width) < 161:
         say("ncodec: warning: MS-SSIM is defined from 161 pixels a side: compare this one with its like only")
 
-    import numpy as np
-
     from neuralcodec.bench import metrics
+    from neuralcodec.image import same_channels
 
-    channels = max(a.pixels.shape[2], b.pixels.shape[2])
-    one, two = (np.repeat(p.pixels, channels // p.pixels.shape[2], axis=2) for p in (a, b))
+    one, two = same_channels(a, b)
     similarity = metrics.ms_ssim(one, two)
     decibels, psnr = metrics.ms_ssim_db(similarity), metrics.psnr(one, two)
     perceived = metrics.ssimulacra2(one, two) if height * width <= SSIMULACRA2_PIXELS else None
@@ -251,6 +236,34 @@ def _without_ssimulacra2(height: int, width: int) -> str:
     if height * width > SSIMULACRA2_PIXELS:
         return "–  only up to 4 megapixels"
     return "–  only from 8 pixels a side" if min(height, width) < 8 else "–  pip install 'neuralcodec[bench]'"
+
+
+def view(args: Namespace) -> int:
+    """Writes or serves a page to look at a picture."""
+    if args.file == args.against == "-":
+        raise UsageError("only one of the two can come from standard input")
+    target = None
+    if args.out is not None:
+        if args.out != "-" and args.against and Path(args.out).resolve() == Path(args.against).resolve():
+            raise UsageError(f"{args.out} is an input, which is never overwritten")
+        [(_, target)] = files.plan([args.file, args.out], None, str, force=args.force)
+    from neuralcodec.image import upright
+    from neuralcodec.viewer.page import Frame, page
+
+    def frame(name: str) -> Frame:
+        size, picture = _load_any(_path(name), args)
+        return Frame(_name(_path(name)), size, upright(picture))
+
+    document = page([frame(args.file)], None if args.against is None else frame(args.against))
+    if args.out is not None:
+        with about(_name(target, "standard output")), files.writing(target) as file:
+            file.write(document.encode())
+        return 0
+    from neuralcodec.viewer import server
+
+    with about(f"port {args.port}"), suppress(KeyboardInterrupt):  # Ctrl-C is how this ends
+        server.serve(document, args.port, lambda address: print(f"{address}  (Ctrl-C ends)", flush=True))
+    return 0
 
 
 def bench(args: Namespace) -> int:

@@ -7,7 +7,9 @@ from argparse import ArgumentParser
 import shtab
 
 #: Arguments by what their help calls them: the shell offers the names of files, or of folders.
-_NAMES = dict.fromkeys(("A", "B", "CHECKPOINT", "FILE", "IMAGE", "OUT", "PAGE", "RECIPE"), shtab.FILE)
+_NAMES = dict.fromkeys(
+    ("A", "B", "CHECKPOINT", "FILE", "IMAGE", "IN", "OUT", "PAGE", "PICTURE", "RECIPE"), shtab.FILE
+)
 _NAMES["DIR"] = shtab.DIRECTORY
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngInfo
 
@@ -283,6 +283,24 @@ def to_pil(picture: Picture) -> Image.Image:
     if picture.xmp:
         image.info["xmp"] = picture.xmp
     return image
+
+
+def upright(picture: Picture) -> Picture:
+    """The picture as a viewer shows it: turned the way its EXIF block says, and without that block."""
+    if picture.exif:
+        try:
+            turned = ImageOps.exif_transpose(to_pil(picture))
+        except Exception:  # Pillow reports damaged EXIF in many ways; such a block holds no orientation
+            return replace(picture, exif=None)
+        picture = load(turned, max_pixels=picture.pixels.size)
+    return replace(picture, exif=None)
+
+
+def same_channels(one: Picture, two: Picture) -> tuple[Plane, Plane]:
+    """The pixels of both `(H, W, C)`, grey ones as three channels where the other picture has colours."""
+    channels = max(one.pixels.shape[2], two.pixels.shape[2])
+    first, second = (np.repeat(p.pixels, channels // p.pixels.shape[2], axis=2) for p in (one, two))
+    return first, second
 
 
 class _Format(NamedTuple):
