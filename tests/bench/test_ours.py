@@ -112,6 +112,23 @@ def test_several_of_ours_in_one_report(tmp_path: Path, inline: pytest.MonkeyPatc
     assert measured == ["ours-tiny"] * 2
 
 
+def test_a_model_in_stages(tmp_path: Path, inline: pytest.MonkeyPatch, tiny_gru: Path) -> None:
+    gru = Ours("gru")
+    assert gru.settings == (0, 14, 29, 43, 57, 71, 86, 100)
+    image = photograph(70, 90)
+    stages = [neuralcodec.info(gru.encode(image, setting))["stages"] for setting in gru.settings]
+    assert stages == list(range(1, 9))
+    assert gru.nearest([0, 3, 50, 52, 100]) == (0, 43, 57, 100)
+    photo, out = save_photo(tmp_path / "a.png"), tmp_path / "out"
+    words = (photo, "--against", "jpeg", "-o", out, "--rounds", 0)
+    assert bench(*words, "--model", "conv,gru") == 0
+    report = Bench(0, out, tmp_path).report
+    assert list(report["codecs"]) == ["jpeg", "ours", "ours-gru"]
+    assert report["codecs"]["ours-gru"]["settings"] == [14, 57]
+    assert bench(*words, "--model", "gru") == 0
+    assert Bench(0, out, tmp_path).report["ours"] == "ours-gru"
+
+
 def test_ours_against_ours_alone(tmp_path: Path, inline: Any, tiny_model: Path) -> None:
     photo, out = save_photo(tmp_path / "a.png"), tmp_path / "out"
     assert bench(photo, "--against", "ours-tiny", "--rounds", 0, "-o", out) == 0

@@ -156,7 +156,7 @@ def choose_codecs(args: Namespace) -> Chosen:
         if usable is not None:
             settings = usable.settings
             if args.qualities and isinstance(usable, Ours):
-                settings = tuple(sorted(set(args.qualities)))
+                settings = usable.nearest(args.qualities)
             codecs[usable.name] = Codec(usable, usable.version(), settings)
     first = next(iter(own))
     if not any(codec.settings for name, codec in codecs.items() if name != first):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,7 +15,8 @@ import neuralcodec
 from neuralcodec import weights
 from neuralcodec.bench.metrics import Image8
 from neuralcodec.bench.peers import as_array, as_pillow
-from neuralcodec.errors import UsageError
+from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.header import GRU, GRU_STAGES, quality_of_stages
 
 DEFAULT_MODEL = "conv"
 _NAME = re.compile(r"ours(?:-(?P<model>.+))?")
@@ -42,7 +44,6 @@ class Ours:
 
     model: str = DEFAULT_MODEL
     limits: ClassVar[tuple[int, int]] = (0, 100)
-    settings: ClassVar[tuple[int, ...]] = (0, 10, 20, 30, 40, 55, 70, 85, 100)
 
     @property
     def name(self) -> str:
@@ -54,11 +55,29 @@ class Ours:
         """`neuralcodec` for the default model, else with the model's name."""
         return "neuralcodec" if self.model == DEFAULT_MODEL else f"neuralcodec {self.model}"
 
+    @property
+    def in_stages(self) -> bool:
+        """Whether the model's files have stages, and so a few qualities only."""
+        return weights.codec(weights.by_name(self.model)) == GRU
+
+    @property
+    def settings(self) -> tuple[int, ...]:
+        """The qualities of a curve; of a model in stages one for each."""
+        if self.in_stages:
+            return tuple(round(quality_of_stages(count)) for count in range(1, GRU_STAGES + 1))
+        return 0, 10, 20, 30, 40, 55, 70, 85, 100
+
+    def nearest(self, qualities: Iterable[int]) -> tuple[int, ...]:
+        """The settings for some qualities, without those that would give the same files."""
+        if not self.in_stages:
+            return tuple(sorted(set(qualities)))
+        return tuple(sorted({min(self.settings, key=lambda s: abs(s - quality)) for quality in qualities}))
+
     def missing(self) -> str | None:
         """Why it cannot be used here."""
         try:
-            weights.by_name(self.model)
-        except UsageError as error:
+            weights.codec(weights.by_name(self.model))
+        except NeuralCodecError as error:
             return str(error)
         return None
 
