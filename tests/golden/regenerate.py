@@ -2,7 +2,8 @@
 
 Do so only when the weights or the format change on purpose: files that are out in the world do not change.
 `golden.json` holds, for each file, what `tests/test_codec.py` compares: the weights it needs, and the SHA-256
-of its latents in sixteenths (int32, little endian, row by row, channels last).
+of its latents in sixteenths (int32, little endian, row by row, channels last). The PNG beside each file has
+its pixels, decoded in float32, for `tests/test_determinism.py`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralcodec import container, weights
-from neuralcodec.codec import decode_latents, encode_picture
-from neuralcodec.image import Picture
+from neuralcodec.codec import decode_latents, decode_picture, encode_picture
+from neuralcodec.image import Picture, to_pil
 from neuralcodec.models.runner import load
 
 FOLDER = Path(__file__).parent
@@ -53,7 +54,10 @@ def main() -> None:
         data = encode_picture(picture, quality=quality, tile=64)
         (FOLDER / f"{name}.nc").write_bytes(data)
         file = container.read(data)
-        y_hat = decode_latents(file, load(weights.by_id(file.header.weights_id))).values
+        model = load(weights.by_id(file.header.weights_id))
+        model.bfloat16 = False
+        to_pil(decode_picture(data)).save(FOLDER / f"{name}.png")
+        y_hat = decode_latents(file, model).values
         index[f"{name}.nc"] = {
             "codec": "conv",
             "weights": file.header.weights_id.hex(),

@@ -42,13 +42,17 @@ class Tables:
         if len(self.radius) != SCALE_COUNT or sizes.sum() != len(self.counts) or self.counts.min() < 1:
             raise ValueError("malformed probability tables")
 
+    def shares(self) -> list[npt.NDArray[np.float32]]:
+        """The probabilities of each table."""
+        ends = np.cumsum(2 * self.radius + 2)
+        # Divided by a float32: by a plain integer this large numpy 1 gives float64, which makes other tables.
+        return [part.astype(np.float32) / np.float32(TOTAL) for part in np.split(self.counts, ends[:-1])]
+
     @cached_property
     def models(self) -> list[Any]:
-        """One constriction model per table. Its conversion from counts uses exact IEEE operations only."""
-        ends = np.cumsum(2 * self.radius + 2)
-        parts = np.split(self.counts, ends[:-1])
+        """One constriction model per table. Its conversion of float32 uses exact IEEE operations only."""
         make: Callable[..., Any] = constriction.stream.model.Categorical
-        return [make(part.astype(np.float32) / TOTAL, perfect=False) for part in parts]
+        return [make(share, perfect=False) for share in self.shares()]
 
     def bits(self, symbols: Int32, index: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
         """Ideal code length of each symbol, escapes counted without the value that follows them."""
