@@ -7,6 +7,7 @@ import torch
 from conftest import photograph
 
 from neuralcodec.models.conv import ConvConfig
+from neuralcodec.models.losses import Tradeoff
 from neuralcodec.models.recurrent import RecurrentCodec, RecurrentConfig
 from neuralcodec.training.data import PixelStore, block_components
 from neuralcodec.training.export import arrays_of, write_weights
@@ -33,4 +34,4 @@ def write_recurrent_weights(out: Path) -> None:
     model = RecurrentCodec(TINY_RECURRENT).eval()
     store = PixelStore(photograph(256, 256, seed=5).reshape(-1), [(256, 256)], np.zeros(1, np.int64))
     model.transforms.start_from_components(block_components(store, 3 * TINY_RECURRENT.latent, samples=2000))
-    write_weights(out, arrays_of(model), TINY_RECURRENT)
+    write_weights(out, arrays_of(model), TINY_RECURRENT, Tradeoff())

@@ -44,6 +44,7 @@ def encode(
     target_bpp: float | None = None,
     target_msssim: float | None = None,
     model: str = "conv",
+    effort: int = 1,
 ) -> bytes:
     """Encode a picture to the bytes of an `.nc` file.
 
@@ -56,6 +57,7 @@ def encode(
         target_bpp: the same in bits for each pixel of the picture.
         target_msssim: instead of a quality, an MS-SSIM above 0 and below 1, which is met within 0.001.
         model: name of the weights.
+        effort: 1 (fast) to 9 (best): how long to look for a better latent of this very picture.
 
     Raises:
         UsageError: an argument is out of range, or the picture cannot meet the target.
@@ -71,6 +73,7 @@ def encode(
         target_bpp=target_bpp,
         target_msssim=target_msssim,
         model=model,
+        effort=effort,
     )
     return found.data
 

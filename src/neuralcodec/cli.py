@@ -46,6 +46,7 @@ examples:
   ncodec encode photo.png                     writes photo.nc
   ncodec encode -q 80 photo.png best.nc
   ncodec encode --target-size 24kB photo.png
+  ncodec encode -e 9 photo.png                takes its time for a smaller file
   ncodec encode *.png -o small/               writes small/NAME.nc for each
   curl -s https://example.org/a.jpg | ncodec encode - a.nc
 
@@ -271,6 +272,14 @@ def _encode_arguments(parser: ArgumentParser) -> None:
         default="conv",
         help="conv: fewest bytes; gru: a file in stages that may be cut anywhere (default: conv)",
     )
+    parser.add_argument(
+        "-e",
+        "--effort",
+        type=_effort,
+        default=1,
+        metavar="1..9",
+        help="more finds smaller files of equal quality and takes far longer (default: 1)",
+    )
     parser.add_argument("--strip", action="store_true", help="drop ICC profile, EXIF and XMP")
     _add_output(parser)
     _add_limit(parser)
@@ -475,6 +484,13 @@ def _setting(text: str) -> int:
     value = _whole(text)
     if not 0 <= value <= 100:
         raise argparse.ArgumentTypeError(f"must be 0 to 100, not {value}")
+    return value
+
+
+def _effort(text: str) -> int:
+    value = _whole(text)
+    if not 1 <= value <= 9:
+        raise argparse.ArgumentTypeError(f"must be 1 to 9, not {value}")
     return value
 
 

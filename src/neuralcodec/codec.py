@@ -10,7 +10,7 @@ walk down the picture in bands, so that of the latent only a few rows of tiles a
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 DEFAULT_QUALITY = 50
 DEFAULT_TILE = 512
+DEFAULT_EFFORT = 1
 
 Progress = Callable[[float], None]
 #: Results of `encode_picture` that do not depend on the quality.
@@ -45,6 +46,7 @@ def encode_picture(
     quality: float = DEFAULT_QUALITY,
     model: str = "conv",
     tile: int = DEFAULT_TILE,
+    effort: int = DEFAULT_EFFORT,
     progress: Progress | None = None,
     kept: Kept | None = None,
 ) -> bytes:
@@ -54,14 +56,17 @@ def encode_picture(
         quality: 0 (smallest) to 100 (best), kept to two decimals.
         model: name of the weights.
         tile: side of a tile in pixels, a power of two from 64 to 2048.
+        effort: 1 (fast) to 9 (best); from 2, the latent of this very picture is refined.
         progress: called now and then with the share that is done, 0 to 1.
         kept: what calls for the same picture and model at other qualities need not do again; an empty
             dictionary for the first of them. It grows to about 8 bytes for each pixel.
 
     Raises:
-        UsageError: quality, model or tile is out of range.
+        UsageError: quality, model, tile or effort is out of range.
     """
     quality = checked_quality(quality)
+    if isinstance(effort, bool) or not isinstance(effort, Integral) or not 1 <= effort <= 9:
+        raise UsageError(f"effort must be a whole number from 1 to 9, not {effort!r}")
     path = weights.by_name(model)
     report = progress or (lambda share: None)
     height, width, channels = picture.pixels.shape
@@ -77,6 +82,8 @@ def encode_picture(
     )
     write_header(header)  # refuses what a file cannot say, before the work
     if header.codec == GRU:
+        if effort > 1:
+            raise UsageError(f"effort {effort} is for the conv codec: gru has no other effort than 1")
         from neuralcodec.models.stage_runner import load as load_stages
 
         whole = Box.whole(latent_size(height), latent_size(width)).scaled(LATENT_STRIDE)
@@ -96,23 +103,38 @@ def encode_picture(
         codec.prior.code(writer, header.quality_row, box.height, box.width, (y, z))
         return writer.finish()
 
+    refine = None
+    if effort > 1:
+        from neuralcodec.models.refine import STEPS_OF_EFFORT, Refiner
+
+        steps = STEPS_OF_EFFORT[effort - 1]
+        refine = Refiner(codec, quality, header.quality_row, tile // LATENT_STRIDE, steps)
+
     plane = Box.whole(latent_size(height), latent_size(width))
     segments: list[bytes] = []
     # Both sizes are powers of two, so neither a tile nor a window is cut.
     for band in bands(plane, max(tile // LATENT_STRIDE, WINDOW)):
         report_band = _part(report, band.top / plane.height, band.bottom / plane.height)
         y = np.empty((*band.shape, codec.prior.latent), np.float32)
+        refined = y if refine is None else np.empty_like(y)
         cut = list(windows(*plane.shape, area=band))
         for number, window in enumerate(cut, 1):
-            part = codec.latent(_once(kept, window, features), quality)[window.inner.slices]
-            y[window.keep.moved(-band.top, 0).slices] = part
-            report_band(0.7 * number / len(cut))
+            report_window = _part(report_band, 0.7 * (number - 1) / len(cut), 0.7 * number / len(cut))
+            part = codec.latent(_once(kept, window, features), quality)
+            place = window.keep.moved(-band.top, 0).slices
+            y[place] = part[window.inner.slices]
+            if refine is not None:
+                seen = window.read.scaled(LATENT_STRIDE).within(Box.whole(height, width))
+                pixels = _padded_pixels(picture.pixels, seen.slices)
+                refined[place] = refine(pixels, part, window, report_window)
+            report_window(1)
 
         tiles = []
         for box in boxes(band, tile // LATENT_STRIDE):
-            tile_y = y[box.moved(-band.top, 0).slices]
-            tile_y = np.pad(tile_y, ((0, -box.height % 4), (0, -box.width % 4), (0, 0)))
-            tiles.append((box, tile_y, codec.hyper_analyse(tile_y)))
+            place = box.moved(-band.top, 0).slices
+            beyond = ((0, -box.height % 4), (0, -box.width % 4), (0, 0))
+            z = codec.hyper_analyse(np.pad(y[place], beyond))
+            tiles.append((box, np.pad(refined[place], beyond), z))
         segments += parallel.run(write_tile, tiles, codec.threads, _part(report_band, 0.7, 1))
     return _file(picture, header, segments, kept)
 

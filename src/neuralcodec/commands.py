@@ -63,6 +63,7 @@ def encode(args: Namespace) -> int:
                     target_bpp=args.target_bpp,
                     target_msssim=args.target_msssim,
                     model=args.model,
+                    effort=args.effort,
                     progress=show,
                 )
                 seconds = time.perf_counter() - start

@@ -9,7 +9,8 @@
 Opening reads the header and the metadata alone: size, mode and `info` are there without torch. The first
 access to the pixels reads and decodes them. As with Pillow's own formats, damage shows there, as an OSError;
 `verify` looks for it without decoding. Save options are `quality` (0 to 100, kept to two decimals, default
-50), `model`, `icc_profile`, `exif` and `xmp`; metadata not named are taken from the image's `info`.
+50), `effort` (1, the default, to 9), `model`, `icc_profile`, `exif` and `xmp`; metadata not named are taken
+from the image's `info`.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class NcImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    from neuralcodec.codec import DEFAULT_QUALITY, encode_picture
+    from neuralcodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY, encode_picture
     from neuralcodec.image import EXIF_PREFIX, load, matching_icc
 
     options = image.encoderinfo
@@ -113,7 +114,8 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
         xmp = options["xmp"]
         picture.xmp = xmp.encode() if isinstance(xmp, str) else xmp
     quality, model = options.get("quality", DEFAULT_QUALITY), options.get("model", "conv")
-    stream.write(encode_picture(picture, quality=quality, model=model))
+    effort = options.get("effort", DEFAULT_EFFORT)
+    stream.write(encode_picture(picture, quality=quality, model=model, effort=effort))
 
 
 Image.register_open(FORMAT, NcImageFile, _accept)

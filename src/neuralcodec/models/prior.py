@@ -164,7 +164,12 @@ def as_activation(latent: Tensor) -> Tensor:
 
 
 def bits(distance: Tensor, index: Tensor) -> Tensor:
-    """Bits per sample `(B,)` of values, in unit steps, at a `distance` `(B, C, h, w)` from their mean.
+    """Bits per sample `(B,)` of values, in unit steps, at a `distance` `(B, C, h, w)` from their mean."""
+    return element_bits(distance, index).flatten(1).sum(1)
+
+
+def element_bits(distance: Tensor, index: Tensor) -> Tensor:
+    """Bits of each value, in unit steps, at a `distance` from its mean; any shape.
 
     With uniform noise of unit width on the values, the rate is the KL divergence of a VAE's posterior, a
     uniform of width one around the latent, from the prior (Ballé et al. 2017); 1/lambda plays beta's part.
@@ -174,8 +179,7 @@ def bits(distance: Tensor, index: Tensor) -> Tensor:
     distance = distance.abs()
     upper = torch.special.ndtr((0.5 - distance) / scale)
     lower = torch.special.ndtr((-0.5 - distance) / scale)
-    probability = bounded(upper - lower, 2.0**-24, 1.0)
-    return -probability.log2().flatten(1).sum(1)
+    return -bounded(upper - lower, 2.0**-24, 1.0).log2()
 
 
 def step_masks(latent: int) -> Tensor:

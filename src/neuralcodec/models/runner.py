@@ -16,6 +16,7 @@ from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.errors import NeuralCodecError
 from neuralcodec.models.conv import ConvConfig, Features, Transforms, level_of
 from neuralcodec.models.device import has_fast_bfloat16
+from neuralcodec.models.losses import Tradeoff
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -31,6 +32,7 @@ class Model:
                 raise ValueError(f"it is for codec {file.codec!r}")
             self.prior = IntegerPrior(file.arrays)
             config = ConvConfig(**file.model)
+            self.tradeoff = Tradeoff(**file.tradeoff)
             with torch.device("meta"):  # no time spent on initial values
                 self.transforms = Transforms(config).eval()
             read_transforms(self.transforms, file)
@@ -43,7 +45,8 @@ class Model:
         """How many threads the transforms use, and so the rest should."""
         return torch.get_num_threads()
 
-    def _level(self, quality: float) -> Tensor:
+    def level(self, quality: float) -> Tensor:
+        """The trained level `(1,)`, a real number, of a quality."""
         return level_of(torch.tensor([quality]), self.transforms.config.levels)
 
     @torch.inference_mode()
@@ -62,7 +65,7 @@ class Model:
     def latent(self, features: Features, quality: float) -> Floats:
         """The other part: y `(H/16, W/16, C)` of what `features` gave."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-            return to_numpy(self.transforms.latent(features, self._level(quality)))
+            return to_numpy(self.transforms.latent(features, self.level(quality)))
 
     @torch.inference_mode()
     def hyper_analyse(self, y: Floats) -> Floats:
@@ -73,7 +76,7 @@ class Model:
     def synthesise(self, y_hat: Floats, quality: float) -> Pixels:
         """Pixels `(16 h, 16 w, 3)` of y_hat `(h, w, C)`."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-            x = self.transforms.synthesise(from_numpy(y_hat), self._level(quality))
+            x = self.transforms.synthesise(from_numpy(y_hat), self.level(quality))
         return to_pixels(x)
 
 

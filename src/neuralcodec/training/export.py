@@ -8,7 +8,7 @@ rounded to integers row by row, each as finely as the exact range of float32 sum
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from neuralcodec.entropy.tables import SCALE_COUNT, Tables, gaussian_tables
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.models.blocks import interpolate_levels
 from neuralcodec.models.conv import ConvCodec, ConvConfig, Transforms, level_of
+from neuralcodec.models.losses import Tradeoff
 from neuralcodec.models.prior import ContextStep, Prior
 from neuralcodec.models.recurrent import RecurrentCodec, RecurrentConfig
 from neuralcodec.models.stages import FeatureUpdate
@@ -56,8 +57,10 @@ def export(checkpoint: Path, out: Path, images: Path | None = None) -> dict[str,
         UsageError: no usable image. NeuralCodecError: not a checkpoint; a network that cannot be made
             exact; a rate loss above 0.5 %, and then nothing is written.
     """
-    tensors, config, _ = read_checkpoint(checkpoint)
+    tensors, config, run = read_checkpoint(checkpoint)
     model = RecurrentCodec(config) if isinstance(config, RecurrentConfig) else ConvCodec(config)
+    # Checkpoints that do not say it are of the default one.
+    tradeoff = Tradeoff(**{f.name: run[f.name] for f in fields(Tradeoff) if f.name in run})
     ema = {name.removeprefix("ema."): t for name, t in tensors.items() if name.startswith("ema.")}
     model.eval().load_state_dict(ema, strict=False)
     try:
@@ -73,7 +76,7 @@ def export(checkpoint: Path, out: Path, images: Path | None = None) -> dict[str,
                 raise NeuralCodecError(f"the integer prior costs {loss} of rate, above 0.5 %")
     except ValueError as error:
         raise NeuralCodecError(f"{checkpoint} cannot be exported: {error}") from None
-    write_weights(out, arrays, config)
+    write_weights(out, arrays, config, tradeoff)
     return report
 
 
@@ -91,7 +94,9 @@ def arrays_of(model: ConvCodec | RecurrentCodec) -> Tensors:
     }
 
 
-def write_weights(out: Path, arrays: Tensors, config: ConvConfig | RecurrentConfig) -> None:
+def write_weights(
+    out: Path, arrays: Tensors, config: ConvConfig | RecurrentConfig, tradeoff: Tradeoff
+) -> None:
     """Write a weights file.
 
     Raises:
@@ -99,7 +104,8 @@ def write_weights(out: Path, arrays: Tensors, config: ConvConfig | RecurrentConf
     """
     codec = "gru" if isinstance(config, RecurrentConfig) else "conv"
     # A single key: safetensors writes several in random order, and the file would have another id each time.
-    described = json.dumps({"codec": codec, "model": asdict(config)}, sort_keys=True)
+    parts = {"codec": codec, "model": asdict(config), "tradeoff": asdict(tradeoff)}
+    described = json.dumps(parts, sort_keys=True)
     try:
         save_file(arrays, out, {"neuralcodec": described})
         out.chmod(0o644)  # safetensors makes files for their owner alone

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.models.conv import ConvConfig
 from neuralcodec.models.device import has_fast_bfloat16
+from neuralcodec.models.losses import Tradeoff
 from neuralcodec.models.recurrent import RecurrentConfig
 from neuralcodec.training.data import CropSampler, block_components, load_crops, open_store
 from neuralcodec.training.objectives import loss_of, objective
@@ -198,6 +199,7 @@ class Trainer:
         tensors |= {f"ema.{n}": t.contiguous() for n, t in self.ema.items()}
         tensors |= {f"optimizer.{n}": t.contiguous() for n, t in self.optimizer.state.items()}
         run = {"step": self.step, "seconds": self.seconds, "skipped": self.skipped}
+        run |= {f.name: getattr(self.config, f.name) for f in fields(Tradeoff)}
         codec = "conv" if self.recipe.conv else "gru"
         metadata = {"run": json.dumps(run), "codec": codec, "model": json.dumps(asdict(self.recipe.model))}
         partial = self.out / (CHECKPOINT + ".partial")

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from neuralcodec.models.conv import ConvCodec, Reconstruction
+from neuralcodec.models.losses import distortion, lambda_at, rate_distortion
 from neuralcodec.models.recurrent import RecurrentCodec, Stage
 from neuralcodec.training.data import CropSampler
-from neuralcodec.training.losses import distortion, lambda_at, rate_distortion
 from neuralcodec.training.recipe import Recipe, TrainingConfig
 
 #: Stages whose pixels a step of the recurrent codec looks at; the rates of all stages count in every step.

@@ -1,8 +1,8 @@
 """The trained weights in this package, found by name when encoding and by hash when decoding.
 
-A weights file is safetensors: float16 arrays `transforms.*`, the integer prior, and as metadata the codec and
-the sizes of its model. Its id in a file's header is the start of its SHA-256, so a file can only be decoded
-with the very weights that wrote it.
+A weights file is safetensors: float16 arrays `transforms.*`, the integer prior, and as metadata the codec,
+the sizes of its model and what it was trained for. Its id in a file's header is the start of its SHA-256, so
+a file can only be decoded with the very weights that wrote it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ _ID_BYTES = 4
 
 @dataclass(frozen=True)
 class Weights:
-    """A weights file in memory: arrays by name (float16 and integers), and the sizes of the model."""
+    """A weights file in memory: arrays by name, the sizes of the model, and what it was trained for."""
 
     id: bytes
     codec: str
     model: Mapping[str, int]
+    tradeoff: Mapping[str, float]
     arrays: Mapping[str, Any]
 
 
@@ -98,6 +99,7 @@ def read(path: Path) -> Weights:
         with safe_open(path, "numpy") as file:
             described = json.loads((file.metadata() or {})["neuralcodec"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return Weights(weights_id(path), described["codec"], described["model"], arrays)
+        tradeoff = described.get("tradeoff", {})
+        return Weights(weights_id(path), described["codec"], described["model"], tradeoff, arrays)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise NeuralCodecError(f"{path} is not a weights file: {error}") from None

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import photograph
 
-from neuralcodec.training.losses import (
+from neuralcodec.models.losses import (
     MSE_AS_DISTORTION,
     distortion,
     lambda_at,

@@ -1,0 +1,179 @@
+"""The integer prior with gradients: the rate of a latent as the coder will pay it.
+
+Built from `IntegerPrior` itself, so there is nothing further to store with the weights, and computed on the
+same integers: means, widths and decoded latents are those of the coder. Backwards, rounding down counts as
+the identity and clipping as zero beyond its bounds.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from neuralcodec.entropy import exact
+from neuralcodec.entropy.prior import LATENT_CLIP, LATENT_ONE, STEPS, IntegerPrior, Step
+from neuralcodec.entropy.tables import SILENT_INDEX
+from neuralcodec.models.prior import element_bits
+
+
+class Coded(NamedTuple):
+    """A latent as it would be coded.
+
+    Attributes:
+        y_hat: `(h, w, C)` in quantization steps, as a decoder sees it; its gradient is that of y.
+        bits: of y and z together.
+        smooth_bits: the same for the latent before rounding, of which the gradient is of use.
+    """
+
+    y_hat: Tensor
+    bits: Tensor
+    smooth_bits: Tensor
+
+
+class SoftPrior:
+    """The networks of an `IntegerPrior` in torch, for one tile at a time."""
+
+    def __init__(self, prior: IntegerPrior) -> None:
+        hyper = (prior.hyper_out, prior.hyper_up1, prior.hyper_blur1, prior.hyper_mid)
+        self.hyper = [_layer(layer) for layer in (*hyper, prior.hyper_up2, prior.hyper_blur2)]
+        self.steps = [_Step(step) for step in prior.steps]
+        self.z_mean = torch.from_numpy(prior.z_mean).float() / LATENT_ONE
+        self.z_index = torch.from_numpy(prior.z_index).float()
+
+    def __call__(self, y: Tensor, z: Tensor, row: int) -> Coded:
+        """Code a tile.
+
+        Args:
+            y: `(h, w, C)`, of any size.
+            z: `(⌈h/4⌉, ⌈w/4⌉, C_z)`; no gradient passes to it.
+            row: of the tables of z, 0 to 100.
+        """
+        z_mean, z_index = self.z_mean[row], self.z_index[row].expand_as(z)
+        residual = (z - z_mean).round()
+        features = (residual + z_mean) * LATENT_ONE
+        features = features.clamp(-LATENT_CLIP, LATENT_CLIP)
+        for layer in self.hyper:
+            features = layer(features)
+        z_bits = element_bits(residual, z_index).sum()
+
+        height, width = y.shape[:2]
+        y = F.pad(y, (0, 0, 0, -width % 4, 0, -height % 4))
+        inside = torch.zeros(*y.shape[:2], 1)
+        inside[:height, :width] = 1
+        parts = _to_places(y).chunk(STEPS, 2)  # the groups of channels, each (4, n, C/4)
+        mask = None if inside.all() else _to_places(inside)
+        known: list[list[Tensor | None]] = [[None] * STEPS for _ in range(4)]  # by place and group
+        bits, smooth_bits = z_bits, z_bits
+        for k, step in enumerate(self.steps):
+            context = _from_places(_assembled(known, parts[0]), *y.shape[:2])
+            mean, index = step(features, context.mul(LATENT_ONE).clamp(-LATENT_CLIP, LATENT_CLIP))
+            if mask is not None:
+                mean, index = mean * mask, index * mask
+            values = torch.stack([parts[place ^ k][place] for place in range(4)])
+            distance = values - mean
+            coded = index.detach() > SILENT_INDEX
+            symbols = distance.detach().round() * coded
+            bits = bits + (element_bits(symbols, index.detach()) * coded).sum()
+            smooth_bits = smooth_bits + (element_bits(distance, index) * coded).sum()
+            decoded = values + (symbols + mean - values).detach()
+            for place in range(4):
+                known[place][place ^ k] = decoded[place]
+        y_hat = _from_places(_assembled(known, parts[0]), *y.shape[:2])
+        return Coded(y_hat[:height, :width], bits, smooth_bits)
+
+
+class _Settle(torch.autograd.Function):
+    """Rounding down and clipping."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward((x >= low) & (x <= high))
+        return x.floor().clamp_(low, high)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (inside,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return grads[0] * inside, None, None
+
+
+def _settle(x: Tensor, low: float, high: float) -> Tensor:
+    settled: Tensor = _Settle.apply(x, low, high)  # type: ignore[no-untyped-call]
+    return settled
+
+
+class _Dense:
+    """`exact.Dense`; the weights are shared with it."""
+
+    def __init__(self, layer: exact.Dense) -> None:
+        self.weight, self.bias = torch.from_numpy(layer.weight), torch.from_numpy(layer.bias)
+        self.low, self.high, self.shuffle = float(layer.low), float(layer.high), layer.shuffle
+
+    def __call__(self, x: Tensor) -> Tensor:
+        height, width = x.shape[:2]
+        out = _settle(torch.addmm(self.bias, x.flatten(0, 1), self.weight), self.low, self.high)
+        if not self.shuffle:
+            return out.view(height, width, -1)
+        out = out.view(height, width, 2, 2, -1).transpose(1, 2)
+        return out.reshape(2 * height, 2 * width, -1)
+
+
+class _Depthwise:
+    """`exact.Depthwise`."""
+
+    def __init__(self, layer: exact.Depthwise) -> None:
+        self.weight = torch.from_numpy(layer.taps).permute(2, 0, 1)[:, None].contiguous()
+        self.bias = torch.from_numpy(layer.bias)
+        self.low, self.high = float(layer.low), float(layer.high)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        out = F.conv2d(x.permute(2, 0, 1)[None], self.weight, self.bias, padding=1, groups=x.shape[2])
+        return _settle(out, self.low, self.high)[0].permute(1, 2, 0)
+
+
+def _layer(layer: exact.Dense | exact.Depthwise) -> _Dense | _Depthwise:
+    return _Dense(layer) if isinstance(layer, exact.Dense) else _Depthwise(layer)
+
+
+class _Step:
+    """Means, in quantization steps, and scale indices, each `(4, h/2 · w/2, C/4)`, the four places first."""
+
+    def __init__(self, step: Step) -> None:
+        self.mix, self.spatial, self.expand = _Dense(step.mix), _Depthwise(step.spatial), _Dense(step.expand)
+        self.means, self.indices = _Heads(step.means), _Heads(step.indices)
+
+    def __call__(self, features: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.expand(self.spatial(self.mix(torch.cat((features, known), 2))))
+        corners = _to_places(x)
+        return self.means(corners) / LATENT_ONE, self.indices(corners)
+
+
+class _Heads:
+    """The four layers of the four places."""
+
+    def __init__(self, layers: list[exact.Dense]) -> None:
+        self.weight = torch.stack([torch.from_numpy(layer.weight) for layer in layers])
+        self.bias = torch.stack([torch.from_numpy(layer.bias) for layer in layers])[:, None]
+        self.low, self.high = float(layers[0].low), float(layers[0].high)
+
+    def __call__(self, corners: Tensor) -> Tensor:
+        return _settle(torch.baddbmm(self.bias, corners, self.weight), self.low, self.high)
+
+
+def _to_places(x: Tensor) -> Tensor:
+    """`(h, w, ·)` as the four places of every square: `(4, h/2 · w/2, ·)`."""
+    squares = x.view(x.shape[0] // 2, 2, x.shape[1] // 2, 2, -1)
+    return squares.permute(1, 3, 0, 2, 4).reshape(4, -1, x.shape[2])
+
+
+def _from_places(x: Tensor, height: int, width: int) -> Tensor:
+    squares = x.view(2, 2, height // 2, width // 2, -1)
+    return squares.permute(2, 0, 3, 1, 4).reshape(height, width, -1)
+
+
+def _assembled(known: list[list[Tensor | None]], like: Tensor) -> Tensor:
+    """`(4, n, C)` of what is known, by place and group of channels, with zeros for what is not."""
+    zeros = torch.zeros_like(like[0])
+    return torch.stack([torch.cat([zeros if g is None else g for g in groups], 1) for groups in known])
