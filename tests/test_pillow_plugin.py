@@ -42,6 +42,8 @@ def test_round_trip_is_the_codec(mode: str) -> None:
     image = picture(mode)
     data = saved(image, quality=70)
     assert data == neuralcodec.encode(image, quality=70)
+    refined = saved(image, quality=70, effort=2)
+    assert refined == neuralcodec.encode(image, quality=70, effort=2) != data
     with Image.open(io.BytesIO(data)) as opened:
         assert (opened.format, opened.mode, opened.size) == ("NC", mode, image.size)
         assert opened.info["quality"] == 70

@@ -50,6 +50,12 @@ def test_the_quality_is_a_number_of_stages(quality: float, stages: int) -> None:
     assert file.header.stages == len(file.tiles) == stages
 
 
+@pytest.mark.usefixtures("tiny_gru")
+def test_there_is_one_effort() -> None:
+    with pytest.raises(UsageError, match="effort 2"):
+        encode_picture(Picture(photograph(20, 20)), model="gru", effort=2)
+
+
 @pytest.mark.parametrize("stages", range(1, 9))
 def test_every_number_of_stages_has_a_quality(data: bytes, stages: int) -> None:
     assert replace(container.read(data).header, quality=quality_of_stages(stages)).stages == stages

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from neuralcodec.entropy.coder import SymbolReader, SymbolWriter
 from neuralcodec.entropy.exact import EXACT, Range
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.models.losses import Tradeoff
 from neuralcodec.models.prior import Prior
 from neuralcodec.models.runner import Model
 from neuralcodec.training import export as exporting
@@ -61,6 +62,8 @@ def test_exported_weights_load_and_code(checkpoint: Path, recipe: Recipe, tmp_pa
     assert report == {"bytes": sum(array.nbytes for array in file.arrays.values())}
     assert file.codec == "conv"
     assert file.model == vars(recipe.model)
+    trained = vars(recipe.training)
+    assert file.tradeoff == {f.name: trained[f.name] for f in fields(Tradeoff)}
     assert file.id == weights.weights_id(out)
     kinds = {array.dtype for name, array in file.arrays.items() if not name.startswith("transforms.")}
     assert all(np.issubdtype(kind, np.integer) for kind in kinds)
@@ -205,3 +208,9 @@ def test_tables_of_z_cover_every_quality() -> None:
     assert arrays["z.mean"].shape == arrays["z.index"].shape == (101, config.hyper)
     assert arrays["z.mean"][[0, 50, 100], 0].tolist() == [-48, 0, 48]
     assert arrays["z.index"][[0, 50, 100], 0].tolist() == [1, 35, 63]  # never silent
+
+
+def test_checkpoints_that_do_not_say_what_they_were_trained_for(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tiny.safetensors"
+    export(changed(checkpoint, "prior.hyper_mid.weight", 1.0), out)
+    assert weights.read(out).tradeoff == vars(Tradeoff())

@@ -75,9 +75,9 @@ class Refiner:
         self.model, self.quality, self.row, self.tile, self.steps = model, quality, row, tile, steps
         self.prior = SoftPrior(model.prior)
         self.level = model.level(quality)
-        tradeoff, levels = model.tradeoff, model.transforms.config.levels
-        self.lam = float(lambda_at(self.level, levels, tradeoff.lambda_low, tradeoff.lambda_high))
-        self.weights = {"mse_weight": tradeoff.mse_weight, "flat_weight": tradeoff.flat_weight}
+        self.tradeoff, levels = model.tradeoff, model.transforms.config.levels
+        low, high = self.tradeoff.lambda_low, self.tradeoff.lambda_high
+        self.lam = float(lambda_at(self.level, levels, low, high))
 
     def __call__(self, pixels: Pixels, y: Floats, window: Window, report: Callable[[float], None]) -> Floats:
         """The refined y `(h, w, C)` of `window.keep`.
@@ -137,7 +137,12 @@ class Refiner:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.model.bfloat16):
             x_hat = self.model.transforms.synthesise(seen.permute(2, 0, 1)[None], self.level)
         x_hat = x_hat.float()[..., : x.shape[2], : x.shape[3]].clamp(0, 1)
-        error = distortion(_enlarged(x), _enlarged(x_hat), **self.weights)
+        error = distortion(
+            _enlarged(x),
+            _enlarged(x_hat),
+            mse_weight=self.tradeoff.mse_weight,
+            flat_weight=self.tradeoff.flat_weight,
+        )
         cost = self.lam * x[0, 0].numel() * error.sum()
         (slope,) = torch.autograd.grad(cost, y_hat, retain_graph=True)
         slope = slope.nan_to_num(0.0, 0.0, 0.0)  # MS-SSIM has no gradient where a scale is not alike at all

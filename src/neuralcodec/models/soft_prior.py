@@ -78,7 +78,7 @@ class SoftPrior:
             symbols = distance.detach().round() * coded
             bits = bits + (element_bits(symbols, index.detach()) * coded).sum()
             smooth_bits = smooth_bits + (element_bits(distance, index) * coded).sum()
-            decoded = values + (symbols + mean - values).detach()
+            decoded = (symbols + mean).detach() + (values - values.detach())  # exact, unlike the usual order
             for place in range(4):
                 known[place][place ^ k] = decoded[place]
         y_hat = _from_places(_assembled(known, parts[0]), *y.shape[:2])

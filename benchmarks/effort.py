@@ -1,0 +1,70 @@
+"""What each effort gains and takes: real files of a folder of pictures, against effort 1.
+
+    python benchmarks/effort.py kodak/ --efforts 1,5,9 --limit 6
+
+Prints, for each effort, the time of encoding as a multiple of that of effort 1, and the BD-rate by MS-SSIM in
+dB against effort 1, of the mean curve over the pictures. Decoded 8-bit pixels are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+
+def whole_numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--efforts", type=whole_numbers, default=[2, 3, 4, 5, 6, 7, 8, 9])
+    parser.add_argument("--qualities", type=whole_numbers, default=[10, 30, 50, 70, 90])
+    parser.add_argument("--crop", type=int, metavar="SIDE", help="use the middle of each picture only")
+    parser.add_argument("--limit", type=int, metavar="N", help="use the first N pictures only")
+    args = parser.parse_args()
+
+    import numpy as np
+
+    from neuralcodec import image
+    from neuralcodec.bench.curves import bd_rate, mean_curve
+    from neuralcodec.bench.metrics import ms_ssim, ms_ssim_db
+    from neuralcodec.codec import decode_picture, encode_picture
+    from neuralcodec.image import Picture
+    from neuralcodec.models.refine import STEPS_OF_EFFORT
+
+    pictures = []
+    for path in sorted(args.folder.iterdir())[: args.limit]:
+        pixels = image.load(path).pixels
+        if args.crop is not None:
+            top, left = (max(size - args.crop, 0) // 2 for size in pixels.shape[:2])
+            pixels = np.ascontiguousarray(pixels[top : top + args.crop, left : left + args.crop])
+        pictures.append(pixels)
+    encode_picture(Picture(pictures[0]))  # loads the weights
+
+    curves, seconds = {}, {}
+    print(f"{'effort':>6}  {'steps':>5}  {'time':>8}  {'BD-rate':>8}", flush=True)
+    for effort in sorted({1, *args.efforts}):
+        points, spent = [], 0.0
+        for pixels in pictures:
+            curve = []
+            for quality in args.qualities:
+                began = time.perf_counter()
+                data = encode_picture(Picture(pixels), quality=quality, effort=effort)
+                spent += time.perf_counter() - began
+                bpp = 8 * len(data) / (pixels.shape[0] * pixels.shape[1])
+                curve.append((bpp, ms_ssim_db(ms_ssim(pixels, decode_picture(data).pixels))))
+            points.append(curve)
+        curves[effort], seconds[effort] = mean_curve(points), spent
+        gain = bd_rate(curves[1], curves[effort])
+        shown = "-" if gain is None else f"{gain:.2f} %"
+        steps, times = STEPS_OF_EFFORT[effort - 1], seconds[effort] / seconds[1]
+        print(f"{effort:>6}  {steps:>5}  {times:>7.1f}x  {shown:>8}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
