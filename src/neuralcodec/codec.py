@@ -133,8 +133,11 @@ def encode_picture(
         for box in boxes(band, tile // LATENT_STRIDE):
             place = box.moved(-band.top, 0).slices
             beyond = ((0, -box.height % 4), (0, -box.width % 4), (0, 0))
-            z = codec.hyper_analyse(np.pad(y[place], beyond))
-            tiles.append((box, np.pad(refined[place], beyond), z))
+            tile_y = np.pad(y[place], beyond)
+            z = codec.hyper_analyse(tile_y)
+            if refine is not None:
+                tile_y = np.pad(refined[place], beyond)
+            tiles.append((box, tile_y, z))
         segments += parallel.run(write_tile, tiles, codec.threads, _part(report_band, 0.7, 1))
     return _file(picture, header, segments, kept)
 
