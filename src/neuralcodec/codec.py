@@ -27,6 +27,7 @@ from neuralcodec.tiling import HALO, LATENT_STRIDE, WINDOW, Box, Window, bands, 
 
 if TYPE_CHECKING:
     from neuralcodec.models.conv import Features
+    from neuralcodec.models.refine import Refiner
     from neuralcodec.models.runner import Model, Pixels
 
 DEFAULT_QUALITY = 50
@@ -65,8 +66,7 @@ def encode_picture(
         UsageError: quality, model, tile or effort is out of range.
     """
     quality = checked_quality(quality)
-    if isinstance(effort, bool) or not isinstance(effort, Integral) or not 1 <= effort <= 9:
-        raise UsageError(f"effort must be a whole number from 1 to 9, not {effort!r}")
+    effort = _checked_effort(effort)
     path = weights.by_name(model)
     report = progress or (lambda share: None)
     height, width, channels = picture.pixels.shape
@@ -103,13 +103,7 @@ def encode_picture(
         codec.prior.code(writer, header.quality_row, box.height, box.width, (y, z))
         return writer.finish()
 
-    refine = None
-    if effort > 1:
-        from neuralcodec.models.refine import STEPS_OF_EFFORT, Refiner
-
-        steps = STEPS_OF_EFFORT[effort - 1]
-        refine = Refiner(codec, quality, header.quality_row, tile // LATENT_STRIDE, steps)
-
+    refine = _refiner(codec, header, effort)
     plane = Box.whole(latent_size(height), latent_size(width))
     segments: list[bytes] = []
     # Both sizes are powers of two, so neither a tile nor a window is cut.
@@ -140,6 +134,22 @@ def encode_picture(
             tiles.append((box, tile_y, z))
         segments += parallel.run(write_tile, tiles, codec.threads, _part(report_band, 0.7, 1))
     return _file(picture, header, segments, kept)
+
+
+def _checked_effort(effort: object) -> int:
+    if isinstance(effort, Integral) and not isinstance(effort, bool) and 1 <= int(effort) <= 9:
+        return int(effort)
+    raise UsageError(f"effort must be a whole number from 1 to 9, not {effort!r}")
+
+
+def _refiner(codec: Model, header: Header, effort: int) -> Refiner | None:
+    """What makes a better latent of a window, with an effort above 1."""
+    if effort == 1:
+        return None
+    from neuralcodec.models.refine import STEPS_OF_EFFORT, Refiner
+
+    tile, steps = header.tile // LATENT_STRIDE, STEPS_OF_EFFORT[effort - 1]
+    return Refiner(codec, header.quality, header.quality_row, tile, steps)
 
 
 def _file(picture: Picture, header: Header, segments: list[bytes], kept: Kept | None) -> bytes:
