@@ -137,7 +137,6 @@ def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFi
         "encode a.png -e 0",
         "encode a.png --effort 10",
         "encode a.png -e best",
-        "encode a.png -e 2 --model gru",
         "encode a.png --max-pixels none",
         "encode a.png b.png",
         "encode a.png a.png -f",
