@@ -373,6 +373,13 @@ def _bench_arguments(parser: ArgumentParser) -> None:
         help="our codecs; the report is about the first (default: conv)",
     )
     parser.add_argument(
+        "-e",
+        "--effort",
+        type=lambda text: [_effort(word) for word in text.split(",")],
+        metavar="N,N",
+        help="of our codecs, 1 to 9 (default: that of encode)",
+    )
+    parser.add_argument(
         "--qualities",
         type=lambda text: [_setting(word) for word in text.split(",")],
         metavar="Q,Q",

@@ -1,4 +1,4 @@
-"""Our codecs by name, and what a measurement of them depends on."""
+"""Our codecs by name: which model, at which effort, and what a measurement of them depends on."""
 
 import hashlib
 from pathlib import Path
@@ -23,6 +23,8 @@ from .conftest import Bench, bench, save_photo
     [
         (Ours(), "ours", "neuralcodec"),
         (Ours("tiny"), "ours-tiny", "neuralcodec tiny"),
+        (Ours("conv", 9), "ours-e9", "neuralcodec, effort 9"),
+        (Ours("tiny", 2), "ours-tiny-e2", "neuralcodec tiny, effort 2"),
     ],
 )
 def test_names_lead_back_to_the_codec(tiny_model: Path, codec: Ours, name: str, label: str) -> None:
@@ -47,11 +49,12 @@ def test_round_trip(tiny_model: Path) -> None:
     assert codec.decode(codec.encode(image[:, :, :1].copy(), 50)).shape == (70, 90, 1)
 
 
-def test_the_version_names_weights_and_code(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_names_weights_code_and_effort(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     codec = Ours("tiny")
     before = codec.version()
     assert hashlib.sha256(tiny_model.read_bytes()).hexdigest()[:16] in before
     assert Ours("conv").version() != before
+    assert {Ours("tiny", 5).version(), Ours("tiny", 9).version()}.isdisjoint({before})
     tiny_model.write_bytes(tiny_model.read_bytes() + b" ")
     retrained = codec.version()
     assert retrained != before
@@ -112,6 +115,26 @@ def test_several_of_ours_in_one_report(tmp_path: Path, inline: pytest.MonkeyPatc
     assert measured == ["ours-tiny"] * 2
 
 
+def test_several_efforts_in_one_report(tmp_path: Path, inline: pytest.MonkeyPatch, tiny_model: Path) -> None:
+    photo, out = save_photo(tmp_path / "a.png"), tmp_path / "out"
+    words = (photo, "--against", "jpeg", "--rounds", 0, "-o", out, "--model", "tiny")
+    assert bench(*words, "--effort", "1,2") == 0
+    report = Bench(0, out, tmp_path).report
+    assert list(report["codecs"]) == ["jpeg", "ours-tiny", "ours-tiny-e2"]
+    assert report["ours"] == "ours-tiny"
+    assert "--model tiny --effort 1,2" in report["command"]
+    sizes = {(p["codec"], p["setting"]): p["bytes"] for p in report["points"]}
+    assert sizes["ours-tiny", 60] != sizes["ours-tiny-e2", 60]
+    assert sizes["ours-tiny", 60] == len(Ours("tiny", 1).encode(sweep.pixels_of(photo), 60))
+
+    measured: list[str] = []
+    measure = sweep.measure
+    inline.setattr(sweep, "measure", lambda task: measured.append(task.codec) or measure(task))
+    assert bench(*words, "--effort", "2,3") == 0
+    assert measured == ["ours-tiny-e3"] * 2
+    assert Bench(0, out, tmp_path).report["ours"] == "ours-tiny-e2"
+
+
 def test_a_model_in_stages(tmp_path: Path, inline: pytest.MonkeyPatch, tiny_gru: Path) -> None:
     gru = Ours("gru")
     assert gru.settings == (0, 14, 29, 43, 57, 71, 86, 100)
@@ -121,12 +144,29 @@ def test_a_model_in_stages(tmp_path: Path, inline: pytest.MonkeyPatch, tiny_gru:
     assert gru.nearest([0, 3, 50, 52, 100]) == (0, 43, 57, 100)
     photo, out = save_photo(tmp_path / "a.png"), tmp_path / "out"
     words = (photo, "--against", "jpeg", "-o", out, "--rounds", 0)
-    assert bench(*words, "--model", "conv,gru") == 0
+    assert bench(*words, "--model", "conv,gru", "-e", "1,2") == 0
     report = Bench(0, out, tmp_path).report
-    assert list(report["codecs"]) == ["jpeg", "ours", "ours-gru"]
+    assert list(report["codecs"]) == ["jpeg", "ours", "ours-e2", "ours-gru"]
     assert report["codecs"]["ours-gru"]["settings"] == [14, 57]
     assert bench(*words, "--model", "gru") == 0
     assert Bench(0, out, tmp_path).report["ours"] == "ours-gru"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--model", "gru", "--effort", "9"), "--effort is for other models than gru"),
+        (("--against", "jpeg,ours-gru-e9"), "gru has no other effort than 1"),
+        (("--effort", "0"), "must be 1 to 9"),
+        (("--effort", "1,fast"), "'fast'"),
+    ],
+)
+def test_an_effort_that_is_not_there(
+    tmp_path: Path, tiny_gru: Path, words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = save_photo(tmp_path / "a.png")
+    assert cli.main(["bench", str(photo), *words, "-o", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_ours_against_ours_alone(tmp_path: Path, inline: Any, tiny_model: Path) -> None:

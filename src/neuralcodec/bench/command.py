@@ -18,6 +18,7 @@ from neuralcodec.bench.ours import DEFAULT_MODEL, Ours
 from neuralcodec.bench.summary import reference_of, setting_near
 from neuralcodec.bench.sweep import Cache, Codec, Measurement, Sweep
 from neuralcodec.bench.workers import pool
+from neuralcodec.codec import DEFAULT_EFFORT
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.terminal import progress, say
 
@@ -133,7 +134,7 @@ class Chosen(NamedTuple):
 
 
 def choose_codecs(args: Namespace) -> Chosen:
-    """What `--against` and `--model` ask for.
+    """What `--against`, `--model` and `--effort` ask for.
 
     Raises:
         UsageError: a codec is unknown, or there is no such model of ours.
@@ -167,15 +168,22 @@ def choose_codecs(args: Namespace) -> Chosen:
 
 
 def own_codecs(args: Namespace) -> dict[str, Ours]:
-    """The models by name; the report is about the first.
+    """Each model at each effort, by name; the report is about the first.
+
+    A model that has one effort only is there once beside models that have more.
 
     Raises:
-        UsageError: there is no such model.
+        UsageError: there is no such model, or none with such an effort.
     """
-    found = [Ours(model) for model in args.model]
-    for codec in found:
-        if reason := codec.missing():
+    found: list[Ours] = []
+    for model in args.model:
+        if reason := Ours(model).missing():
             raise UsageError(reason)
+        efforts = args.effort or [DEFAULT_EFFORT]
+        able = [codec for effort in efforts if (codec := Ours(model, effort)).missing() is None]
+        found += able or [Ours(model)]
+    if args.effort and all(codec.in_stages for codec in found):
+        raise UsageError(f"--effort is for other models than {', '.join(args.model)}")
     return {codec.name: codec for codec in found}
 
 
@@ -208,6 +216,7 @@ def repeatable(args: Namespace, codecs: Mapping[str, Codec], ours: str) -> str:
     words += ["..."] if len(args.images) > 4 else []
     words += ["--against", ",".join(name for name in codecs if name not in own)]
     words += ["--model", ",".join(args.model)] if args.model != [DEFAULT_MODEL] else []
+    words += ["--effort", ",".join(map(str, args.effort))] if args.effort else []
     words += ["--qualities", ",".join(map(str, codecs[ours].settings))] if args.qualities else []
     words += ["--limit", str(args.limit)] if args.limit else []
     return " ".join(words)

@@ -1,4 +1,7 @@
-"""Our own codecs as the benchmark sees them: `ours` is the default model, `ours-gru` another one."""
+"""Our own codecs as the benchmark sees them: any model, at any effort.
+
+`ours` is the default model at the default effort; `ours-gru`, `ours-e9` and `ours-NAME-e9` name others.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,12 @@ import neuralcodec
 from neuralcodec import weights
 from neuralcodec.bench.metrics import Image8
 from neuralcodec.bench.peers import as_array, as_pillow
+from neuralcodec.codec import DEFAULT_EFFORT
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.header import GRU, GRU_STAGES, quality_of_stages
 
 DEFAULT_MODEL = "conv"
-_NAME = re.compile(r"ours(?:-(?P<model>.+))?")
+_NAME = re.compile(r"ours(?:-(?!e[1-9]$)(?P<model>.+?))?(?:-e(?P<effort>[1-9]))?")
 _NO_PART_OF_FILES = ("bench", "training")
 
 
@@ -31,8 +35,8 @@ def find(name: str) -> Ours:
     """
     found = _NAME.fullmatch(name)
     if found is None:
-        raise UsageError(f"no codec named {name!r}; ours are ours and ours-MODEL")
-    codec = Ours(found["model"] or DEFAULT_MODEL)
+        raise UsageError(f"no codec named {name!r}; ours are ours, ours-MODEL, ours-e9 and ours-MODEL-e9")
+    codec = Ours(found["model"] or DEFAULT_MODEL, int(found["effort"] or DEFAULT_EFFORT))
     if reason := codec.missing():
         raise UsageError(reason)
     return codec
@@ -40,24 +44,27 @@ def find(name: str) -> Ours:
 
 @dataclass(frozen=True)
 class Ours:
-    """neuralcodec with one of its models."""
+    """neuralcodec with one of its models, at one effort."""
 
     model: str = DEFAULT_MODEL
+    effort: int = DEFAULT_EFFORT
     limits: ClassVar[tuple[int, int]] = (0, 100)
 
     @property
     def name(self) -> str:
-        """`ours` for the default model, else `ours-MODEL`."""
-        return "ours" if self.model == DEFAULT_MODEL else f"ours-{self.model}"
+        """`ours`, with the model and the effort where they are not the default ones."""
+        model = "" if self.model == DEFAULT_MODEL else f"-{self.model}"
+        return f"ours{model}" + ("" if self.effort == DEFAULT_EFFORT else f"-e{self.effort}")
 
     @property
     def label(self) -> str:
-        """`neuralcodec` for the default model, else with the model's name."""
-        return "neuralcodec" if self.model == DEFAULT_MODEL else f"neuralcodec {self.model}"
+        """`neuralcodec`, with the model and the effort where they are not the default ones."""
+        model = "" if self.model == DEFAULT_MODEL else f" {self.model}"
+        return f"neuralcodec{model}" + ("" if self.effort == DEFAULT_EFFORT else f", effort {self.effort}")
 
     @property
     def in_stages(self) -> bool:
-        """Whether the model's files have stages, and so a few qualities only."""
+        """Whether the model's files have stages, and so a few qualities only, and no efforts."""
         return weights.codec(weights.by_name(self.model)) == GRU
 
     @property
@@ -76,9 +83,11 @@ class Ours:
     def missing(self) -> str | None:
         """Why it cannot be used here."""
         try:
-            weights.codec(weights.by_name(self.model))
+            in_stages = self.in_stages
         except NeuralCodecError as error:
             return str(error)
+        if in_stages and self.effort != DEFAULT_EFFORT:
+            return f"{self.model} has no other effort than {DEFAULT_EFFORT}"
         return None
 
     def version(self) -> str:
@@ -89,12 +98,13 @@ class Ours:
         """
         digest = hashlib.sha256(weights.by_name(self.model).read_bytes()).hexdigest()
         facts = [f"neuralcodec {metadata.version('neuralcodec')}", f"code {_code()}"]
-        facts += [f"{self.model} weights {digest[:16]}", f"torch {metadata.version('torch')}"]
-        return ", ".join(facts)
+        facts += [f"{self.model} weights {digest[:16]}", f"effort {self.effort}"]
+        return ", ".join([*facts, f"torch {metadata.version('torch')}"])
 
     def encode(self, image: Image8, setting: int) -> bytes:
         """The file for a picture `(H, W, 3)` or `(H, W, 1)`."""
-        return neuralcodec.encode(as_pillow(image), quality=setting, model=self.model)
+        picture = as_pillow(image)
+        return neuralcodec.encode(picture, quality=setting, model=self.model, effort=self.effort)
 
     def decode(self, data: bytes) -> Image8:
         """The picture as a viewer sees it."""
