@@ -24,12 +24,15 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from golden.regenerate import FOLDER, INDEX, digest
+from golden.regenerate import FOLDER, INDEX, digest, latents
 
 from neuralcodec import container, weights
-from neuralcodec.codec import decode_latents, decode_picture
+from neuralcodec.codec import decode_picture
+from neuralcodec.header import GRU
+from neuralcodec.models import runner, stage_runner
 from neuralcodec.models.conv import level_of
-from neuralcodec.models.runner import Model, load
+from neuralcodec.models.runner import Model
+from neuralcodec.models.stage_runner import RecurrentModel
 
 
 class Setting(NamedTuple):
@@ -74,10 +77,11 @@ def decode(name: str, setting: Setting) -> Decoded:
     """Decode a golden file in one way and compare its pixels with the PNG beside it."""
     data = (FOLDER / name).read_bytes()
     file = container.read(data)
-    model = load(weights.by_id(file.header.weights_id))
+    path = weights.by_id(file.header.weights_id)
+    model = stage_runner.load(path) if file.header.codec == GRU else runner.load(path)
     with _applied(setting, model):
-        y_hat = decode_latents(file, model).values
-        if setting.device == "cpu":
+        y_hat = latents(data)
+        if setting.device == "cpu" or isinstance(model, RecurrentModel):
             pixels = decode_picture(data).pixels
         else:
             pixels = _on_device(model, y_hat, file.header.quality, setting)[: file.header.height]
@@ -91,7 +95,7 @@ def decode(name: str, setting: Setting) -> Decoded:
 
 
 @contextmanager
-def _applied(setting: Setting, model: Model) -> Iterator[None]:
+def _applied(setting: Setting, model: Model | RecurrentModel) -> Iterator[None]:
     threads, bfloat16 = torch.get_num_threads(), model.bfloat16
     torch.set_num_threads(setting.threads)
     model.bfloat16 = setting.bfloat16

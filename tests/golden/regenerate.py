@@ -2,8 +2,8 @@
 
 Do so only when the weights or the format change on purpose: files that are out in the world do not change.
 `golden.json` holds, for each file, what `tests/test_codec.py` compares: the weights it needs, and the SHA-256
-of its latents in sixteenths (int32, little endian, row by row, channels last). The PNG beside each file has
-its pixels, decoded in float32, for `tests/test_determinism.py`.
+of its latents in sixteenths (int32, little endian, row by row, channels last; stage by stage for `gru`). The
+PNG beside each file has its pixels, decoded in float32, for `tests/test_determinism.py`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from neuralcodec import container, weights
+from neuralcodec import container, stagewise, weights
 from neuralcodec.codec import decode_latents, decode_picture, encode_picture
+from neuralcodec.header import GRU
 from neuralcodec.image import Picture, to_pil
-from neuralcodec.models.runner import load
+from neuralcodec.models import runner, stage_runner
 
 FOLDER = Path(__file__).parent
 INDEX = FOLDER / "golden.json"
@@ -34,33 +35,42 @@ def digest(y_hat: npt.NDArray[np.float32]) -> str:
     return hashlib.sha256(whole.astype("<i4").tobytes()).hexdigest()
 
 
-def pictures() -> dict[str, tuple[Picture, float]]:
-    """The pictures by name, each with its quality."""
+def latents(data: bytes) -> npt.NDArray[np.float32]:
+    """The latents of a file of either codec: `(h, w, C)`, or `(stages, h, w, C)`."""
+    file = container.read(data)
+    path = weights.by_id(file.header.weights_id)
+    if file.header.codec == GRU:
+        return np.stack([*stagewise.decode_latents(stage_runner.load(path), file.tiles, file.header)])
+    return decode_latents(file, runner.load(path)).values
+
+
+def pictures() -> dict[str, tuple[Picture, float, str]]:
+    """The pictures by name, each with its quality and model."""
     sys.path.insert(0, str(FOLDER.parent))
     from conftest import photograph
 
     ramp = np.add.outer(np.arange(65) * 3, np.arange(33)).astype(np.uint8)
     return {
-        "rgb": (Picture(photograph(64, 96, seed=1)), 60.5),
-        "grey": (Picture(photograph(50, 70, channels=1, seed=2)), 30),
-        "rgba": (Picture(photograph(65, 33, seed=3), alpha=ramp), 99.99),
+        "rgb": (Picture(photograph(64, 96, seed=1)), 60.5, "conv"),
+        "grey": (Picture(photograph(50, 70, channels=1, seed=2)), 30, "conv"),
+        "rgba": (Picture(photograph(65, 33, seed=3), alpha=ramp), 99.99, "conv"),
+        "stages": (Picture(photograph(70, 100, seed=4)), 100, "gru"),
     }
 
 
 def main() -> None:
     index = {}
-    for name, (picture, quality) in pictures().items():
+    for name, (picture, quality, model) in pictures().items():
         # Tiles of 64 pixels: the larger pictures have several.
-        data = encode_picture(picture, quality=quality, tile=64)
+        data = encode_picture(picture, quality=quality, model=model, tile=64)
         (FOLDER / f"{name}.nc").write_bytes(data)
-        file = container.read(data)
-        model = load(weights.by_id(file.header.weights_id))
-        model.bfloat16 = False
+        loaded = (stage_runner if model == "gru" else runner).load(weights.by_name(model))
+        loaded.bfloat16 = False
         to_pil(decode_picture(data)).save(FOLDER / f"{name}.png")
-        y_hat = decode_latents(file, model).values
+        y_hat = latents(data)
         index[f"{name}.nc"] = {
-            "codec": "conv",
-            "weights": file.header.weights_id.hex(),
+            "codec": model,
+            "weights": loaded.id.hex(),
             "shape": list(y_hat.shape),
             "latents_sha256": digest(y_hat),
         }

@@ -62,7 +62,7 @@ class ConvGRU(nn.Module):
         update_h, reset_h, new_h = self.recurrent(self.spatial(h)).chunk(3, 1)
         update = torch.sigmoid(update_x + update_h)
         candidate = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
-        return torch.lerp(h, candidate, update)
+        return h + update * (candidate - h)  # not lerp: under autocast the state is wider than the rest
 
 
 class State(NamedTuple):
