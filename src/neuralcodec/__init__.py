@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
+    from neuralcodec.models.batched import BatchedCodec
+
 __all__ = [
     "DamagedFileError",
     "NeuralCodecError",
@@ -30,6 +32,7 @@ __all__ = [
     "decode",
     "encode",
     "info",
+    "load_model",
 ]
 __version__ = "0.1.0"
 
@@ -148,3 +151,20 @@ def info(data: bytes) -> dict[str, Any]:
         "exif_bytes": len(file.exif or b""),
         "xmp_bytes": len(file.xmp or b""),
     }
+
+
+def load_model(name: str = "conv") -> BatchedCodec:
+    """A codec for batches of torch tensors, see `neuralcodec.models.batched`.
+
+    Raises:
+        UsageError: there is no such model, or it has no form for batches.
+    """
+    from neuralcodec import weights
+    from neuralcodec.header import CONV
+
+    path = weights.by_name(name)
+    if weights.codec(path) != CONV:
+        raise UsageError(f"model {name!r} has no form for batches: conv does")
+    from neuralcodec.models.batched import BatchedCodec
+
+    return BatchedCodec(path)

@@ -164,6 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args is not None:
             debug = args.verbose
             _use_threads(args.threads)
+            _use_device(getattr(args, "device", None))
             status = args.run(args)
         files.flush_stdout()
         return status
@@ -188,6 +189,12 @@ def _parse(argv: Sequence[str]) -> Namespace | None:
         return parser.parse_args(argv)
     except SystemExit:
         return None
+
+
+def _use_device(device: str | None) -> None:
+    """Tells the models, which read this variable when they are loaded, in this process or one it starts."""
+    if device is not None:
+        os.environ["NCODEC_DEVICE"] = device
 
 
 def _use_threads(threads: int | None) -> None:
@@ -282,6 +289,7 @@ def _encode_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--strip", action="store_true", help="drop ICC profile, EXIF and XMP")
     _add_output(parser)
+    _add_device(parser)
     _add_limit(parser)
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
@@ -294,6 +302,7 @@ def _decode_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--stage", type=_count, metavar="N", help="of a gru file, stop after N stages")
     parser.add_argument("--format", metavar="EXT", help="format of the pictures (default: by name, else png)")
     _add_output(parser)
+    _add_device(parser)
     _add_limit(parser)
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
@@ -308,6 +317,7 @@ def _compare_arguments(parser: ArgumentParser) -> None:
     for name in ("a", "b"):
         parser.add_argument(name, metavar=name.upper(), help="an .nc file or any picture, or - for one")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_device(parser)
     _add_limit(parser)
 
 
@@ -351,6 +361,7 @@ def _view_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=_port, default=0, metavar="N", help="of 127.0.0.1 to serve on (default: a free one)"
     )
+    _add_device(parser)
     _add_limit(parser)
 
 
@@ -452,6 +463,14 @@ def _add_files(parser: ArgumentParser) -> None:
 def _add_output(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output-dir", metavar="DIR", help="write every result into this folder")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
+
+
+def _add_device(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda"],
+        help="where the transforms run (default: auto, a GPU if there is one)",
+    )
 
 
 def _add_limit(parser: ArgumentParser) -> None:

@@ -110,7 +110,7 @@ def test_several_of_ours_in_one_report(tmp_path: Path, inline: pytest.MonkeyPatc
     # New weights are measured anew, the others are not.
     tiny_model.write_bytes(_without_a_bit(tiny_model))
     weights.shipped.cache_clear()
-    runner.load.cache_clear()
+    runner._load.cache_clear()
     assert bench(*words, "--rounds", 0) == 0
     assert measured == ["ours-tiny"] * 2
 

@@ -1,8 +1,30 @@
-"""What the hardware is good at."""
+"""Where the transforms run, and what the hardware is good at."""
 
 from __future__ import annotations
 
+import os
+
 import torch
+
+from neuralcodec.errors import UsageError
+
+#: `auto` (the default: a GPU if there is one), `cpu` or `cuda`. `ncodec --device` sets it.
+VARIABLE = "NCODEC_DEVICE"
+
+
+def transforms_device() -> torch.device:
+    """The device that `NCODEC_DEVICE` asks for.
+
+    Raises:
+        UsageError: it is not here, or there is no such device.
+    """
+    wanted = os.environ.get(VARIABLE) or "auto"
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"device must be auto, cpu or cuda, not {wanted!r}")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        why = "this PyTorch is built without CUDA" if torch.version.cuda is None else "PyTorch finds no GPU"
+        raise UsageError(f"device cuda: {why}; use cpu or auto")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

@@ -134,9 +134,10 @@ class Refiner:
             smooth_bits = smooth_bits + coded.smooth_bits
         seen = around.clone()
         seen[window.inner.slices] = y_hat
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.model.bfloat16):
-            x_hat = self.model.transforms.synthesise(seen.permute(2, 0, 1)[None], self.level)
-        x_hat = x_hat.float()[..., : x.shape[2], : x.shape[3]].clamp(0, 1)
+        device = self.model.device  # of the synthesis alone; the prior stays on the CPU
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.model.bfloat16):
+            x_hat = self.model.transforms.synthesise(seen.permute(2, 0, 1)[None].to(device), self.level)
+        x_hat = x_hat.float().cpu()[..., : x.shape[2], : x.shape[3]].clamp(0, 1)
         error = distortion(
             _enlarged(x),
             _enlarged(x_hat),

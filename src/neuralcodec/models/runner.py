@@ -15,7 +15,7 @@ from neuralcodec.entropy.exact import Floats
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.errors import NeuralCodecError
 from neuralcodec.models.conv import ConvConfig, Features, Transforms, level_of
-from neuralcodec.models.device import has_fast_bfloat16
+from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.models.losses import Tradeoff
 
 Pixels = npt.NDArray[np.uint8]
@@ -24,7 +24,8 @@ Pixels = npt.NDArray[np.uint8]
 class Model:
     """One weights file, ready to code: `prior` for the exact part, methods for the transforms."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, device: torch.device | None = None) -> None:
+        self.device = device or transforms_device()
         file = weights.read(path)
         self.id = file.id
         try:
@@ -35,10 +36,10 @@ class Model:
             self.tradeoff = Tradeoff(**file.tradeoff)
             with torch.device("meta"):  # no time spent on initial values
                 self.transforms = Transforms(config).eval()
-            read_transforms(self.transforms, file)
+            read_transforms(self.transforms, file, self.device)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise NeuralCodecError(f"{path} is not a weights file of this version: {error}") from None
-        self.bfloat16 = has_fast_bfloat16(torch.device("cpu"))
+        self.bfloat16 = has_fast_bfloat16(self.device)
 
     @property
     def threads(self) -> int:
@@ -47,7 +48,7 @@ class Model:
 
     def level(self, quality: float) -> Tensor:
         """The trained level `(1,)`, a real number, of a quality."""
-        return level_of(torch.tensor([quality]), self.transforms.config.levels)
+        return level_of(torch.tensor([quality], device=self.device), self.transforms.config.levels)
 
     @torch.inference_mode()
     def analyse(self, pixels: Pixels, quality: float) -> Floats:
@@ -57,43 +58,51 @@ class Model:
     @torch.inference_mode()
     def features(self, pixels: Pixels) -> Features:
         """The part of `analyse` that is the same for every quality, about 8 bytes for each pixel."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-            x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            x = from_numpy(pixels, self.device).float() / 255
             return self.transforms.features(x)
 
     @torch.inference_mode()
     def latent(self, features: Features, quality: float) -> Floats:
         """The other part: y `(H/16, W/16, C)` of what `features` gave."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             return to_numpy(self.transforms.latent(features, self.level(quality)))
 
     @torch.inference_mode()
     def hyper_analyse(self, y: Floats) -> Floats:
         """z `(h/4, w/4, C_z)` of y `(h, w, C)`, h and w multiples of four."""
-        return to_numpy(self.transforms.hyper_analysis(from_numpy(y)))
+        return to_numpy(self.transforms.hyper_analysis(from_numpy(y, self.device)))
 
     @torch.inference_mode()
     def synthesise(self, y_hat: Floats, quality: float) -> Pixels:
         """Pixels `(16 h, 16 w, 3)` of y_hat `(h, w, C)`."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-            x = self.transforms.synthesise(from_numpy(y_hat), self.level(quality))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            x = self.transforms.synthesise(from_numpy(y_hat, self.device), self.level(quality))
         return to_pixels(x)
 
 
-@functools.lru_cache(maxsize=2)
 def load(path: Path) -> Model:
-    """The model of a weights file; the last two used stay in memory."""
-    return Model(path)
+    """The model of a weights file, on the device that `transforms_device` chooses.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    return _load(path, transforms_device())
 
 
-def read_transforms(transforms: nn.Module, file: weights.Weights) -> None:
-    """Give `transforms`, made on the meta device, the values of a weights file.
+@functools.lru_cache(maxsize=2)  # the last two used stay in memory
+def _load(path: Path, device: torch.device) -> Model:
+    return Model(path, device)
+
+
+def read_transforms(transforms: nn.Module, file: weights.Weights, device: torch.device) -> None:
+    """Give `transforms`, made on the meta device, the values of a weights file, on `device`.
 
     Raises:
         RuntimeError: they do not fit.
     """
     state = {
-        name.removeprefix("transforms."): torch.from_numpy(array).float()
+        name.removeprefix("transforms."): torch.from_numpy(array).float().to(device)
         for name, array in file.arrays.items()
         if name.startswith("transforms.")
     }
@@ -102,15 +111,15 @@ def read_transforms(transforms: nn.Module, file: weights.Weights) -> None:
     transforms.requires_grad_(False)
 
 
-def from_numpy(x: Floats) -> Tensor:
-    return torch.from_numpy(x).permute(2, 0, 1)[None]
+def from_numpy(x: Floats | Pixels, device: torch.device) -> Tensor:
+    return torch.from_numpy(x).to(device).permute(2, 0, 1)[None]
 
 
 def to_numpy(x: Tensor) -> Floats:
-    return x.float()[0].permute(1, 2, 0).contiguous().numpy()
+    return x.float()[0].permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def to_pixels(x: Tensor) -> Pixels:
     """Pixels `(H, W, 3)` of `(1, 3, H, W)` around [0, 1]."""
     x = x.float().mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-    return x[0].permute(1, 2, 0).contiguous().numpy()
+    return x[0].permute(1, 2, 0).contiguous().cpu().numpy()
