@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from neuralcodec import weights
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from neuralcodec.models.runner import Model
 
 Pixels = npt.NDArray[np.uint8]
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def photograph(height: int, width: int, *, channels: int = 3, seed: int = 0) -> Pixels:
@@ -65,3 +68,17 @@ def tiny_gru(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     weights.shipped.cache_clear()
     monkeypatch.setattr(weights, "shipped", functools.cache(weights.shipped.__wrapped__))
     return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with folders of pictures, beside which the work is done."""
+    monkeypatch.chdir(tmp_path)
+    for name in THREAD_VARIABLES:
+        monkeypatch.setenv(name, "1")  # so that what -j sets is undone
+    for number, place in enumerate(["a.png", "sub/b.JPG", "sub/deeper/c.webp", ".hidden/d.png", ".e.png"]):
+        path = tmp_path / "photos" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photograph(48, 64, seed=number)).save(path)
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    return tmp_path / "photos"

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from neuralcodec import __version__, commands, files
 from neuralcodec.errors import UsageError
+from neuralcodec.parallel import limit_threads
 from neuralcodec.terminal import report_error, say
 from neuralcodec.tiling import Box
 
@@ -48,6 +49,7 @@ examples:
   ncodec encode --target-size 24kB photo.png
   ncodec encode -e 9 photo.png                takes its time for a smaller file
   ncodec encode *.png -o small/               writes small/NAME.nc for each
+  ncodec encode -r photos/ -o small/ --resume goes on where it was stopped
   curl -s https://example.org/a.jpg | ncodec encode - a.nc
 
 Any format Pillow reads goes in, whatever its name says. ICC profile, EXIF, XMP and transparency are kept.
@@ -163,7 +165,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = 0
         if args is not None:
             debug = args.verbose
-            _use_threads(args.threads)
+            if args.threads is not None:
+                limit_threads(args.threads)
             _use_device(getattr(args, "device", None))
             status = args.run(args)
         files.flush_stdout()
@@ -197,16 +200,6 @@ def _use_device(device: str | None) -> None:
         os.environ["NCODEC_DEVICE"] = device
 
 
-def _use_threads(threads: int | None) -> None:
-    """Limits the libraries that calculate, which read these variables when they are loaded."""
-    if threads is None:
-        return
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
-        os.environ[name] = str(threads)
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(threads)
-
-
 # ---- the arguments ---------------------------------------------------------------------------------------
 
 
@@ -237,7 +230,13 @@ def _parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
         )
         added.set_defaults(run=run)
         add_arguments(added)
-        added.add_argument("-j", "--threads", type=_count, metavar="N", help="threads (default: all cores)")
+        added.add_argument(
+            "-j",
+            "--threads",
+            type=_count,
+            metavar="N",
+            help="threads, or files side by side (default: all cores)",
+        )
         added.add_argument("-v", "--verbose", action="store_true", help="say more; trace unexpected errors")
 
     command("encode", commands.encode, _encode_arguments, "turn pictures into .nc files", ENCODE)
@@ -462,7 +461,15 @@ def _add_files(parser: ArgumentParser) -> None:
 
 def _add_output(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output-dir", metavar="DIR", help="write every result into this folder")
-    parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
+    parser.add_argument(
+        "-r", "--recursive", action="store_true", help="take folders, and write the same folders below DIR"
+    )
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
+    existing.add_argument("--resume", action="store_true", help="skip inputs whose output exists")
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="work on a Ray cluster: local, auto or ray://HOST:PORT"
+    )
 
 
 def _add_device(parser: ArgumentParser) -> None:

@@ -6,17 +6,17 @@ import json
 import math
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuralcodec import files
+from neuralcodec import batch, files
 from neuralcodec.container import Limits, read_header
 from neuralcodec.errors import UsageError
 from neuralcodec.header import MAGIC
-from neuralcodec.terminal import about, progress, report_error, say
+from neuralcodec.terminal import Show, about, say
 
 if TYPE_CHECKING:
     from neuralcodec.image import Picture
@@ -27,92 +27,114 @@ PICTURE_SUFFIXES |= {".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".
 #: Above, `compare` leaves SSIMULACRA2 out: its package takes 0.5 GB and 5 s for each megapixel.
 SSIMULACRA2_PIXELS = 1 << 22
 
-Sizes = tuple[int, int]  # bytes before and after
-
 
 # ---- encode and decode -----------------------------------------------------------------------------------
 
 
 def encode(args: Namespace) -> int:
     """Pictures to `.nc` files."""
-    jobs = files.plan(args.files, args.output_dir, _encoded_name, force=args.force)
+    jobs, found = _plan(args, _encoded_name, PICTURE_SUFFIXES)
     for job in jobs:
         # `ncodec encode *.png` with two files in the folder must not replace the second one.
         if job.target is not None and job.target.suffix.lower() in PICTURE_SUFFIXES:
             raise UsageError(f"{job.target} is no name for an .nc file; -o FOLDER takes several inputs")
+    return batch.run(batch.Task(_encode_one, args, _byte_limit(args)), jobs, found=found)
 
-    def encode_one(job: files.Job) -> Sizes:
-        with about(_name(job.source), quiet=args.quiet):
-            data = files.read(job.source, _byte_limit(args))
-            if data.startswith(MAGIC):
-                raise UsageError("is an .nc file already: `ncodec decode` makes a picture of it")
-            from neuralcodec import image
 
-            picture = image.load(data, max_pixels=_limits(args).max_pixels)
-            if args.strip:
-                # The orientation, which is in the EXIF block, goes into the pixels.
-                picture = replace(image.upright(picture), icc=None, exif=None, xmp=None)
-            from neuralcodec import targets
+def _encode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show | None) -> batch.Sizes:
+    with about(job.name, quiet=args.quiet):
+        data = store.read(job.source, _byte_limit(args))
+        if data.startswith(MAGIC):
+            raise UsageError("is an .nc file already: `ncodec decode` makes a picture of it")
+        from neuralcodec import image
 
-            with progress(_name(job.source), quiet=args.quiet) as show:
-                start = time.perf_counter()
-                found = targets.encode(
-                    picture,
-                    quality=args.quality,
-                    target_size=args.target_size,
-                    target_bpp=args.target_bpp,
-                    target_msssim=args.target_msssim,
-                    model=args.model,
-                    effort=args.effort,
-                    progress=show,
-                )
-                seconds = time.perf_counter() - start
-        with about(_name(job.target, "standard output"), quiet=args.quiet), files.writing(job.target) as file:
-            file.write(found.data)
-        sizes = len(data), len(found.data)
-        notes = [f"quality {found.quality:g}"]
-        notes += [] if found.ms_ssim is None else [f"MS-SSIM {found.ms_ssim:.4f}"]
-        notes += [] if found.encodes == 1 else [f"{found.encodes} encodes"]
-        _report(job, picture, sizes, coded=len(found.data), notes=notes, seconds=seconds, args=args)
-        return sizes
+        picture = image.load(data, max_pixels=_limits(args).max_pixels)
+        if args.strip:
+            # The orientation, which is in the EXIF block, goes into the pixels.
+            picture = replace(image.upright(picture), icc=None, exif=None, xmp=None)
+        from neuralcodec import targets
 
-    return _convert_all(jobs, encode_one, args)
+        start = time.perf_counter()
+        found = targets.encode(
+            picture,
+            quality=args.quality,
+            target_size=args.target_size,
+            target_bpp=args.target_bpp,
+            target_msssim=args.target_msssim,
+            model=args.model,
+            effort=args.effort,
+            progress=show,
+        )
+        seconds = time.perf_counter() - start
+    with about(_name(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
+        file.write(found.data)
+    sizes = batch.Sizes(len(data), len(found.data), picture.pixels.shape[0] * picture.pixels.shape[1])
+    notes = [f"quality {found.quality:g}"]
+    notes += [] if found.ms_ssim is None else [f"MS-SSIM {found.ms_ssim:.4f}"]
+    notes += [] if found.encodes == 1 else [f"{found.encodes} encodes"]
+    _report(job, picture, sizes, coded=len(found.data), notes=notes, seconds=seconds, args=args)
+    return sizes
 
 
 def decode(args: Namespace) -> int:
     """`.nc` files to pictures."""
-    extension = "." + (args.format or "png").lower().removeprefix(".")
+    extension = _extension(args)
     from neuralcodec import image
 
-    common = image.format_for(f"x{extension}")
-    jobs = files.plan(args.files, args.output_dir, lambda n: _decoded_name(n, extension), force=args.force)
+    image.format_for(f"x{extension}")
+    jobs, found = _plan(args, lambda name: _decoded_name(name, extension), {".nc"})
+    for job in jobs:
+        _format(job, args)  # refuses an unknown one before any work
+    return batch.run(batch.Task(_decode_one, args, _byte_limit(args)), jobs, found=found)
 
-    def format_of(target: Path | None) -> str:
-        return (
-            common if args.format or target is None or files.is_stream(target) else image.format_for(target)
+
+def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show | None) -> batch.Sizes:
+    with about(job.name, quiet=args.quiet):
+        data = store.read(job.source, _byte_limit(args))
+        read_header(data)  # what is not ours is refused here, before the second that torch takes to load
+        from neuralcodec import image
+        from neuralcodec.codec import decode_picture
+
+        start = time.perf_counter()
+        picture = decode_picture(
+            data, region=args.region, stage=args.stage, limits=_limits(args), progress=show
         )
+        seconds = time.perf_counter() - start
+    with about(_name(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
+        image.save(picture, file, _format(job, args))
+        after = file.tell()
+    sizes = batch.Sizes(len(data), after, picture.pixels.shape[0] * picture.pixels.shape[1])
+    _report(job, picture, sizes, coded=len(data), notes=[], seconds=seconds, args=args)
+    return sizes
 
-    formats = {job: format_of(job.target) for job in jobs}
 
-    def decode_one(job: files.Job) -> Sizes:
-        with about(_name(job.source), quiet=args.quiet):
-            data = files.read(job.source, _byte_limit(args))
-            read_header(data)  # what is not ours is refused here, before the second that torch takes to load
-            from neuralcodec.codec import decode_picture
+def _plan(
+    args: Namespace, rename: Callable[[str], str], suffixes: Collection[str]
+) -> tuple[list[files.Job], int]:
+    """The jobs, and how many more there are whose results exist and stay."""
+    jobs = files.plan(
+        args.files,
+        args.output_dir,
+        rename,
+        force=args.force or args.resume,
+        suffixes=suffixes if args.recursive else None,
+    )
+    # An output is there when it is complete, and not before.
+    left = [job for job in jobs if not (args.resume and job.target is not None and job.target.exists())]
+    return left, len(jobs) - len(left)
 
-            with progress(_name(job.source), quiet=args.quiet) as show:
-                start = time.perf_counter()
-                picture = decode_picture(
-                    data, region=args.region, stage=args.stage, limits=_limits(args), progress=show
-                )
-                seconds = time.perf_counter() - start
-        with about(_name(job.target, "standard output"), quiet=args.quiet), files.writing(job.target) as file:
-            image.save(picture, file, formats[job])
-            sizes = len(data), file.tell()
-        _report(job, picture, sizes, coded=len(data), notes=[], seconds=seconds, args=args)
-        return sizes
 
-    return _convert_all(jobs, decode_one, args)
+def _extension(args: Namespace) -> str:
+    return "." + (args.format or "png").lower().removeprefix(".")
+
+
+def _format(job: files.Job, args: Namespace) -> str:
+    """The format of a decoded picture."""
+    from neuralcodec import image
+
+    if args.format or job.target is None or files.is_stream(job.target):
+        return image.format_for(f"x{_extension(args)}")
+    return image.format_for(job.target)
 
 
 def _encoded_name(name: str) -> str:
@@ -125,30 +147,10 @@ def _decoded_name(name: str, extension: str) -> str:
     return f"{path.stem if path.suffix.lower() == '.nc' else name}{extension}"
 
 
-def _convert_all(jobs: list[files.Job], convert: Callable[[files.Job], Sizes], args: Namespace) -> int:
-    """Converts each file, past those that fail; the exit code is the highest of theirs."""
-    status = before = after = 0
-    failed = 0
-    for job in jobs:
-        try:
-            sizes = convert(job)
-        except (KeyboardInterrupt, BrokenPipeError):
-            raise
-        except BaseException as error:  # a panic in a compiled extension is no Exception
-            status = max(status, report_error(error, debug=args.verbose, name=_name(job.source)))
-            failed += 1
-        else:
-            before, after = before + sizes[0], after + sizes[1]
-    if len(jobs) > 1 and (failed or not args.quiet):
-        done = f"{len(jobs) - failed} of {len(jobs)} files done" + (f", {failed} failed" if failed else "")
-        say(f"{done}  {before:,} → {after:,} bytes")
-    return status
-
-
 def _report(
     job: files.Job,
     picture: Picture,
-    sizes: Sizes,
+    sizes: batch.Sizes,
     *,
     coded: int,
     notes: list[str],
@@ -160,7 +162,7 @@ def _report(
     height, width, channels = picture.pixels.shape
     bpp = 8 * coded / (height * width)
     names = " → ".join("-" if path is None else str(path) for path in job)
-    facts = [names, f"{sizes[0]:,} → {sizes[1]:,} bytes", f"{bpp:.2f} bpp", *notes, f"{seconds:.2f} s"]
+    facts = [names, f"{sizes.before:,} → {sizes.after:,} bytes", f"{bpp:.2f} bpp", *notes, f"{seconds:.2f} s"]
     say("  ".join(facts))
     if args.verbose:
         parts = [f"{width}x{height}", "grey" if channels == 1 else "colour"]

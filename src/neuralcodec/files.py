@@ -9,7 +9,7 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -25,11 +25,23 @@ class Job(NamedTuple):
     source: Path | None
     target: Path | None
 
+    @property
+    def name(self) -> str:
+        """The input as messages call it."""
+        return "standard input" if self.source is None else str(self.source)
+
 
 # ---- planning --------------------------------------------------------------------------------------------
 
 
-def plan(names: list[str], folder: str | None, rename: Callable[[str], str], *, force: bool) -> list[Job]:
+def plan(
+    names: list[str],
+    folder: str | None,
+    rename: Callable[[str], str],
+    *,
+    force: bool,
+    suffixes: Collection[str] | None = None,
+) -> list[Job]:
     """What to convert into what, with every reason to refuse that shows before any work.
 
     Args:
@@ -37,28 +49,63 @@ def plan(names: list[str], folder: str | None, rename: Callable[[str], str], *, 
         folder: where the results go; it is created.
         rename: makes the name of a result from the name of its input.
         force: an existing output may be replaced.
+        suffixes: of the files to take from the inputs that are folders, and from the folders in them; their
+            results lie in the same folders below `folder`.
 
     Raises:
-        UsageError: an output exists, is an input, is named twice, is a folder or is in none.
-        NeuralCodecError: the outputs' folder cannot be written into.
+        UsageError: an output exists, is an input, is named twice, is a folder or is in none; a folder is not
+            to be walked, or has no such files.
+        NeuralCodecError: the outputs' folder cannot be written into, or an input folder cannot be read.
     """
+    if folder is None and suffixes is not None:
+        raise UsageError("--recursive needs -o FOLDER, below which the results go")
     if folder is None:
         jobs = [_single(names, rename)]
     elif "-" in names:
         raise UsageError("what comes from standard input has no name to have in a folder: leave out -o")
     else:
-        jobs = [Job(Path(name), Path(folder) / rename(Path(name).name)) for name in names]
+        found = [pair for name in names for pair in _files_of(Path(name), Path(folder), suffixes)]
+        jobs = [Job(source, Path(folder, place).with_name(rename(place.name))) for source, place in found]
     _refuse_clashes(jobs)
-    if folder is not None and not Path(folder).exists():
-        try:
-            Path(folder).mkdir(parents=True)
-        except OSError as error:
-            raise NeuralCodecError(f"{folder}: {error.strerror}") from None
+    if folder is not None:
+        for parent in {job.target.parent for job in jobs if job.target is not None}:
+            try:
+                if not parent.exists():
+                    parent.mkdir(parents=True)
+            except OSError as error:
+                raise NeuralCodecError(f"{parent}: {error.strerror}") from None
     existing = [job.target for job in jobs if _check_target(job.target) and not force]
     if existing:
         others = f" and {len(existing) - 1} other outputs exist" if len(existing) > 1 else " exists"
         raise UsageError(f"{existing[0]}{others}: -f overwrites")
     return jobs
+
+
+def _files_of(source: Path, output: Path, suffixes: Collection[str] | None) -> Iterator[tuple[Path, Path]]:
+    """A file, or the files of a folder and of those in it; each with its place below the folder."""
+    if suffixes is None or not source.is_dir():
+        yield source, Path(source.name)
+        return
+
+    def refuse(error: OSError) -> None:
+        raise NeuralCodecError(f"{error.filename}: {error.strerror}")
+
+    found = []
+    # What was written there before is no input, and what is hidden is nobody's picture.
+    outputs = os.path.realpath(output) if not output.is_dir() or not output.samefile(source) else None
+    for top, folders, names in os.walk(source, onerror=refuse):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(Path(top, name)) != outputs
+        ]
+        for name in names:
+            path = Path(top, name)
+            if not name.startswith(".") and path.suffix.lower() in suffixes:
+                found.append((path, path.relative_to(source)))
+    if not found:
+        raise UsageError(f"{source}: there is nothing to convert in this folder")
+    yield from sorted(found)
 
 
 def _single(names: list[str], rename: Callable[[str], str]) -> Job:
@@ -80,7 +127,7 @@ def _refuse_clashes(jobs: list[Job]) -> None:
         if place in inputs:
             raise UsageError(f"{target} is an input, which is never overwritten")
         if place in sources:
-            raise UsageError(f"{sources[place]} and {source} would both become {target}")
+            raise UsageError(f"{sources[place]} and {source} would both become {target}: use two folders")
         sources[place] = source
 
 
@@ -121,7 +168,7 @@ def read(source: Path | None, limit: int) -> bytes:
             raise UsageError("nothing comes in: name a file, or send one to standard input")
         return _read_all(sys.stdin.buffer, limit)
     if source.is_dir():
-        raise UsageError("is a folder, not a file")
+        raise UsageError("is a folder, not a file: --recursive -o FOLDER takes the files in it")
     try:
         with source.open("rb") as file:
             return _read_all(file, limit)

@@ -1,14 +1,16 @@
-"""Work on tiles by threads, each with a BLAS that does not start threads of its own."""
+"""Threads: how many there are, and work on tiles by them, each with a BLAS that does not start its own."""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from threadpoolctl import threadpool_limits
+if TYPE_CHECKING:
+    from threadpoolctl import threadpool_limits
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,6 +20,14 @@ _users = 0
 _limits: threadpool_limits | None = None
 
 
+def limit_threads(count: int) -> None:
+    """Limits the libraries that calculate, which read these variables when they are loaded."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        os.environ[name] = str(count)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(count)
+
+
 def run(
     work: Callable[[T], R],
     items: Sequence[T],
@@ -25,6 +35,8 @@ def run(
     report: Callable[[float], None] = lambda share: None,
 ) -> list[R]:
     """`work` on every item, results in order; `report` is told the share that is done."""
+    from concurrent.futures import ThreadPoolExecutor  # here, since the command line imports this module
+
     with _single_threaded_blas(), ThreadPoolExecutor(threads) as pool:
         results = []
         for result in pool.map(work, items):
@@ -37,6 +49,8 @@ def run(
 def _single_threaded_blas() -> Iterator[None]:
     # The limit is one for the whole process: the first of several callers sets it, the last lifts it.
     global _users, _limits  # noqa: PLW0603
+    from threadpoolctl import threadpool_limits
+
     with _lock:
         _users += 1
         if _users == 1:

@@ -19,8 +19,28 @@ if TYPE_CHECKING:
 PATIENCE = 1.0
 
 
+#: Takes the share of the work that is done, 0 to 1, and what to call it from then on.
+Show = Callable[..., None]
+
+_held_back: list[str] | None = None
+
+
+@contextmanager
+def collected() -> Iterator[list[str]]:
+    """What `say` says inside, instead of saying it."""
+    global _held_back  # noqa: PLW0603
+    before, _held_back = _held_back, []
+    try:
+        yield _held_back
+    finally:
+        _held_back = before
+
+
 def say(text: str) -> None:
     """One line on standard error, in what its encoding can show."""
+    if _held_back is not None:
+        _held_back.append(text)
+        return
     stream = sys.stderr
     if stream is None:  # closed by the caller, and print would take standard output instead
         return
@@ -82,15 +102,18 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def progress(label: str, *, quiet: bool) -> Iterator[Callable[[float], None] | None]:
-    """A function that takes the share done, 0 to 1, for a bar on a terminal; elsewhere None."""
+def progress(label: str, *, quiet: bool) -> Iterator[Show | None]:
+    """A function that takes the share done, 0 to 1, and if it changed the label, for a bar on a terminal.
+
+    Elsewhere None.
+    """
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     start: float | None = None
     bar: Progress | None = None
 
-    def show(share: float) -> None:
+    def show(share: float, text: str = label) -> None:
         nonlocal bar, start
         if bar is None:
             start = start or time.monotonic()
@@ -100,9 +123,9 @@ def progress(label: str, *, quiet: bool) -> Iterator[Callable[[float], None] | N
             from rich.progress import Progress
 
             bar = Progress(console=Console(stderr=True), transient=True)
-            bar.add_task(label, total=1.0)
+            bar.add_task(text, total=1.0)
             bar.start()
-        bar.update(bar.task_ids[0], completed=share)
+        bar.update(bar.task_ids[0], completed=share, description=text)
 
     try:
         yield show
