@@ -253,11 +253,21 @@ def view(args: Namespace) -> int:
     from neuralcodec.image import upright
     from neuralcodec.viewer.page import Frame, page
 
-    def frame(name: str) -> Frame:
-        size, picture = _load_any(_path(name), args)
-        return Frame(_name(_path(name)), size, upright(picture))
+    def frames(name: str) -> list[Frame]:
+        source = _path(name)
+        with about(_name(source)):
+            data = files.read(source, _byte_limit(args))
+            if not data.startswith(MAGIC):
+                return [Frame(_name(source), len(data), upright(_decode_any(data, args)))]
+            from neuralcodec.progressive import frames as stages
 
-    document = page([frame(args.file)], None if args.against is None else frame(args.against))
+            shown = list(stages(data, limits=_limits(args)))
+        labels = [_name(source)] * len(shown)
+        if len(shown) > 1:
+            labels = [f"{label}, stage {frame.stage}" for label, frame in zip(labels, shown, strict=True)]
+        return [Frame(label, f.size, upright(f.picture)) for label, f in zip(labels, shown, strict=True)]
+
+    document = page(frames(args.file), None if args.against is None else frames(args.against)[-1])
     if args.out is not None:
         with about(_name(target, "standard output")), files.writing(target) as file:
             file.write(document.encode())
@@ -285,13 +295,17 @@ def _load_any(source: Path | None, args: Namespace) -> tuple[int, Picture]:
     """The size in bytes and the picture of a file, an `.nc` file or any other."""
     with about(_name(source)):
         data = files.read(source, _byte_limit(args))
-        if data.startswith(MAGIC):
-            from neuralcodec.codec import decode_picture
+        return len(data), _decode_any(data, args)
 
-            return len(data), decode_picture(data, limits=_limits(args))
-        from neuralcodec import image
 
-        return len(data), image.load(data, max_pixels=_limits(args).max_pixels)
+def _decode_any(data: bytes, args: Namespace) -> Picture:
+    if data.startswith(MAGIC):
+        from neuralcodec.codec import decode_picture
+
+        return decode_picture(data, limits=_limits(args))
+    from neuralcodec import image
+
+    return image.load(data, max_pixels=_limits(args).max_pixels)
 
 
 # ---- training --------------------------------------------------------------------------------------------

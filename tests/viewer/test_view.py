@@ -38,6 +38,16 @@ def test_a_page_is_written(here: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert html.count("<img ") == 2
 
 
+@pytest.mark.usefixtures("tiny_gru")
+def test_a_file_in_stages_has_a_frame_for_each(here: Path) -> None:
+    assert cli.main(["encode", "phone.jpg", "stages.nc", "--model", "gru", "--quiet"]) == 0
+    assert cli.main(["view", "stages.nc", "--against", "phone.jpg", "--out", "page.html"]) == 0
+    html = (here / "page.html").read_text()
+    assert html.count("<img ") == 9
+    assert "stages.nc, stage 3" in html
+    assert f"{(here / 'stages.nc').stat().st_size:,} bytes" in html
+
+
 @pytest.mark.usefixtures("here")
 def test_through_pipes() -> None:
     call = [sys.executable, "-m", "neuralcodec", "view", "-", "--out", "-"]
