@@ -4,9 +4,10 @@
 
 Each size is a square mosaic of the photographs. Three things are done with it: encode it, decode the file,
 and decode a region of 512x512 pixels from its middle. The first columns have the time from pixels in memory
-to bytes and back, of a process that has loaded everything. Those behind have the commands as a user runs
-them, each in a process of its own, from PNG to file and from file to PNG: all of their time, and the most
-memory they held. The last one is the largest difference of the region from that part of the whole, in levels.
+to bytes and back, of a process that has loaded everything; the seconds of all cores together depend less on
+what else the machine does. Those behind have the commands as a user runs them, each in a process of its own,
+from PNG to file and from file to PNG: all of their time, and the most memory they held. The last one is the
+largest difference of the region from that part of the whole, in levels.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ import time
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 SAMPLE = Path(__file__).parent.parent / "sample_images" / "coffee.png"
 REGION = 512
 COLUMNS = (
-    *("MP", "encode, s", "MP/s", "decode, s", "MP/s", "region, s", "of decode"),
+    *("MP", *("encode, s", "MP/s", "CPU s/MP"), *("decode, s", "MP/s", "CPU s/MP"), "region, s", "of decode"),
     *(f"{name}, {unit}" for name in ("ncodec encode", "decode", "region") for unit in ("s", "MB")),
     "levels",
 )
@@ -45,17 +46,22 @@ def mosaic(photos: list[Path], side: int, target: Path) -> None:
     canvas.save(target, compress_level=1)
 
 
-def timed(times: list[float], work: Callable[[], T]) -> T:
-    began = time.perf_counter()
+class Seconds(NamedTuple):
+    """On the clock, and of all cores together."""
+
+    wall: float
+    cpu: float
+
+
+def timed(times: list[Seconds], work: Callable[[], T]) -> T:
+    began = Seconds(time.perf_counter(), time.process_time())
     result = work()
-    times.append(time.perf_counter() - began)
+    times.append(Seconds(time.perf_counter() - began.wall, time.process_time() - began.cpu))
     return result
 
 
-def codec_seconds(path: Path, start: int, threads: int, quality: int) -> tuple[float, float, float]:
+def codec_seconds(path: Path, start: int, threads: int, quality: int) -> list[Seconds]:
     """To encode a picture, to decode it, and to decode the region at `(start, start)`: medians of rounds."""
-    import statistics
-
     import torch
 
     from neuralcodec import image
@@ -67,14 +73,14 @@ def codec_seconds(path: Path, start: int, threads: int, quality: int) -> tuple[f
     region = Box(start, start + REGION, start, start + REGION)
     corner = image.Picture(picture.pixels[:600, :600])
     decode_picture(encode_picture(corner, quality=quality))  # loads the weights
-    encode: list[float] = []
-    decode: list[float] = []
-    part: list[float] = []
+    encode: list[Seconds] = []
+    decode: list[Seconds] = []
+    part: list[Seconds] = []
     for _ in range(max(1, min(5, 20_000_000 // picture.pixels[..., 0].size))):
         data = timed(encode, lambda: encode_picture(picture, quality=quality))
         timed(decode, lambda data=data: decode_picture(data))
         timed(part, lambda data=data: decode_picture(data, region=region))
-    return statistics.median(encode), statistics.median(decode), statistics.median(part)
+    return [sorted(times)[len(times) // 2] for times in (encode, decode, part)]
 
 
 def command(*arguments: str | Path) -> tuple[float, float]:
@@ -125,14 +131,10 @@ def main() -> int:
             helper.apply(mosaic, (args.photos, side, picture))
             encode, decode, region = helper.apply(codec_seconds, (picture, start, args.threads, args.quality))
             mp = side * side / 1e6
-            cells = [
-                f"{mp:.0f}",
-                f"{encode:.2f}",
-                f"{mp / encode:.1f}",
-                f"{decode:.2f}",
-                f"{mp / decode:.1f}",
-            ]
-            cells += [f"{region:.3f}", f"{region / decode:.1%}"]
+            cells = [f"{mp:.0f}"]
+            for took in (encode, decode):
+                cells += [f"{took.wall:.2f}", f"{mp / took.wall:.1f}", f"{took.cpu / mp:.3f}"]
+            cells += [f"{region.wall:.3f}", f"{region.wall / decode.wall:.1%}"]
             for arguments in (
                 ("encode", picture, coded, "-q", str(args.quality)),
                 ("decode", coded, whole),
