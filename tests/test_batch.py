@@ -108,6 +108,11 @@ def test_a_process_that_dies_takes_one_file_with_it(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.out")} == {"0.out", "2.out", "4.out", "5.out"}
 
 
+def test_processes_end_in_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run(jobs(tmp_path, *"abcd"))
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_what_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
     todo = jobs(tmp_path, "a", "slow", "slow")

@@ -203,8 +203,8 @@ class _Worker:
         return Outcome(self.job, 1, [f"ncodec: error: {self.job.name}: its process died ({cause})"])
 
     def stop(self) -> None:
+        """Lets an idle process end by itself."""
         self.connection.close()
-        self.process.terminate()
 
 
 def _in_processes(task: Task, jobs: Sequence[Job], count: int, threads: int) -> Iterator[Outcome]:
@@ -236,6 +236,8 @@ def _in_processes(task: Task, jobs: Sequence[Job], count: int, threads: int) -> 
                 begin(worker)
                 yield outcome
     finally:
+        for worker in busy.values():
+            worker.process.terminate()
         for worker in everyone:
             worker.stop()
         deadline = time.monotonic() + _GRACE
