@@ -4,6 +4,7 @@ import ast
 import io
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -155,3 +156,39 @@ def test_nothing_needs_compressai_or_pickle() -> None:
     for path in SOURCE.rglob("*.py"):
         extra = {"compressai", "torchvision"} if path.name == "zoo.py" else set()
         assert not (imports_of(path) - extra) & {"compressai", "pickle", "torchvision"}, path
+
+
+# ---- damage -----------------------------------------------------------------------------------------------
+
+
+def test_partial_decoding_warns_of_what_is_missing() -> None:
+    data = bytearray(neuralcodec.encode(np.dstack([photograph(40, 50), photograph(40, 50, seed=1)[..., :1]])))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        intact = neuralcodec.decode(bytes(data), partial=True)
+    data[-10] ^= 1  # in the alpha plane
+    with pytest.raises(neuralcodec.DamagedFileError):
+        neuralcodec.decode(bytes(data))
+    with pytest.warns(neuralcodec.DamageWarning, match="0 of 1 tiles.*'A'") as caught:
+        image = neuralcodec.decode(bytes(data), partial=True)
+    assert image.mode == "RGBA" and image.convert("RGB").tobytes() == intact.convert("RGB").tobytes()
+    warning = caught[0].message
+    assert isinstance(warning, neuralcodec.DamageWarning)
+    assert warning.damage.lost == ()
+    assert not warning.damage.map().any()
+
+
+def test_info_of_a_damaged_file_says_what_is_wrong() -> None:
+    data = neuralcodec.encode(np.dstack([photograph(40, 50), photograph(40, 50, seed=1)[..., :1]]))
+    assert neuralcodec.info(data)["damage"] == neuralcodec.info(data)["lost_tiles"] == []
+    facts = neuralcodec.info(data[:-3])
+    assert facts["lost_tiles"] == []
+    assert len(facts["damage"]) == 1 and "cut short" in facts["damage"][0]
+
+
+def test_max_pixels_is_an_argument(pixels: np.ndarray) -> None:
+    data = neuralcodec.encode(pixels)
+    assert neuralcodec.decode(data, max_pixels=2000).size == (50, 40)
+    for function in (neuralcodec.decode, neuralcodec.info):
+        with pytest.raises(neuralcodec.DamagedFileError, match="limit is 1999"):
+            function(data, max_pixels=1999)

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from neuralcodec.chunks import parse_chunks, write_chunk
-from neuralcodec.container import CONV, GRU, Container, Header, read, write
+from neuralcodec.container import Container, read, write
 from neuralcodec.errors import DamagedFileError
-from neuralcodec.header import parse_header
+from neuralcodec.header import CONV, GRU, Header, parse_header
 
 #: 2048x2048 pixels in 16 tiles of 512, the default.
 HEADER = Header(CONV, b"\xde\xad\xbe\xef", 2048, 2048, 50, 512, grey=False, alpha=False)

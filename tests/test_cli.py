@@ -19,7 +19,8 @@ import pytest
 from PIL import Image, ImageCms
 
 import neuralcodec
-from neuralcodec import cli, codec
+from neuralcodec import cli, codec, container
+from neuralcodec.image import load
 
 NCODEC = [sys.executable, "-m", "neuralcodec"]
 
@@ -652,3 +653,95 @@ def test_export_prints_its_report(
     assert capsys.readouterr().out == "bytes: 4589416\nshare: 0.333333\n"
     assert calls == [(Path("c.safetensors"), Path("w.safetensors"), Path("i"))]
     assert cli.main(["export", "c.safetensors", "a.png"]) == 2
+
+
+# ---- damaged files ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def damaged(here: Path) -> Path:
+    """`a.nc` of six tiles of 64 pixels, the second damaged."""
+    data = bytearray(codec.encode_picture(load(picture(192, 100)), tile=64))
+    data[data.index(b"T", data.index(b"T") + data[data.index(b"T") + 1] + 6) + 4] ^= 1
+    Path("a.nc").write_bytes(data)
+    assert container.read(bytes(data), strict=False).lost == [1]
+    return here
+
+
+def test_partial_decodes_what_is_left(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for strict in ([], ["--strict"]):
+        assert cli.main(["decode", *strict, "a.nc", "b.png"]) == 3
+        assert "checksum of chunk 'T'" in only_error(capsys)
+        assert not Path("b.png").exists()
+    assert cli.main(["decode", "--partial", "--damage-map", "mask.png", "a.nc", "b.png"]) == 4
+    err = capsys.readouterr().err
+    assert "ncodec: warning: a.nc: 1 of 6 tiles recovered as approximation\n" in err
+    assert "checksum of chunk 'T'" in err
+    with Image.open("b.png") as decoded, Image.open("mask.png") as mask:
+        assert decoded.size == mask.size == (192, 100)
+        white = np.asarray(mask) == 255
+    assert white[:64, 64:128].all()
+    assert white.sum() == 64 * 64
+
+
+def test_partial_with_a_region_and_quiet(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = [
+        "decode",
+        "--partial",
+        "--quiet",
+        "--region",
+        "60,10,20,30",
+        "--damage-map",
+        "m.png",
+        "a.nc",
+        "b.png",
+    ]
+    assert cli.main(call) == 4
+    assert capsys.readouterr().err == ""
+    with Image.open("b.png") as decoded, Image.open("m.png") as mask:
+        assert decoded.size == mask.size == (20, 30)
+        assert (np.asarray(mask)[:, 4:] == 255).all() and (np.asarray(mask)[:, :4] == 128).all()
+
+
+def test_an_intact_file_decodes_with_partial_as_without(here: Path, coded: bytes) -> None:
+    Path("a.nc").write_bytes(coded)
+    assert cli.main(["decode", "--partial", "--damage-map", "mask.png", "a.nc", "b.png"]) == 0
+    with Image.open("mask.png") as mask:
+        assert not np.asarray(mask).any()
+
+
+def test_several_files_end_with_the_highest_code(damaged: Path, coded: bytes) -> None:
+    Path("good.nc").write_bytes(coded)
+    Path("bad.nc").write_bytes(b"nonsense")
+    assert cli.main(["decode", "--partial", "-o", "out", "a.nc", "good.nc", "bad.nc"]) == 4
+    assert names(damaged / "out") == {"a.png", "good.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--damage-map", "m.png", "a.nc", "b.png"], "--partial"),
+        (["--partial", "--damage-map", "m.jpg", "a.nc", "b.png"], ".png"),
+        (["--partial", "--damage-map", "a.png", "a.nc", "b.png"], "exists"),
+        (["--partial", "--damage-map", "b.png", "a.nc", "b.png"], "both"),
+        (["--partial", "--damage-map", "m.png", "-o", "out", "a.nc", "c.nc"], "one picture"),
+        (["--partial", "--strict", "a.nc", "b.png"], "not allowed"),
+    ],
+)
+@pytest.mark.usefixtures("no_work")
+def test_wrong_calls_about_damage(
+    here: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("a.nc").write_bytes(b"")
+    assert cli.main(["decode", *arguments]) == 2
+    assert words in only_error(capsys)
+    assert not Path("b.png").exists() and not Path("m.png").exists()
+
+
+def test_info_says_what_is_wrong(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", "a.nc"]) == 3
+    out, err = capsys.readouterr()
+    assert re.search(r"^lost_tiles +1$", out, re.MULTILINE)
+    assert "a.nc: 1 of 6 tiles are damaged or missing: damaged file: the checksum" in err
+    assert cli.main(["info", "--json", "a.nc"]) == 3
+    assert json.loads(capsys.readouterr().out)["lost_tiles"] == [1]

@@ -19,12 +19,13 @@ from golden.regenerate import FOLDER, INDEX, digest, latents
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from neuralcodec import codec, container, tiling, weights
+from neuralcodec import codec, container, damage, tiling, weights
+from neuralcodec.chunks import parse_chunks
 from neuralcodec.codec import decode_latents, decode_picture, encode_picture
 from neuralcodec.container import read_header
 from neuralcodec.entropy.tables import Tables
 from neuralcodec.errors import DamagedFileError, UsageError
-from neuralcodec.header import CODECS, GRU
+from neuralcodec.header import CODECS, CONV, GRU, parse_header
 from neuralcodec.image import Picture
 from neuralcodec.models.runner import Model
 from neuralcodec.tiling import Box
@@ -439,3 +440,125 @@ def test_regions_outside_are_refused(region: Box) -> None:
     data = encode_picture(Picture(photograph(8, 8)))
     with pytest.raises(UsageError, match="the region is not within the 8x8"):
         decode_picture(data, region=region)
+
+
+# ---- what is left of a damaged file -----------------------------------------------------------------------
+
+
+def damaged_tiles(data: bytes, *numbers: int) -> bytes:
+    """With a byte of these tiles changed, and no checksum repaired."""
+    start = parse_header(data)[1]
+    chunks = parse_chunks(data, start, payload_limit=lambda kind: 2**30, number_limit=lambda kind: 2**20)
+    changed = bytearray(data)
+    for chunk in chunks:
+        if chunk.kind == "T" and chunk.number in numbers:
+            changed[chunk.offset + 4] ^= 1
+    return bytes(changed)
+
+
+@functools.cache
+def tiled() -> tuple[bytes, Picture]:
+    """Five by four tiles of 64 pixels, and how they decode."""
+    data = encode_picture(Picture(photograph(300, 250), exif=EXIF), quality=70, tile=64)
+    return data, decode_picture(data)
+
+
+def test_an_intact_file_decodes_alike_with_partial() -> None:
+    data, expected = tiled()
+    decoded = decode_picture(data, partial=True)
+    assert decoded.damage is None
+    assert (decoded.pixels == expected.pixels).all()
+
+
+@pytest.mark.parametrize("lost", [(0,), (19,), (5, 6, 7), (0, 4, 8, 12, 16), tuple(range(1, 20))])
+def test_good_tiles_are_exact_and_lost_ones_filled(model: Model, lost: tuple[int, ...]) -> None:
+    data, expected = tiled()
+    decoded = decode_picture(damaged_tiles(data, *lost), partial=True)
+    assert decoded.damage is not None and decoded.damage.lost == lost
+    assert str(decoded.damage) == f"{len(lost)} of 20 tiles recovered as approximation"
+    mask = decoded.damage.map()
+    assert mask.shape == (300, 250)
+    assert (decoded.pixels[mask == 0] == expected.pixels[mask == 0]).all()
+    tiles = list(tiling.boxes(Box.whole(300, 250), 64))
+    white = np.zeros((300, 250), bool)
+    for number in lost:
+        white[tiles[number].slices] = True
+    assert ((mask == 255) == white).all()
+
+    file = container.read(damaged_tiles(data, *lost), strict=False)
+    whole = decode_latents(container.read(data), model).values
+    latents, found = codec.recover_latents(file, model, Box(0, 19, 0, 16))
+    assert found == list(lost)
+    for number, box in enumerate(tiling.boxes(Box.whole(19, 16), 4)):
+        same = (latents.values[box.slices] == whole[box.slices]).all()
+        assert same == (number not in lost)
+
+
+def test_the_fill_is_nearer_than_one_colour() -> None:
+    """Its colours come from around it: in smooth surroundings, much nearer than the mean of the picture."""
+    rows, columns = np.mgrid[0:256, 0:256]
+    pixels = np.stack([rows * 0.9, columns * 0.9, 255 - rows * 0.5], axis=2).astype(np.uint8)
+    data = encode_picture(Picture(pixels), quality=80, tile=64)
+    decoded = decode_picture(damaged_tiles(data, 5), partial=True)
+    tile = np.s_[64:128, 64:128]
+    error = np.abs(decoded.pixels[tile].astype(int) - pixels[tile]).mean()
+    assert error < 0.25 * np.abs(pixels.mean((0, 1)) - pixels[tile]).mean()
+
+
+def test_regions_of_a_damaged_file() -> None:
+    """The crop of the whole; what is damaged elsewhere is told but changes nothing."""
+    data, expected = tiled()
+    damaged = damaged_tiles(data, 5, 6)
+    whole = decode_picture(damaged, partial=True)
+    for region, lost in (
+        (Box(40, 200, 30, 220), (5, 6)),
+        (Box(64, 128, 0, 40), (5,)),
+        (Box(250, 300, 0, 250), ()),
+    ):
+        part = decode_picture(damaged, region=region, partial=True)
+        assert part.damage is not None and whole.damage is not None
+        assert part.damage.lost == lost
+        assert part.damage.notes
+        assert (part.damage.map() == whole.damage.map()[region.slices]).all()
+        assert np.abs(part.pixels.astype(int) - whole.pixels[region.slices]).max() <= 1
+    assert np.abs(part.pixels.astype(int) - expected.pixels[region.slices]).max() <= 1
+    with pytest.raises(DamagedFileError):
+        decode_picture(damaged)
+
+
+def test_damaged_alpha_and_metadata_are_left_out_and_told() -> None:
+    alpha = np.arange(70 * 90).reshape(70, 90).astype(np.uint8)
+    data = encode_picture(Picture(photograph(70, 90), alpha=alpha, exif=EXIF, xmp=XMP), tile=64)
+    start = parse_header(data)[1]
+    for kind in "Aex":
+        chunks = parse_chunks(data, start, payload_limit=lambda k: 2**30, number_limit=lambda k: 2**20)
+        at = next(chunk.offset for chunk in chunks if chunk.kind == kind)
+        damaged = data[: at + 5] + bytes([data[at + 5] ^ 1]) + data[at + 6 :]
+        decoded = decode_picture(damaged, partial=True)
+        assert decoded.alpha is not None and decoded.damage is not None
+        assert (decoded.alpha == (255 if kind == "A" else alpha)).all()
+        assert decoded.exif == (None if kind == "e" else EXIF)
+        assert decoded.xmp == (None if kind == "x" else XMP)
+        assert decoded.damage.lost == ()
+        assert any(f"'{kind}'" in note for note in decoded.damage.notes)
+    file = container.read(data)
+    file.alpha = b"nonsense"
+    decoded = decode_picture(container.write(file), partial=True)
+    assert decoded.damage is not None and "opaque" in decoded.damage.notes[0]
+
+
+def test_tiles_that_fail_behind_a_good_checksum_are_lost() -> None:
+    data, _ = tiled()
+    file = container.read(data)
+    for number in (7, 8):
+        file.tiles[number] = b"\xff" * 9
+    decoded = decode_picture(container.write(file), partial=True)
+    assert decoded.damage is not None
+    assert decoded.damage.lost == (7, 8)
+    assert decoded.damage.notes[0].startswith("tile 7: ")
+
+
+def test_groups_of_lost_tiles_share_no_context() -> None:
+    tiles = [Box(0, 4, 0, 4), Box(0, 4, 12, 16), Box(8, 12, 4, 8), Box(40, 44, 0, 4)]
+    assert list(damage.groups(tiles)) == [Box(0, 12, 0, 16), Box(40, 44, 0, 4)]
+    assert list(damage.groups([])) == []

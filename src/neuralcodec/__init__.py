@@ -12,18 +12,27 @@ Importing this module loads neither torch nor Pillow; the first call does.
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, overload
 
-from neuralcodec.errors import DamagedFileError, NeuralCodecError, NeuralCodecWarning, UsageError
+from neuralcodec.errors import (
+    DamagedFileError,
+    DamageWarning,
+    NeuralCodecError,
+    NeuralCodecWarning,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from PIL import Image
 
+    from neuralcodec.container import Limits
     from neuralcodec.models.batched import BatchedCodec
 
 __all__ = [
+    "DamageWarning",
     "DamagedFileError",
     "NeuralCodecError",
     "NeuralCodecWarning",
@@ -83,20 +92,41 @@ def encode(
 
 @overload
 def decode(
-    data: bytes, *, region: Region | None = None, stage: int | None = None, as_array: Literal[False] = False
+    data: bytes,
+    *,
+    region: Region | None = None,
+    stage: int | None = None,
+    partial: bool = False,
+    max_pixels: int | None = None,
+    as_array: Literal[False] = False,
 ) -> Image.Image: ...
 @overload
 def decode(
-    data: bytes, *, region: Region | None = None, stage: int | None = None, as_array: Literal[True]
+    data: bytes,
+    *,
+    region: Region | None = None,
+    stage: int | None = None,
+    partial: bool = False,
+    max_pixels: int | None = None,
+    as_array: Literal[True],
 ) -> npt.NDArray[np.uint8]: ...
 def decode(
-    data: bytes, *, region: Region | None = None, stage: int | None = None, as_array: bool = False
+    data: bytes,
+    *,
+    region: Region | None = None,
+    stage: int | None = None,
+    partial: bool = False,
+    max_pixels: int | None = None,
+    as_array: bool = False,
 ) -> Image.Image | npt.NDArray[np.uint8]:
     """Decode the bytes of an `.nc` file.
 
     Args:
         region: `(x, y, width, height)` of the pixels to decode; far cheaper than all of a large picture.
         stage: of a file of the gru model, stop after this many of its stages, from 1.
+        partial: of a damaged file, decode what is left. A `DamageWarning` says what is not: its `damage` has
+            the numbers and boxes of lost tiles, `map()` as a mask, and what is wrong with the file.
+        max_pixels: refuse larger pictures before any memory is taken; by default 2^28.
         as_array: give pixels instead of an image.
 
     Returns:
@@ -104,7 +134,8 @@ def decode(
         grey picture, `(H, W, 3)` of a colour one, with alpha as the last of two or four channels.
 
     Raises:
-        DamagedFileError: the data are damaged, not ours, or ask for more than the default limits.
+        DamagedFileError: the data are damaged, not ours, or ask for more than the limits. With `partial`,
+            damage is an error only where no tile is intact.
         UsageError: the region is not within the picture; the file does not have that stage.
     """
     from neuralcodec.codec import decode_picture
@@ -115,20 +146,34 @@ def decode(
     if region is not None:
         x, y, width, height = region
         box = Box(y, y + height, x, x + width)
-    picture = decode_picture(data, region=box, stage=stage)
+    picture = decode_picture(data, region=box, stage=stage, partial=partial, limits=_limits(max_pixels))
+    if picture.damage is not None:
+        warnings.warn(DamageWarning(picture.damage), stacklevel=2)
     return to_array(picture) if as_array else to_pil(picture)
 
 
-def info(data: bytes) -> dict[str, Any]:
+def _limits(max_pixels: int | None) -> Limits:
+    from neuralcodec.container import Limits
+
+    return Limits() if max_pixels is None else Limits(max_pixels=max_pixels)
+
+
+def info(data: bytes, *, max_pixels: int | None = None) -> dict[str, Any]:
     """What the header and the chunks of an `.nc` file say. Decodes nothing and loads no torch.
 
+    Of a damaged file, it says what is left: `damage` has a line for all that is wrong with it, and
+    `lost_tiles` the numbers of tiles that are not intact.
+
+    Args:
+        max_pixels: refuse larger pictures; by default 2^28.
+
     Raises:
-        DamagedFileError: the data are damaged or not ours.
+        DamagedFileError: the data are not ours, ask for more than the limits, or no tile is intact.
     """
     from neuralcodec import container, weights
     from neuralcodec.header import CODECS, VERSION
 
-    file = container.read(data)
+    file = container.read(data, limits=_limits(max_pixels), strict=False)
     header = file.header
     return {
         "format": VERSION,
@@ -150,6 +195,8 @@ def info(data: bytes) -> dict[str, Any]:
         "icc_bytes": len(file.icc or b""),
         "exif_bytes": len(file.exif or b""),
         "xmp_bytes": len(file.xmp or b""),
+        "lost_tiles": file.lost,
+        "damage": file.damage,
     }
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a process has to clear up in when the work is cut off.
 _GRACE = 5.0
+#: Exit code when a damaged file was converted as far as it goes.
+PARTIAL = 4
 
 
 class Store(Protocol):
@@ -39,11 +41,12 @@ class Store(Protocol):
 
 
 class Sizes(NamedTuple):
-    """Bytes of the input and the output, and pixels."""
+    """Bytes of the input and the output, pixels, and whether parts of the input were damaged."""
 
     before: int
     after: int
     pixels: int
+    damaged: bool = False
 
 
 class Task(NamedTuple):
@@ -73,7 +76,8 @@ def attempt(task: Task, job: Job, store: Store = files, show: Show | None = None
     """Converts one file. All that goes wrong becomes part of the outcome, but for the end of the program."""
     with collected() as lines:
         try:
-            return Outcome(job, 0, lines, task.convert(job, task.args, store, show))
+            sizes = task.convert(job, task.args, store, show)
+            return Outcome(job, PARTIAL if sizes.damaged else 0, lines, sizes)
         except (KeyboardInterrupt, SystemExit, BrokenPipeError):
             raise
         except BaseException as error:  # a panic in a compiled extension is no Exception

@@ -27,6 +27,7 @@ exit codes:
   1    failed: no permission, a full disk, not enough memory, ...
   2    wrong usage: an option, a missing input, an output that exists
   3    the input is damaged, cut short, not of a known format, or beyond the limits
+  4    decoded with --partial from a damaged file: parts are approximate or missing
   130  interrupted by Ctrl-C
   of several files, the highest code counts
 """
@@ -63,6 +64,7 @@ examples:
   ncodec decode *.nc -o pictures/ --format webp
   ncodec decode --format ppm photo.nc - | display -
   ncodec decode --region 1000,500,400,300 large.nc detail.png
+  ncodec decode --partial --damage-map mask.png damaged.nc
 
 The extension of OUT says the format: png, jpg, webp, tif, avif, ppm or bmp.
 
@@ -300,6 +302,24 @@ def _decode_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--stage", type=_count, metavar="N", help="of a gru file, stop after N stages")
     parser.add_argument("--format", metavar="EXT", help="format of the pictures (default: by name, else png)")
+    damaged = parser.add_mutually_exclusive_group()
+    damaged.add_argument(
+        "--strict",
+        action="store_false",
+        dest="partial",
+        default=False,
+        help="refuse a damaged file (the default)",
+    )
+    damaged.add_argument(
+        "--partial",
+        action="store_true",
+        help="of a damaged file, decode what is left and fill in the rest; exit code 4",
+    )
+    parser.add_argument(
+        "--damage-map",
+        metavar="MASK.png",
+        help="with --partial: where the picture is approximate, white; near enough to differ, grey",
+    )
     _add_output(parser)
     _add_device(parser)
     _add_limit(parser)

@@ -9,7 +9,7 @@ walk down the picture in bands, so that of the latent only a few rows of tiles a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -18,11 +18,12 @@ import numpy as np
 from neuralcodec import container, parallel, stagewise, weights
 from neuralcodec.alpha import pack_alpha, unpack_alpha
 from neuralcodec.container import Container, Limits
+from neuralcodec.damage import CONTEXT, Damage, fill, groups
 from neuralcodec.entropy.coder import SymbolReader, SymbolWriter
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import GRU, Header, write_header
-from neuralcodec.image import Picture
+from neuralcodec.image import Picture, Plane
 from neuralcodec.tiling import HALO, LATENT_STRIDE, WINDOW, Box, Window, bands, boxes, latent_size, windows
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ def decode_picture(
     *,
     region: Box | None = None,
     stage: int | None = None,
+    partial: bool = False,
     limits: Limits = container.DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> Picture:
@@ -191,15 +193,19 @@ def decode_picture(
     Args:
         region: the pixels to decode, within the picture. Of a conv file only tiles near it are read.
         stage: of a gru file, stop after this many stages, from 1.
+        partial: of a damaged file, decode what is left: lost tiles are filled in smoothly, a lost alpha plane
+            is opaque, lost metadata are left out. `Picture.damage` says what is missing.
 
     Raises:
         DamagedFileError: the file is damaged, not an `.nc` file, needs weights that are not here, or asks
-            for more than `limits`.
+            for more than `limits`. With `partial`, damage is an error only where no tile is intact.
         UsageError: the region is empty or not within the picture; the file does not have that stage.
     """
-    file = container.read(data, limits=limits)
+    file = container.read(data, limits=limits, strict=not partial)
     header = file.header
     stages = stagewise.stages_to_decode(file, stage)
+    if stages < header.stages and file.damage:
+        file.damage.append(f"the first {stages} of {header.stages} stages are whole")
     whole = Box.whole(header.height, header.width)
     region = region or whole
     if region.height < 1 or region.width < 1 or region.within(whole) != region:
@@ -207,24 +213,32 @@ def decode_picture(
     path = weights.by_id(header.weights_id)
     if weights.codec(path) != header.codec:
         raise DamagedFileError("the codec of the header is not that of its weights: the header is damaged")
-    alpha = None if file.alpha is None else unpack_alpha(file.alpha, header.width, header.height)
+    alpha = _alpha(file, file.damage if partial else None)
     report = progress or (lambda share: None)
     if header.codec == GRU:
         pixels = stagewise.decode_picture(path, file, stages, report)[region.slices]
         pixels = _grey(pixels) if header.grey else np.ascontiguousarray(pixels)
-        return Picture(pixels, None if alpha is None else alpha[region.slices], file.icc, file.exif, file.xmp)
+        alpha = None if alpha is None else alpha[region.slices]
+        coarse = range(header.tile_count if stage is None and stages < header.stages else 0)
+        return Picture(pixels, alpha, file.icc, file.exif, file.xmp, _damage(file, coarse, region))
     from neuralcodec.models.runner import load
 
     codec = load(path)
     plane = Box.whole(latent_size(header.height), latent_size(header.width))
     area = region.shrunk(LATENT_STRIDE)
+    recovered: Latents | None = None
+    lost: Sequence[int] = ()
+    if partial:
+        recovered, lost = recover_latents(file, codec, area.grown(HALO).within(plane))
     latents = None
     pixels = np.empty((*region.shape, 1 if header.grey else 3), np.uint8)
     for band in bands(area, WINDOW):
         start, end = ((edge - area.top) / area.height for edge in (band.top, band.bottom))
         report_band = _part(report, start, end)
         needed = band.grown(HALO).within(plane)
-        latents = decode_latents(file, codec, needed, known=latents, report=_part(report_band, 0, 0.3))
+        latents = recovered or decode_latents(
+            file, codec, needed, known=latents, report=_part(report_band, 0, 0.3)
+        )
         cut = list(windows(*plane.shape, area=band))
         for number, window in enumerate(cut, 1):
             part = codec.synthesise(np.ascontiguousarray(latents.at(window.read)), header.quality)
@@ -236,7 +250,33 @@ def decode_picture(
             pixels[target.moved(-region.top, -region.left).slices] = part
             report_band(0.3 + 0.7 * number / len(cut))
     alpha = None if alpha is None else alpha[region.slices]
-    return Picture(pixels, alpha, file.icc, file.exif, file.xmp)
+    return Picture(pixels, alpha, file.icc, file.exif, file.xmp, _damage(file, lost, region))
+
+
+def _damage(file: Container, lost: Sequence[int], region: Box) -> Damage | None:
+    """What is wrong with a decoded region; None of an intact file."""
+    if not file.damage:
+        return None
+    header = file.header
+    tiles = list(boxes(Box.whole(header.height, header.width), header.tile))
+    lost_boxes = tuple(tiles[number] for number in lost)
+    return Damage(len(tiles), tuple(lost), lost_boxes, region, tuple(file.damage))
+
+
+def _alpha(file: Container, damage: list[str] | None) -> Plane | None:
+    """The alpha plane. A damaged one is opaque, with a line in `damage`; without such a list, an error."""
+    header = file.header
+    if not header.alpha:
+        return None
+    try:
+        if file.alpha is None:
+            raise DamagedFileError("the alpha plane is lost")
+        return unpack_alpha(file.alpha, header.width, header.height)
+    except DamagedFileError as error:
+        if damage is None:
+            raise
+        damage.append(f"{error}; all is opaque instead")
+        return np.full((header.height, header.width), 255, np.uint8)
 
 
 def _grey(pixels: Pixels) -> Pixels:
@@ -282,12 +322,70 @@ def decode_latents(
         fresh = box._replace(top=common.bottom)
 
     def read_tile(tile: Box) -> None:
-        segment = file.tiles[tile.top // size * header.tiles_across + tile.left // size]
-        reader = SymbolReader(codec.prior.tables, segment)
-        y_hat.at(tile)[:] = codec.prior.code(reader, header.quality_row, tile.height, tile.width)
+        number = tile.top // size * header.tiles_across + tile.left // size
+        y_hat.at(tile)[:] = _decode_tile(file, codec, number, tile)
 
     parallel.run(read_tile, list(boxes(fresh, size)), codec.threads, report)
     return y_hat
+
+
+def recover_latents(file: Container, codec: Model, area: Box) -> tuple[Latents, list[int]]:
+    """y_hat in an area of a file that may be damaged, lost tiles filled in from those around them.
+
+    Returns:
+        The latents of the whole plane, of which the tiles that overlap the area are meaningful, and the
+        numbers of those of them that are lost. What is wrong with a tile whose checksum fits is added to
+        `file.damage`.
+    """
+    header = file.header
+    plane = Box.whole(latent_size(header.height), latent_size(header.width))
+    tiles = list(boxes(plane, header.tile // LATENT_STRIDE))
+    values = np.empty((*plane.shape, codec.prior.latent), np.float32)
+    lost, read = set(file.lost), set(file.lost)
+
+    def read_tile(number: int) -> str | None:
+        try:
+            values[tiles[number].slices] = _decode_tile(file, codec, number, tiles[number])
+        except DamagedFileError as error:
+            return f"tile {number}: {error}"
+        return None
+
+    def read_tiles(near: list[Box]) -> list[Box]:
+        """Reads the tiles that overlap these boxes, and says where the groups of lost tiles then lie."""
+        numbers = sorted({n for box in near for n in _tiles_of(header, box)} - read)
+        read.update(numbers)
+        for number, problem in zip(
+            numbers, parallel.run(read_tile, numbers, codec.threads, _quietly), strict=True
+        ):
+            if problem:
+                lost.add(number)
+                file.damage.append(problem)
+        return [box.grown(CONTEXT).within(plane) for box in groups([tiles[number] for number in lost])]
+
+    around = [box for box in read_tiles([area]) if box.overlaps(area)]
+    around = read_tiles(around)
+    if len(lost) > len(file.lost):
+        around = read_tiles([plane])  # a tile that fails only now may lie beside others that would
+    for box in around:
+        if box.overlaps(area):
+            fill(values, [tiles[number] for number in lost], box)
+    return Latents(plane, values), sorted(number for number in lost if tiles[number].overlaps(area))
+
+
+def _tiles_of(header: Header, box: Box) -> Iterator[int]:
+    """Numbers of the tiles that a box of latent positions overlaps."""
+    top, bottom, left, right = box.shrunk(header.tile // LATENT_STRIDE)
+    for row in range(top, bottom):
+        yield from range(row * header.tiles_across + left, row * header.tiles_across + right)
+
+
+def _decode_tile(file: Container, codec: Model, number: int, box: Box) -> Floats:
+    reader = SymbolReader(codec.prior.tables, file.tiles[number])
+    return codec.prior.code(reader, file.header.quality_row, box.height, box.width)
+
+
+def _quietly(share: float) -> None:
+    """Progress that nobody sees."""
 
 
 def _part(report: Progress, start: float, end: float) -> Progress:

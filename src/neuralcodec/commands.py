@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from neuralcodec import batch, files
 from neuralcodec.container import Limits, read_header
-from neuralcodec.errors import UsageError
+from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import MAGIC
 from neuralcodec.terminal import Show, about, say
 
 if TYPE_CHECKING:
-    from neuralcodec.image import Picture
+    from neuralcodec.damage import Damage
+    from neuralcodec.image import Picture, Plane
 
 PICTURE_SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".jxl"}
 PICTURE_SUFFIXES |= {".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
@@ -85,6 +86,8 @@ def decode(args: Namespace) -> int:
     jobs, found = _plan(args, lambda name: _decoded_name(name, extension), {".nc"})
     for job in jobs:
         _format(job, args)  # refuses an unknown one before any work
+    if args.damage_map is not None:
+        _check_mask(args, jobs)
     return batch.run(batch.Task(_decode_one, args, _byte_limit(args)), jobs, found=found)
 
 
@@ -97,15 +100,60 @@ def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
 
         start = time.perf_counter()
         picture = decode_picture(
-            data, region=args.region, stage=args.stage, limits=_limits(args), progress=show
+            data,
+            region=args.region,
+            stage=args.stage,
+            partial=args.partial,
+            limits=_limits(args),
+            progress=show,
         )
         seconds = time.perf_counter() - start
     with about(_name(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
         image.save(picture, file, _format(job, args))
         after = file.tell()
-    sizes = batch.Sizes(len(data), after, picture.pixels.shape[0] * picture.pixels.shape[1])
+    if args.damage_map is not None:
+        mask = Path(args.damage_map)
+        with about(_name(mask), quiet=args.quiet), store.writing(mask) as file:
+            image.save(image.Picture(_damage_map(picture)), file, "PNG")
+    if picture.damage is not None and not args.quiet:
+        _report_damage(job.name, picture.damage)
+    pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
+    sizes = batch.Sizes(len(data), after, pixels, damaged=picture.damage is not None)
     _report(job, picture, sizes, coded=len(data), notes=[], seconds=seconds, args=args)
     return sizes
+
+
+def _check_mask(args: Namespace, jobs: list[files.Job]) -> None:
+    """Refuse a damage map that could not be written, as any other output."""
+    if not args.partial:
+        raise UsageError("--damage-map needs --partial, which is what leaves something to map")
+    if len(jobs) != 1 or args.ray is not None:
+        raise UsageError("--damage-map is the mask of one picture, decoded on this machine")
+    if not args.damage_map.lower().endswith(".png"):
+        raise UsageError(f"--damage-map {args.damage_map}: the mask is a .png")
+    (job,) = jobs
+    files.plan(["-" if job.source is None else str(job.source), args.damage_map], None, str, force=args.force)
+    if job.target is not None and Path(args.damage_map).resolve() == job.target.resolve():
+        raise UsageError(f"{args.damage_map} would be both the picture and its damage map")
+
+
+def _damage_map(picture: Picture) -> Plane:
+    """`(H, W, 1)`; all black where nothing is damaged."""
+    import numpy as np
+
+    height, width = picture.pixels.shape[:2]
+    mask = np.zeros((height, width), np.uint8) if picture.damage is None else picture.damage.map()
+    return mask[..., None]
+
+
+def _report_damage(name: str, damage: Damage) -> None:
+    """What is approximate or missing, and why: the first few places."""
+    shown = 5
+    for note in damage.notes[:shown]:
+        say(f"ncodec: warning: {name}: {note}")
+    if len(damage.notes) > shown:
+        say(f"ncodec: warning: {name}: {len(damage.notes) - shown} more damaged places")
+    say(f"ncodec: warning: {name}: {damage}")
 
 
 def _plan(
@@ -180,19 +228,25 @@ def info(args: Namespace) -> int:
 
     source = _path(args.file)
     with about(_name(source)):
-        facts = neuralcodec.info(files.read(source, _byte_limit(args)))
+        data = files.read(source, _byte_limit(args))
+        facts = neuralcodec.info(data, max_pixels=_limits(args).max_pixels)
     if args.json:
         print(json.dumps(facts))
-        return 0
-    widest = max(len(name) for name in facts)
-    for name, value in facts.items():
-        print(f"{name:{widest}}  {_plain(value)}")
+    else:
+        widest = max(len(name) for name in facts)
+        for name, value in facts.items():
+            print(f"{name:{widest}}  {_plain(value)}")
+    if facts["damage"]:
+        lost = f"{len(facts['lost_tiles'])} of {facts['tiles']} tiles are damaged or missing"
+        raise DamagedFileError(f"{_name(source)}: {lost}: {facts['damage'][0]}")
     return 0
 
 
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -1,5 +1,12 @@
 """The errors that reach a user. Each carries the exit code `ncodec` ends with."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neuralcodec.damage import Damage
+
 
 class NeuralCodecError(Exception):
     """Something failed that the message explains in one line."""
@@ -21,3 +28,13 @@ class DamagedFileError(NeuralCodecError):
 
 class NeuralCodecWarning(UserWarning):
     """Something of the input could not be kept, such as 16-bit precision; the work goes on."""
+
+
+class DamageWarning(NeuralCodecWarning):
+    """A damaged file was decoded as far as it goes; `damage` says what of the picture is missing."""
+
+    def __init__(self, damage: Damage) -> None:
+        first, *others = damage.notes
+        more = f" (and {len(others)} more)" if others else ""
+        super().__init__(f"{damage}; {first}{more}")
+        self.damage = damage

@@ -11,7 +11,7 @@ import os
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, NeuralCodecWarning, UsageError
 from neuralcodec.formats import missing_plugin, open_image
+
+if TYPE_CHECKING:
+    from neuralcodec.damage import Damage
 
 Plane: TypeAlias = NDArray[np.uint8]
 Source: TypeAlias = "Image.Image | str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any]"
@@ -39,6 +42,7 @@ class Picture:
         icc: a profile for such pixels: its colour space is RGB, or GRAY for grey.
         exif: the EXIF block, from its `II` or `MM` on, without the `Exif` prefix that JPEG gives it.
         xmp: the XMP packet.
+        damage: what of it is not as it was encoded, when it was decoded from a damaged file.
     """
 
     pixels: Plane
@@ -46,6 +50,7 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    damage: Damage | None = None
 
 
 def load(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:

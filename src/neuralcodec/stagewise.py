@@ -153,6 +153,8 @@ def stages_to_decode(file: Container, stage: int | None) -> int:
     if problem := _size_problem(file.header):
         raise DamagedFileError(problem)
     held = len(file.tiles) // file.header.tile_count
+    if not held:
+        raise DamagedFileError("damaged file: not even the first stage is whole")
     if stage is not None and not 1 <= stage <= held:
         raise UsageError(f"the file has stages 1 to {held}, not {stage}")
     return stage or held

@@ -21,7 +21,7 @@ def parse_varint(data: bytes, at: int, where: str) -> tuple[int, int]:
     value = 0
     for count in range(_MAX_BYTES):
         if at + count >= len(data):
-            raise DamagedFileError(f"the file is cut short: it ends at byte {len(data)}, in {where}")
+            raise DamagedFileError(f"the data are cut short: they end at byte {len(data)}, in {where}")
         byte = data[at + count]
         value |= (byte & 0x7F) << (7 * count)
         if byte < 0x80:
