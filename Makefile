@@ -13,7 +13,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench figures clean
+.PHONY: help demo test fuzz lint bench figures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,14 @@ demo: $(RUN_STAMP) ## encode the sample images and compare with JPEG
 
 test: $(DEV_STAMP) ## run the tests (ARGS="-k name" for some of them)
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(DEV_STAMP) ## fuzz the container and the decoder (ARGS=-max_total_time=600: for so long each)
+	@if ! $(BIN)/python -m pip install --quiet 'atheris>=3.0'; then \
+		echo "make fuzz: atheris cannot be installed here, so nothing was fuzzed" >&2; exit 0; \
+	fi; \
+	for target in container decoder; do \
+		$(BIN)/python fuzz/fuzz.py $$target $(or $(ARGS),-max_total_time=30) || exit 1; \
+	done
 
 lint: $(DEV_STAMP) ## check style and types
 	$(BIN)/ruff check .

@@ -82,3 +82,12 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.fromarray(photograph(48, 64, seed=number)).save(path)
     (tmp_path / "photos" / "notes.txt").write_text("no picture")
     return tmp_path / "photos"
+
+
+def tiny_models(tiny_gru: Path) -> Path:
+    """As `tiny_gru`, with a tiny `conv` as well."""
+    from tiny import write_conv_weights
+
+    (tiny_gru / "conv.safetensors").unlink()
+    write_conv_weights(tiny_gru / "conv.safetensors")
+    return tiny_gru

@@ -25,7 +25,7 @@ from neuralcodec.codec import decode_latents, decode_picture, encode_picture
 from neuralcodec.container import read_header
 from neuralcodec.entropy.tables import Tables
 from neuralcodec.errors import DamagedFileError, UsageError
-from neuralcodec.header import CODECS, CONV, GRU, parse_header
+from neuralcodec.header import CODECS, GRU, parse_header
 from neuralcodec.image import Picture
 from neuralcodec.models.runner import Model
 from neuralcodec.tiling import Box

@@ -305,6 +305,24 @@ def test_huge_claims_are_refused_at_once() -> None:
     refused(write(small()), "limit is 44", limits=Limits(max_pixels=44))
 
 
+def test_narrow_pictures_count_as_their_latents() -> None:
+    """A picture one pixel wide has latents sixteen pixels wide: a few bytes must not claim these either."""
+    header = replace(HEADER, width=1, height=2000, tile=2048)
+    data = write(Container(header, [b"tile"]))
+    assert read(data, limits=Limits(max_pixels=32000)).header == header
+    for strict in (True, False):
+        refused(data, "1x2000 pixels", "counts as 16", limits=Limits(max_pixels=31999), strict=strict)
+
+
+def test_payloads_have_a_limit() -> None:
+    tile = bytes(4 * 64 * 64)
+    data = write(replace(small(), tiles=[tile]))
+    assert read(data).tiles == [tile]
+    with pytest.raises(UsageError, match="limit is 16384"):
+        write(replace(small(), tiles=[tile + b"x"]))
+    refused(build((b"Z", b""))[:14] + b"T" + write_varint(16385) + bytes(16389), "limit is 16384")
+
+
 def test_metadata_bomb() -> None:
     bomb = zlib.compress(bytes(2**25))
     header = header_of(write(small()))

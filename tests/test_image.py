@@ -300,6 +300,8 @@ class TestErrors:
         for source in (data, Image.open(io.BytesIO(data)), noise(H, W, 3)):
             with pytest.raises(DamagedFileError, match=f"{W}x{H} pixels, the limit is {W * H - 1}"):
                 load(source, max_pixels=W * H - 1)
+        with pytest.raises(DamagedFileError, match="1x40"):  # whose latent is 16 pixels wide
+            load(noise(40, 1, 3), max_pixels=639)
         claim = png(65535, 8, 2, b"").replace(struct.pack(">II", 65535, 1), struct.pack(">II", 65535, 65535))
         fixed = claim[:29] + struct.pack(">I", zlib.crc32(claim[12:29])) + claim[33:]
         with pytest.raises(DamagedFileError, match="65535x65535"):

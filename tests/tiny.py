@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from conftest import photograph
 
-from neuralcodec.models.conv import ConvConfig
+from neuralcodec.models.conv import ConvCodec, ConvConfig
 from neuralcodec.models.losses import Tradeoff
 from neuralcodec.models.recurrent import RecurrentCodec, RecurrentConfig
 from neuralcodec.training.data import PixelStore, block_components
@@ -26,6 +26,12 @@ TINY_MODEL = ConvConfig(
 TINY_RECURRENT = RecurrentConfig(
     fine=8, coarse=12, render_blocks=1, priming=2, latent=8, features=12, width=16
 )
+
+
+def write_conv_weights(out: Path) -> None:
+    """Weights of the tiny `conv` model, untrained."""
+    torch.manual_seed(0)
+    write_weights(out, arrays_of(ConvCodec(TINY_MODEL).eval()), TINY_MODEL)
 
 
 def write_recurrent_weights(out: Path) -> None:

@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, ImageOps
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngInfo
 
+from neuralcodec.container import MIN_SIDE
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, NeuralCodecWarning, UsageError
 from neuralcodec.formats import missing_plugin, open_image
 
@@ -95,7 +96,7 @@ def _warn(message: str) -> None:
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise UsageError(f"{name} is empty: {width}x{height} pixels")
-    if width * height > max_pixels:
+    if max(width, MIN_SIDE) * max(height, MIN_SIDE) > max_pixels:  # as a decoder will count it
         raise DamagedFileError(f"{name} is too large: {width}x{height} pixels, the limit is {max_pixels}")
 
 
