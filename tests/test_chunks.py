@@ -169,10 +169,13 @@ def test_a_flipped_bit_never_makes_another_number() -> None:
 
 def test_gru_keeps_all_before_the_first_lost_chunk() -> None:
     rng = random.Random(0)
-    original = Container(replace(HEADER, codec=GRU), [rng.randbytes(300) for _ in range(48)])
+    original = Container(
+        replace(HEADER, codec=GRU),
+        [rng.randbytes(300) for _ in range(80)],  # five stages
+    )
     data = write(original)
     places = starts(data)
-    for number in (1, 20, 47):
+    for number in (1, 20, 79):
         cut = read(data[: places[number] + 100], strict=False)
         hit = read(data[: places[number]] + b"?" + data[places[number] + 1 :], strict=False)
         assert cut.tiles == hit.tiles == original.tiles[:number]
