@@ -31,7 +31,7 @@ TINY_RECURRENT = RecurrentConfig(
 def write_conv_weights(out: Path) -> None:
     """Weights of the tiny `conv` model, untrained."""
     torch.manual_seed(0)
-    write_weights(out, arrays_of(ConvCodec(TINY_MODEL).eval()), TINY_MODEL)
+    write_weights(out, arrays_of(ConvCodec(TINY_MODEL).eval()), TINY_MODEL, Tradeoff())
 
 
 def write_recurrent_weights(out: Path) -> None:
