@@ -84,6 +84,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.fixture
 def tiny_models(tiny_gru: Path) -> Path:
     """As `tiny_gru`, with a tiny `conv` as well."""
     from tiny import write_conv_weights

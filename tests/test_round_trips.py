@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import photograph
+
+pytest.importorskip("hypothesis", reason="of the extra dev")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
