@@ -20,6 +20,7 @@ from PIL import Image, ImageCms
 
 import neuralcodec
 from neuralcodec import cli, codec, container
+from neuralcodec.argument_types import size as size_of
 from neuralcodec.image import load
 
 NCODEC = [sys.executable, "-m", "neuralcodec"]
@@ -225,7 +226,7 @@ def test_quality_between_whole_numbers(here: Path, capsys: pytest.CaptureFixture
     ],
 )
 def test_sizes(text: str, size: int) -> None:
-    assert cli._size(text) == size
+    assert size_of(text) == size
 
 
 def test_targets(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -576,14 +577,14 @@ def test_compare(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_compare_says_why_a_measure_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    from neuralcodec import commands
+    from neuralcodec import looking
 
     picture(7, 20).save("small.png")
     for name, limit, expected in (
         ("a.png", 64 * 48 - 1, "–  only up to 4 megapixels"),
         ("small.png", 1 << 22, "–  only from 8 pixels a side"),
     ):
-        monkeypatch.setattr(commands, "SSIMULACRA2_PIXELS", limit)
+        monkeypatch.setattr(looking, "SSIMULACRA2_PIXELS", limit)
         assert cli.main(["compare", name, name]) == 0
         assert f"\nSSIMULACRA2  {expected}\n" in capsys.readouterr().out
         assert cli.main(["compare", name, name, "--json"]) == 0

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from neuralcodec import cli
+from neuralcodec.arguments import parsers
+from neuralcodec.examples import EXIT_CODES
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGE = (DOCS / "cli.md").read_text()
@@ -16,7 +17,7 @@ PAGE = (DOCS / "cli.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+)\n((?:(?!^## ).*\n?)*)", PAGE, re.MULTILINE))
 SECTIONS["bench"] = (DOCS / "benchmark.md").read_text()
 SHARED = SECTIONS["What all commands share"]
-COMMANDS = cli._parsers()[1]
+COMMANDS = parsers()[1]
 
 
 def options_of(parser: ArgumentParser) -> set[str]:
@@ -44,6 +45,6 @@ def test_every_command_is_in_the_table() -> None:
 
 
 def test_exit_codes_are_those_of_the_help() -> None:
-    in_help = re.findall(r"^  (\d+)  ", cli.EXIT_CODES, re.MULTILINE)
+    in_help = re.findall(r"^  (\d+)  ", EXIT_CODES, re.MULTILINE)
     on_page = re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)
     assert set(in_help) <= set(on_page)

@@ -21,12 +21,14 @@ from threadpoolctl import threadpool_limits
 
 from neuralcodec import codec, container, damage, tiling, weights
 from neuralcodec.chunks import parse_chunks
-from neuralcodec.codec import decode_latents, decode_picture, encode_picture
+from neuralcodec.codec import decode_picture, encode_picture
 from neuralcodec.container import read_header
+from neuralcodec.entropy.coder import SymbolReader
 from neuralcodec.entropy.tables import Tables
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import CODECS, GRU, parse_header
 from neuralcodec.image import Picture
+from neuralcodec.latents import decode_latents, recover_latents
 from neuralcodec.models.runner import Model
 from neuralcodec.tiling import Box
 from neuralcodec.training.export import CountingWriter
@@ -249,7 +251,7 @@ def test_latents_do_not_depend_on_windows_or_the_order_of_tiles(
     y_hat = np.empty((10, 15, model.prior.latent), np.float32)
     places = list(tiling.boxes(Box.whole(10, 15), 4))
     for box, segment in reversed(list(zip(places, file.tiles, strict=True))):
-        reader = codec.SymbolReader(model.prior.tables, segment)
+        reader = SymbolReader(model.prior.tables, segment)
         y_hat[box.slices] = model.prior.code(reader, 60, box.height, box.width)
     assert digest(y_hat) == expected
     threads(2)
@@ -262,10 +264,10 @@ def test_a_fresh_process_finds_the_same_latents(model: Model, tmp_path: Path) ->
     file = tmp_path / "a.nc"
     file.write_bytes(encode_picture(Picture(photograph(70, 90)), quality=60))
     program = (
-        "import sys; from golden.regenerate import digest; from neuralcodec import codec, container, weights;"
-        "from neuralcodec.models.runner import load; from pathlib import Path;"
+        "import sys; from pathlib import Path; from golden.regenerate import digest;"
+        "from neuralcodec import container, latents, weights; from neuralcodec.models.runner import load;"
         "file = container.read(Path(sys.argv[1]).read_bytes());"
-        "print(digest(codec.decode_latents(file, load(weights.by_id(file.header.weights_id))).values))"
+        "print(digest(latents.decode_latents(file, load(weights.by_id(file.header.weights_id))).values))"
     )
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(FOLDER.parent), *sys.path]),
@@ -487,7 +489,7 @@ def test_good_tiles_are_exact_and_lost_ones_filled(model: Model, lost: tuple[int
 
     file = container.read(damaged_tiles(data, *lost), strict=False)
     whole = decode_latents(container.read(data), model).values
-    latents, found = codec.recover_latents(file, model, Box(0, 19, 0, 16))
+    latents, found = recover_latents(file, model, Box(0, 19, 0, 16))
     assert found == list(lost)
     for number, box in enumerate(tiling.boxes(Box.whole(19, 16), 4)):
         same = (latents.values[box.slices] == whole[box.slices]).all()

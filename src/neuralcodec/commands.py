@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from argparse import Namespace
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralcodec import batch, files
-from neuralcodec.container import Limits, read_header
-from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.container import read_header
+from neuralcodec.errors import UsageError
 from neuralcodec.header import MAGIC
+from neuralcodec.inputs import byte_limit, limits_of, name_of
 from neuralcodec.terminal import Show, about, say
 
 if TYPE_CHECKING:
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
 
 PICTURE_SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".jxl"}
 PICTURE_SUFFIXES |= {".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
-
-#: Above, `compare` leaves SSIMULACRA2 out: its package takes 0.5 GB and 5 s for each megapixel.
-SSIMULACRA2_PIXELS = 1 << 22
 
 
 # ---- encode and decode -----------------------------------------------------------------------------------
@@ -39,17 +34,17 @@ def encode(args: Namespace) -> int:
         # `ncodec encode *.png` with two files in the folder must not replace the second one.
         if job.target is not None and job.target.suffix.lower() in PICTURE_SUFFIXES:
             raise UsageError(f"{job.target} is no name for an .nc file; -o FOLDER takes several inputs")
-    return batch.run(batch.Task(_encode_one, args, _byte_limit(args)), jobs, found=found)
+    return batch.run(batch.Task(_encode_one, args, byte_limit(args)), jobs, found=found)
 
 
 def _encode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show | None) -> batch.Sizes:
     with about(job.name, quiet=args.quiet):
-        data = store.read(job.source, _byte_limit(args))
+        data = store.read(job.source, byte_limit(args))
         if data.startswith(MAGIC):
             raise UsageError("is an .nc file already: `ncodec decode` makes a picture of it")
         from neuralcodec import image
 
-        picture = image.load(data, max_pixels=_limits(args).max_pixels)
+        picture = image.load(data, max_pixels=limits_of(args).max_pixels)
         if args.strip:
             # The orientation, which is in the EXIF block, goes into the pixels.
             picture = replace(image.upright(picture), icc=None, exif=None, xmp=None)
@@ -67,7 +62,7 @@ def _encode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
             progress=show,
         )
         seconds = time.perf_counter() - start
-    with about(_name(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
+    with about(name_of(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
         file.write(found.data)
     sizes = batch.Sizes(len(data), len(found.data), picture.pixels.shape[0] * picture.pixels.shape[1])
     notes = [f"quality {found.quality:g}"]
@@ -88,12 +83,12 @@ def decode(args: Namespace) -> int:
         _format(job, args)  # refuses an unknown one before any work
     if args.damage_map is not None:
         _check_mask(args, jobs)
-    return batch.run(batch.Task(_decode_one, args, _byte_limit(args)), jobs, found=found)
+    return batch.run(batch.Task(_decode_one, args, byte_limit(args)), jobs, found=found)
 
 
 def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show | None) -> batch.Sizes:
     with about(job.name, quiet=args.quiet):
-        data = store.read(job.source, _byte_limit(args))
+        data = store.read(job.source, byte_limit(args))
         read_header(data)  # what is not ours is refused here, before the second that torch takes to load
         from neuralcodec import image
         from neuralcodec.codec import decode_picture
@@ -104,16 +99,16 @@ def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
             region=args.region,
             stage=args.stage,
             partial=args.partial,
-            limits=_limits(args),
+            limits=limits_of(args),
             progress=show,
         )
         seconds = time.perf_counter() - start
-    with about(_name(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
+    with about(name_of(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
         image.save(picture, file, _format(job, args))
         after = file.tell()
     if args.damage_map is not None:
         mask = Path(args.damage_map)
-        with about(_name(mask), quiet=args.quiet), store.writing(mask) as file:
+        with about(name_of(mask), quiet=args.quiet), store.writing(mask) as file:
             image.save(image.Picture(_damage_map(picture)), file, "PNG")
     if picture.damage is not None and not args.quiet:
         _report_damage(job.name, picture.damage)
@@ -219,118 +214,7 @@ def _report(
         say(f"  {', '.join(parts)}")
 
 
-# ---- looking at files ------------------------------------------------------------------------------------
-
-
-def info(args: Namespace) -> int:
-    """Prints what the header and the chunks of a file say."""
-    import neuralcodec
-
-    source = _path(args.file)
-    with about(_name(source)):
-        data = files.read(source, _byte_limit(args))
-        facts = neuralcodec.info(data, max_pixels=_limits(args).max_pixels)
-    if args.json:
-        print(json.dumps(facts))
-    else:
-        widest = max(len(name) for name in facts)
-        for name, value in facts.items():
-            print(f"{name:{widest}}  {_plain(value)}")
-    if facts["damage"]:
-        lost = f"{len(facts['lost_tiles'])} of {facts['tiles']} tiles are damaged or missing"
-        raise DamagedFileError(f"{_name(source)}: {lost}: {facts['damage'][0]}")
-    return 0
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return "; ".join(map(str, value)) or "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def compare(args: Namespace) -> int:
-    """Prints how near two pictures are, and what they cost."""
-    if args.a == args.b == "-":
-        raise UsageError("only one of the two can come from standard input")
-    (size_a, a), (size_b, b) = (_load_any(_path(name), args) for name in (args.a, args.b))
-    height, width = a.pixels.shape[:2]
-    if b.pixels.shape[:2] != (height, width):
-        other = f"{b.pixels.shape[1]}x{b.pixels.shape[0]}"
-        raise UsageError(f"pictures of {width}x{height} and {other} pixels cannot be compared")
-    if a.alpha is not None or b.alpha is not None:
-        say("ncodec: warning: only the colours are compared, not the transparency")
-    if min(height, width) < 161:
-        say("ncodec: warning: MS-SSIM is defined from 161 pixels a side: compare this one with its like only")
-
-    from neuralcodec.bench import metrics
-    from neuralcodec.image import same_channels
-
-    one, two = same_channels(a, b)
-    similarity = metrics.ms_ssim(one, two)
-    decibels, psnr = metrics.ms_ssim_db(similarity), metrics.psnr(one, two)
-    perceived = metrics.ssimulacra2(one, two) if height * width <= SSIMULACRA2_PIXELS else None
-    costs = [(name, size, 8 * size / (height * width)) for name, size in ((args.a, size_a), (args.b, size_b))]
-    if args.json:
-        scores = {"ms_ssim": similarity, "ms_ssim_db": _finite(decibels), "psnr": _finite(psnr)}
-        scores["ssimulacra2"] = perceived  # null where it was not measured
-        entries = [{"file": name, "bytes": size, "bpp": bpp} for name, size, bpp in costs]
-        print(json.dumps({"width": width, "height": height, **scores, "files": entries}))
-        return 0
-    print(f"MS-SSIM      {similarity:.5f}  {decibels:.2f} dB")
-    print(f"PSNR         {psnr:.2f} dB")
-    print(f"SSIMULACRA2  {_without_ssimulacra2(height, width) if perceived is None else f'{perceived:.2f}'}")
-    widest = max(len(args.a), len(args.b))
-    for name, size, bpp in costs:
-        shown = name.encode(errors="replace").decode()  # a name need not be valid text
-        print(f"{shown:{widest}}  {size:>12,} bytes  {bpp:.3f} bpp")
-    return 0
-
-
-def _without_ssimulacra2(height: int, width: int) -> str:
-    """Why there is no value."""
-    if height * width > SSIMULACRA2_PIXELS:
-        return "–  only up to 4 megapixels"
-    return "–  only from 8 pixels a side" if min(height, width) < 8 else "–  pip install 'neuralcodec[bench]'"
-
-
-def view(args: Namespace) -> int:
-    """Writes or serves a page to look at a picture."""
-    if args.file == args.against == "-":
-        raise UsageError("only one of the two can come from standard input")
-    target = None
-    if args.out is not None:
-        if args.out != "-" and args.against and Path(args.out).resolve() == Path(args.against).resolve():
-            raise UsageError(f"{args.out} is an input, which is never overwritten")
-        [(_, target)] = files.plan([args.file, args.out], None, str, force=args.force)
-    from neuralcodec.image import upright
-    from neuralcodec.viewer.page import Frame, page
-
-    def frames(name: str) -> list[Frame]:
-        source = _path(name)
-        with about(_name(source)):
-            data = files.read(source, _byte_limit(args))
-            if not data.startswith(MAGIC):
-                return [Frame(_name(source), len(data), upright(_decode_any(data, args)))]
-            from neuralcodec.progressive import frames as stages
-
-            shown = list(stages(data, limits=_limits(args)))
-        labels = [_name(source)] * len(shown)
-        if len(shown) > 1:
-            labels = [f"{label}, stage {frame.stage}" for label, frame in zip(labels, shown, strict=True)]
-        return [Frame(label, f.size, upright(f.picture)) for label, f in zip(labels, shown, strict=True)]
-
-    document = page(frames(args.file), None if args.against is None else frames(args.against)[-1])
-    if args.out is not None:
-        with about(_name(target, "standard output")), files.writing(target) as file:
-            file.write(document.encode())
-        return 0
-    from neuralcodec.viewer import server
-
-    with about(f"port {args.port}"), suppress(KeyboardInterrupt):  # Ctrl-C is how this ends
-        server.serve(document, args.port, lambda address: print(f"{address}  (Ctrl-C ends)", flush=True))
-    return 0
+# ---- benchmark and training --------------------------------------------------------------------------------
 
 
 def bench(args: Namespace) -> int:
@@ -338,31 +222,6 @@ def bench(args: Namespace) -> int:
     from neuralcodec.bench import command
 
     return command.run(args)
-
-
-def _finite(value: float) -> float | None:
-    """The value as JSON can hold it: no infinity."""
-    return value if math.isfinite(value) else None
-
-
-def _load_any(source: Path | None, args: Namespace) -> tuple[int, Picture]:
-    """The size in bytes and the picture of a file, an `.nc` file or any other."""
-    with about(_name(source)):
-        data = files.read(source, _byte_limit(args))
-        return len(data), _decode_any(data, args)
-
-
-def _decode_any(data: bytes, args: Namespace) -> Picture:
-    if data.startswith(MAGIC):
-        from neuralcodec.codec import decode_picture
-
-        return decode_picture(data, limits=_limits(args))
-    from neuralcodec import image
-
-    return image.load(data, max_pixels=_limits(args).max_pixels)
-
-
-# ---- training --------------------------------------------------------------------------------------------
 
 
 def train(args: Namespace) -> int:
@@ -390,23 +249,3 @@ def export(args: Namespace) -> int:
     for name, value in export_weights(Path(args.checkpoint), out, images).items():
         print(f"{name}: {value:.0f}" if float(value).is_integer() else f"{name}: {value:.6g}")
     return 0
-
-
-# ---- arguments -------------------------------------------------------------------------------------------
-
-
-def _path(name: str) -> Path | None:
-    return None if name == "-" else Path(name)
-
-
-def _name(path: Path | None, stream: str = "standard input") -> str:
-    return stream if path is None else str(path)
-
-
-def _limits(args: Namespace) -> Limits:
-    return Limits() if args.max_pixels is None else Limits(max_pixels=args.max_pixels)
-
-
-def _byte_limit(args: Namespace) -> int:
-    """What the largest allowed picture may take: 16 bits of four channels, and 64 MiB of metadata."""
-    return 8 * _limits(args).max_pixels + 2**26

@@ -6,8 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 
 from neuralcodec import files
-from neuralcodec.commands import _byte_limit, _limits, _name, _path
 from neuralcodec.errors import UsageError
+from neuralcodec.inputs import byte_limit, limits_of, name_of, path_of
 from neuralcodec.terminal import about, say
 
 
@@ -16,10 +16,10 @@ def truncate(args: Namespace) -> int:
     (job,) = files.plan([args.file, args.out], None, lambda name: name, force=args.force)
     from neuralcodec.progressive import truncate as first_stages
 
-    with about(_name(job.source)):
-        data = files.read(job.source, _byte_limit(args))
+    with about(name_of(job.source)):
+        data = files.read(job.source, byte_limit(args))
         shorter = first_stages(data, stages=args.stage, size=args.size)
-    with about(_name(job.target, "standard output")), files.writing(job.target) as file:
+    with about(name_of(job.target, "standard output")), files.writing(job.target) as file:
         file.write(shorter)
     if not args.quiet:
         from neuralcodec.container import read_header
@@ -39,16 +39,16 @@ def progressive(args: Namespace) -> int:
     from neuralcodec import image
     from neuralcodec.progressive import contact_sheet, frames
 
-    source = _path(args.file)
-    with about(_name(source)):
-        data = files.read(source, _byte_limit(args))
-        shown = list(frames(data, limits=_limits(args)))
+    source = path_of(args.file)
+    with about(name_of(source)):
+        data = files.read(source, byte_limit(args))
+        shown = list(frames(data, limits=limits_of(args)))
     if args.against is None:
         reference, of = shown[-1].picture, "the last stage"
     else:
         with about(args.against):
-            original = files.read(Path(args.against), _byte_limit(args))
-            reference, of = image.load(original, max_pixels=_limits(args).max_pixels), args.against
+            original = files.read(Path(args.against), byte_limit(args))
+            reference, of = image.load(original, max_pixels=limits_of(args).max_pixels), args.against
     height, width = reference.pixels.shape[:2]
     if shown[0].picture.pixels.shape[:2] != (height, width):
         raise UsageError(f"{args.against} has {width}x{height} pixels, the file has not")

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralcodec import container, stagewise, weights
-from neuralcodec.codec import decode_latents, decode_picture, encode_picture
+from neuralcodec.codec import decode_picture, encode_picture
 from neuralcodec.header import GRU
 from neuralcodec.image import Picture, to_pil
+from neuralcodec.latents import decode_latents
 from neuralcodec.models import runner, stage_runner
 
 FOLDER = Path(__file__).parent

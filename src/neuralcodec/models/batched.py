@@ -22,12 +22,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralcodec import container, parallel
-from neuralcodec.codec import DEFAULT_QUALITY, DEFAULT_TILE, checked_quality, decode_latents
+from neuralcodec.codec import DEFAULT_QUALITY, DEFAULT_TILE, checked_quality
 from neuralcodec.container import Container
 from neuralcodec.entropy.coder import SymbolWriter
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import UsageError
 from neuralcodec.header import CONV, Header
+from neuralcodec.latents import decode_latents
 from neuralcodec.models.conv import level_of
 from neuralcodec.models.runner import Model
 from neuralcodec.tiling import LATENT_STRIDE, Box, boxes
