@@ -117,6 +117,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quality", type=int, default=50)
     args = parser.parse_args()
+    if missing := [str(path) for path in args.photos if not path.is_file()]:
+        parser.error(f"{missing[0]} is no file: give photographs, not folders")
     sizes = [float(size) for size in args.megapixels.split(",")]
     options = ("-j", str(args.threads))
 

@@ -9,8 +9,9 @@ walk down the picture in bands, so that of the latent only a few rows of tiles a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -211,9 +212,7 @@ def decode_picture(
     region = region or whole
     if region.height < 1 or region.width < 1 or region.within(whole) != region:
         raise UsageError(f"the region is not within the {header.width}x{header.height} pixels of the picture")
-    path = weights.by_id(header.weights_id)
-    if weights.codec(path) != header.codec:
-        raise DamagedFileError("the codec of the header is not that of its weights: the header is damaged")
+    path = _weights_of(header)
     alpha = _alpha(file, file.damage if partial else None)
     report = progress or (lambda share: None)
     if header.codec == GRU:
@@ -252,6 +251,30 @@ def decode_picture(
             report_band(0.3 + 0.7 * number / len(cut))
     alpha = None if alpha is None else alpha[region.slices]
     return Picture(pixels, alpha, file.icc, file.exif, file.xmp, _damage(file, lost, region))
+
+
+def decode_stages(data: bytes, *, limits: Limits = container.DEFAULT_LIMITS) -> Iterator[Picture]:
+    """The picture after each stage of a gru file, all in one pass; a conv file has one.
+
+    Raises:
+        DamagedFileError: as `decode_picture`.
+    """
+    file = container.read(data, limits=limits)
+    header = file.header
+    if header.codec != GRU:
+        yield decode_picture(data, limits=limits)
+        return
+    stages = stagewise.stages_to_decode(file, None)
+    path, alpha = _weights_of(header), _alpha(file, None)
+    for pixels in stagewise.decode_pictures(path, file, stages, lambda share: None):
+        yield Picture(_grey(pixels) if header.grey else pixels, alpha, file.icc, file.exif, file.xmp)
+
+
+def _weights_of(header: Header) -> Path:
+    path = weights.by_id(header.weights_id)
+    if weights.codec(path) != header.codec:
+        raise DamagedFileError("the codec of the header is not that of its weights: the header is damaged")
+    return path
 
 
 def _damage(file: Container, lost: Sequence[int], region: Box) -> Damage | None:

@@ -62,14 +62,12 @@ def frames(data: bytes, *, limits: Limits = container.DEFAULT_LIMITS) -> Iterato
     Raises:
         DamagedFileError: the file is damaged or asks for more than `limits`.
     """
-    from neuralcodec.codec import decode_picture
+    from neuralcodec.codec import decode_stages
 
     file = container.read(data, limits=limits)
-    if file.header.codec != GRU:
-        yield Frame(1, len(data), decode_picture(data, limits=limits))
-        return
-    for stage in range(1, file.header.stages + 1):
-        yield Frame(stage, len(_first(file, stage)), decode_picture(data, stage=stage, limits=limits))
+    for stage, picture in enumerate(decode_stages(data, limits=limits), 1):
+        size = len(data) if file.header.codec != GRU else len(_first(file, stage))
+        yield Frame(stage, size, picture)
 
 
 def contact_sheet(frames: list[Frame], labels: list[str]) -> Image.Image:

@@ -160,13 +160,23 @@ def stages_to_decode(file: Container, stage: int | None) -> int:
     return stage or held
 
 
+def decode_pictures(path: Path, file: Container, stages: int, report: Progress) -> Iterator[Pixels]:
+    """Pixels `(H, W, 3)` after each of so many stages."""
+    for decoder in _decoders(path, file, stages, report):
+        yield decoder.pixels()[: file.header.height, : file.header.width]
+
+
 def decode_picture(path: Path, file: Container, stages: int, report: Progress) -> Pixels:
-    """Pixels `(H, W, 3)` after so many stages."""
+    """Pixels `(H, W, 3)` after so many stages; only the last is turned into pixels."""
+    *_, decoder = _decoders(path, file, stages, report)
+    return decoder.pixels()[: file.header.height, : file.header.width]
+
+
+def _decoders(path: Path, file: Container, stages: int, report: Progress) -> Iterator[StageDecoder]:
     from neuralcodec.models.stage_runner import load
 
     segments = file.tiles[: stages * file.header.tile_count]
-    *_, decoder = decode_stages(load(path), segments, file.header, report)
-    return decoder.pixels()[: file.header.height, : file.header.width]
+    return decode_stages(load(path), segments, file.header, report)
 
 
 def check_size(header: Header) -> None:
