@@ -746,3 +746,24 @@ def test_info_says_what_is_wrong(damaged: Path, capsys: pytest.CaptureFixture[st
     assert "a.nc: 1 of 6 tiles are damaged or missing: damaged file: the checksum" in err
     assert cli.main(["info", "--json", "a.nc"]) == 3
     assert json.loads(capsys.readouterr().out)["lost_tiles"] == [1]
+
+
+# ---- effort and models -----------------------------------------------------------------------------------
+
+
+def test_effort_gives_another_file_that_anyone_decodes(here: Path) -> None:
+    assert cli.main(["encode", "a.png", "plain.nc", "--quiet"]) == 0
+    assert cli.main(["encode", "-e", "2", "a.png", "refined.nc", "--quiet"]) == 0
+    assert (here / "plain.nc").read_bytes() != (here / "refined.nc").read_bytes()
+    assert cli.main(["decode", "refined.nc", "--quiet"]) == 0
+    with Image.open("refined.png") as image:
+        assert image.size == picture().size
+
+
+@pytest.mark.usefixtures("tiny_gru")
+def test_the_gru_model_writes_all_stages_by_itself(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["encode", "--model", "gru", "a.png"]) == 0
+    assert "quality 100" in capsys.readouterr().err
+    assert container.read((here / "a.nc").read_bytes()).header.stages == 8
+    assert cli.main(["encode", "--model", "gru", "-e", "2", "-f", "a.png"]) == 2
+    assert "effort" in only_error(capsys)

@@ -1,5 +1,6 @@
 """Files in stages: cut to a size, cut anywhere, shown stage by stage."""
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ from PIL import Image
 
 from neuralcodec import cli, container
 from neuralcodec.codec import decode_picture, encode_picture
-from neuralcodec.errors import UsageError
+from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import quality_of_stages
 from neuralcodec.image import Picture
 from neuralcodec.progressive import contact_sheet, frames, truncate
+from neuralcodec.varint import write_varint
 
 EXIF = b"MM\0*\0\0\0\x08\0\0 left by a camera \xff\0"
 
@@ -175,3 +177,48 @@ def test_info_counts_the_stages(data: bytes) -> None:
     facts = info(truncate(data, stages=3))
     assert (facts["codec"], facts["stages"], facts["tiles"]) == ("gru", 3, 18)
     assert container.read(data).header.tile_count == 6
+
+
+# ---- files that were cut anywhere ------------------------------------------------------------------------
+
+
+def test_two_hundred_cuts(data: bytes) -> None:
+    """The picture after the last whole stage, in words as well; without a whole stage, an error."""
+    shown = {frame.stage: frame.picture.pixels for frame in frames(data)}
+    ends = {stages: end_of(data, stages) for stages in range(1, 9)}
+    rng = random.Random(0)
+    for length in [*(rng.randrange(len(data)) for _ in range(200)), ends[1], ends[1] - 1, ends[8]]:
+        held = max((stages for stages, end in ends.items() if end <= length), default=0)
+        if held == 0:
+            with pytest.raises(DamagedFileError):
+                decode_picture(data[:length], partial=True)
+            continue
+        decoded = decode_picture(data[:length], partial=True)
+        assert (decoded.pixels == shown[held]).all()
+        assert decoded.exif == EXIF
+        assert decoded.damage is not None
+        if held < 8:
+            assert f"the first {held} of 8 stages are whole" in decoded.damage.notes
+
+
+def end_of(data: bytes, stages: int) -> int:
+    """Where the last chunk of a stage ends."""
+    file = container.read(data)
+    at = data.index(file.tiles[0]) - 2 - (len(file.tiles[0]) > 127)
+    for tile in file.tiles[: stages * file.header.tile_count]:
+        at += 1 + len(write_varint(len(tile))) + len(tile) + 4
+    return at
+
+
+def test_a_cut_file_on_the_command_line(
+    file: Path, data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_bytes(data[: end_of(data, 3) + 5])
+    out = tmp_path / "cut.png"
+    assert cli.main(["decode", str(file), str(out)]) == 3
+    assert not out.exists()
+    assert cli.main(["decode", "--partial", str(file), str(out)]) == 4
+    assert "3 of 8 stages" in capsys.readouterr().err
+    assert (np.asarray(Image.open(out)) == decode_picture(data, stage=3).pixels).all()
+    file.write_bytes(data[:12])
+    assert cli.main(["decode", "--partial", str(file), str(out), "-f"]) == 3
