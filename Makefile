@@ -29,7 +29,7 @@ fuzz: $(DEV_STAMP) ## fuzz the container and the decoder (ARGS=-max_total_time=6
 		echo "make fuzz: atheris cannot be installed here, so nothing was fuzzed" >&2; exit 0; \
 	fi; \
 	for target in container decoder; do \
-		$(BIN)/python fuzz/fuzz.py $$target $(or $(ARGS),-max_total_time=30) || exit 1; \
+		$(BIN)/python fuzz/fuzz.py $$target $(or $(ARGS),-max_total_time=30 -verbosity=0 -print_final_stats=1) || exit 1; \
 	done
 
 lint: $(DEV_STAMP) ## check style and types
