@@ -216,9 +216,12 @@ def test_a_cut_file_on_the_command_line(
     file.write_bytes(data[: end_of(data, 3) + 5])
     out = tmp_path / "cut.png"
     assert cli.main(["decode", str(file), str(out)]) == 3
+    assert "(--partial decodes what is left)" in capsys.readouterr().err
     assert not out.exists()
     assert cli.main(["decode", "--partial", str(file), str(out)]) == 4
     assert "3 of 8 stages" in capsys.readouterr().err
     assert (np.asarray(Image.open(out)) == decode_picture(data, stage=3).pixels).all()
     file.write_bytes(data[:12])
     assert cli.main(["decode", "--partial", str(file), str(out), "-f"]) == 3
+    assert cli.main(["decode", str(file), str(out), "-f"]) == 3
+    assert "--partial" not in capsys.readouterr().err

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralcodec import batch, files
-from neuralcodec.container import read_header
-from neuralcodec.errors import UsageError
+from neuralcodec.container import read, read_header
+from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import MAGIC
 from neuralcodec.inputs import byte_limit, limits_of, name_of
 from neuralcodec.terminal import Show, about, say
@@ -94,14 +94,19 @@ def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
         from neuralcodec.codec import decode_picture
 
         start = time.perf_counter()
-        picture = decode_picture(
-            data,
-            region=args.region,
-            stage=args.stage,
-            partial=args.partial,
-            limits=limits_of(args),
-            progress=show,
-        )
+        try:
+            picture = decode_picture(
+                data,
+                region=args.region,
+                stage=args.stage,
+                partial=args.partial,
+                limits=limits_of(args),
+                progress=show,
+            )
+        except DamagedFileError as error:
+            if args.partial or not _something_is_left(data, args):
+                raise
+            raise DamagedFileError(f"{error} (--partial decodes what is left)") from None
         seconds = time.perf_counter() - start
     with about(name_of(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
         image.save(picture, file, _format(job, args))
@@ -116,6 +121,14 @@ def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
     sizes = batch.Sizes(len(data), after, pixels, damaged=picture.damage is not None)
     _report(job, picture, sizes, coded=len(data), notes=[], seconds=seconds, args=args)
     return sizes
+
+
+def _something_is_left(data: bytes, args: Namespace) -> bool:
+    """Whether a damaged file has intact tiles."""
+    try:
+        return bool(read(data, limits=limits_of(args), strict=False).damage)
+    except DamagedFileError:
+        return False
 
 
 def _check_mask(args: Namespace, jobs: list[files.Job]) -> None:
