@@ -42,6 +42,7 @@ def test_round_trip_is_the_codec(mode: str) -> None:
     image = picture(mode)
     data = saved(image, quality=70)
     assert data == neuralcodec.encode(image, quality=70)
+    assert saved(image) == neuralcodec.encode(image)
     refined = saved(image, quality=70, effort=2)
     assert refined == neuralcodec.encode(image, quality=70, effort=2) != data
     with Image.open(io.BytesIO(data)) as opened:
@@ -318,3 +319,9 @@ def test_no_leak() -> None:
     use(40)
     assert resident() - before < 4_000_000  # 10.8 MB if pixels stayed
     assert not any(type(o) is neuralcodec.pillow_plugin.NcImageFile for o in gc.get_objects())
+
+
+@pytest.mark.usefixtures("tiny_gru")
+def test_the_gru_model_is_saved_with_all_its_stages() -> None:
+    image = picture()
+    assert saved(image, model="gru") == neuralcodec.encode(image, model="gru")

@@ -125,6 +125,7 @@ def test_truncate(file: Path, data: bytes, tmp_path: Path, capsys: pytest.Captur
         (["a.nc", "a.nc", "--stage", "2"], 2, "is an input"),
         (["missing.nc", "b.nc", "--stage", "2"], 2, "no such file"),
         (["cut.nc", "b.nc", "--stage", "2"], 3, "cut short"),
+        (["a.nc", "b.nc", "--stage", "2", "--max-pixels", "14999"], 3, "the limit is 14999"),
     ],
 )
 def test_truncate_refuses(
@@ -221,6 +222,9 @@ def test_a_cut_file_on_the_command_line(
     assert cli.main(["decode", "--partial", str(file), str(out)]) == 4
     assert "3 of 8 stages" in capsys.readouterr().err
     assert (np.asarray(Image.open(out)) == decode_picture(data, stage=3).pixels).all()
+    file.write_bytes(data[: end_of(data, 1) - 1])
+    assert cli.main(["decode", str(file), str(out), "-f"]) == 3
+    assert "--partial" not in capsys.readouterr().err
     file.write_bytes(data[:12])
     assert cli.main(["decode", "--partial", str(file), str(out), "-f"]) == 3
     assert cli.main(["decode", str(file), str(out), "-f"]) == 3

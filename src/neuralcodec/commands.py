@@ -124,9 +124,10 @@ def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
 
 
 def _something_is_left(data: bytes, args: Namespace) -> bool:
-    """Whether a damaged file has intact tiles."""
+    """Whether a damaged file has intact tiles, in stages a whole first stage of them."""
     try:
-        return bool(read(data, limits=limits_of(args), strict=False).damage)
+        file = read(data, limits=limits_of(args), strict=False)
+        return bool(file.damage) and len(file.tiles) >= file.header.tile_count
     except DamagedFileError:
         return False
 

@@ -98,8 +98,9 @@ class NcImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    from neuralcodec.codec import DEFAULT_EFFORT, DEFAULT_QUALITY, encode_picture
+    from neuralcodec.codec import DEFAULT_EFFORT
     from neuralcodec.image import EXIF_PREFIX, load, matching_icc
+    from neuralcodec.targets import encode
 
     options = image.encoderinfo
     picture = load(image)
@@ -113,9 +114,9 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     if "xmp" in options:
         xmp = options["xmp"]
         picture.xmp = xmp.encode() if isinstance(xmp, str) else xmp
-    quality, model = options.get("quality", DEFAULT_QUALITY), options.get("model", "conv")
+    quality, model = options.get("quality"), options.get("model", "conv")
     effort = options.get("effort", DEFAULT_EFFORT)
-    stream.write(encode_picture(picture, quality=quality, model=model, effort=effort))
+    stream.write(encode(picture, quality=quality, model=model, effort=effort).data)
 
 
 Image.register_open(FORMAT, NcImageFile, _accept)

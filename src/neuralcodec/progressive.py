@@ -28,7 +28,13 @@ class Frame(NamedTuple):
     picture: Picture
 
 
-def truncate(data: bytes, *, stages: int | None = None, size: int | None = None) -> bytes:
+def truncate(
+    data: bytes,
+    *,
+    stages: int | None = None,
+    size: int | None = None,
+    limits: Limits = container.DEFAULT_LIMITS,
+) -> bytes:
     """The first stages of a file, which is what encoding with fewer stages gives. Nothing is decoded.
 
     Args:
@@ -37,11 +43,11 @@ def truncate(data: bytes, *, stages: int | None = None, size: int | None = None)
 
     Raises:
         UsageError: the file has no stages, or fewer; one stage alone is larger than `size`.
-        DamagedFileError: the file is damaged.
+        DamagedFileError: the file is damaged or asks for more than `limits`.
     """
     if (stages is None) == (size is None):
         raise UsageError("give either a number of stages or a size")
-    file = container.read(data)
+    file = container.read(data, limits=limits)
     if file.header.codec != GRU:
         raise UsageError("the file has no stages: only those of the gru model can be truncated")
     if stages is not None:

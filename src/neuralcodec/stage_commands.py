@@ -18,7 +18,7 @@ def truncate(args: Namespace) -> int:
 
     with about(name_of(job.source)):
         data = files.read(job.source, byte_limit(args))
-        shorter = first_stages(data, stages=args.stage, size=args.size)
+        shorter = first_stages(data, stages=args.stage, size=args.size, limits=limits_of(args))
     with about(name_of(job.target, "standard output")), files.writing(job.target) as file:
         file.write(shorter)
     if not args.quiet:
@@ -52,14 +52,11 @@ def progressive(args: Namespace) -> int:
     height, width = reference.pixels.shape[:2]
     if shown[0].picture.pixels.shape[:2] != (height, width):
         raise UsageError(f"{args.against} has {width}x{height} pixels, the file has not")
-    import numpy as np
-
     from neuralcodec.bench import metrics
 
     labels = []
     for frame in shown:
-        pixels = [np.repeat(p.pixels, 3 // p.pixels.shape[2], axis=2) for p in (reference, frame.picture)]
-        similarity = metrics.ms_ssim(*pixels)
+        similarity = metrics.ms_ssim(*image.same_channels(reference, frame.picture))
         bpp = 8 * frame.size / (height * width)
         labels.append(f"{frame.stage}: {frame.size:,} bytes  {bpp:.3f} bpp  MS-SSIM {similarity:.4f}")
     out.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from neuralcodec.models.runner import Pixels
     from neuralcodec.models.stage_runner import RecurrentModel, StageDecoder
 
-#: States of a picture take about 110 bytes a pixel: larger ones are for the conv codec.
+#: Encoding takes about 125 bytes a pixel, most of it states: larger ones are for the conv codec.
 MAX_PIXELS = 2**24
 #: A tile whose mean squared error is below this, in 8-bit levels (45 dB), is good enough for later stages
 #: to leave it as it is.
