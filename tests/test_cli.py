@@ -621,17 +621,19 @@ def test_train_passes_its_options_on(here: Path, monkeypatch: pytest.MonkeyPatch
     calls: list[Any] = []
 
     class Trainer:
-        def __init__(self, recipe: Any, *rest: object) -> None:
-            calls.append((recipe.training.minutes, *rest))
+        def __init__(self, recipe: Any, *rest: object, **options: object) -> None:
+            calls.append((recipe.training.minutes, *rest, options))
 
         def run(self, **options: float) -> None:
             calls.append(options)
 
     monkeypatch.setattr(loop, "Trainer", Trainer)
     command = "train conv --data d --out o --valid v --minutes 1.5 --precision float32 --save-minutes 2"
+    command += " --start conv --compile"
     assert cli.main(command.split()) == 0
+    options = {"precision": "float32", "start": weights.by_name("conv"), "compiled": True}
     assert calls == [
-        (1.5, Path("d"), Path("o"), Path("v"), "float32"),
+        (1.5, Path("d"), Path("o"), Path("v"), options),
         {"save_minutes": 2.0, "valid_minutes": 10.0},
     ]
     assert cli.main(["train", "missing.toml", "--data", str(here), "--out", "o"]) == 2

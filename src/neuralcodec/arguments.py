@@ -263,6 +263,12 @@ def _train_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--data", required=True, metavar="DIR", help="folder of training pictures")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the run: checkpoint and log")
     parser.add_argument("--valid", metavar="DIR", help="folder of pictures to measure the progress on")
+    parser.add_argument(
+        "--start", metavar="WEIGHTS", help="weights to begin with, a file or the name of shipped ones"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the loss: faster steps, needs a C++ compiler"
+    )
     parser.add_argument("--minutes", type=positive, metavar="M", help="length of the run (default: recipe)")
     parser.add_argument(
         "--precision",

@@ -240,6 +240,7 @@ def bench(args: Namespace) -> int:
 
 def train(args: Namespace) -> int:
     """A recipe and a folder of pictures to a checkpoint."""
+    from neuralcodec import weights
     from neuralcodec.training.loop import Trainer
     from neuralcodec.training.recipe import read_recipe
 
@@ -247,7 +248,13 @@ def train(args: Namespace) -> int:
     if args.minutes is not None:
         recipe = replace(recipe, training=replace(recipe.training, minutes=args.minutes))
     valid = None if args.valid is None else Path(args.valid)
-    trainer = Trainer(recipe, Path(args.data), Path(args.out), valid, args.precision)
+    start = None
+    if args.start is not None:
+        start = Path(args.start) if Path(args.start).is_file() else weights.by_name(args.start)
+    data, out = Path(args.data), Path(args.out)
+    trainer = Trainer(
+        recipe, data, out, valid, precision=args.precision, start=start, compiled=args.compile
+    )
     trainer.run(save_minutes=args.save_minutes, valid_minutes=args.valid_minutes)
     return 0
 

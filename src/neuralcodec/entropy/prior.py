@@ -25,6 +25,8 @@ LATENT_ONE = 16
 LATENT_CLIP = 64 * ONE
 ACTIVATION_CLIP = 8 * ONE
 MEAN_CLIP = 1 << 17
+#: A scale index leaves its head in whole steps, from activations in sixteenths of a step.
+INDEX_DROP = 4
 
 
 class IntegerPrior:

@@ -21,7 +21,7 @@ from torch import nn
 
 from neuralcodec.entropy.coder import SymbolWriter, zigzag
 from neuralcodec.entropy.exact import EXACT, FRACTION_BITS, ONE, Integers, Range
-from neuralcodec.entropy.prior import ACTIVATION_CLIP, LATENT_CLIP, LATENT_ONE, IntegerPrior
+from neuralcodec.entropy.prior import ACTIVATION_CLIP, INDEX_DROP, LATENT_CLIP, LATENT_ONE, IntegerPrior
 from neuralcodec.entropy.stages import StagePriors
 from neuralcodec.entropy.tables import SCALE_COUNT, Tables, gaussian_tables
 from neuralcodec.errors import NeuralCodecError, UsageError
@@ -40,8 +40,6 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 #: The rate that the integer form may cost over the trained one.
 MAX_RATE_LOSS = 0.005
-#: A scale index leaves its head in whole steps, from activations in sixteenths of a step.
-_INDEX_DROP = 4
 _FINEST_SHIFT = 16
 
 
@@ -172,7 +170,7 @@ def _step_layers(steps: nn.ModuleList, prefix: str, features: Range) -> dict[str
         for name, conv, low, high in parts:
             layers[f"{prefix}.{k}.{name}"] = to_integers(conv, x)
             x = layers[f"{prefix}.{k}.{name}"].output(x).clip(low, high)
-        drop = np.repeat([0, _INDEX_DROP], latent)
+        drop = np.repeat([0, INDEX_DROP], latent)
         layers[f"{prefix}.{k}.head"] = to_integers(step.head, x, drop)
     return layers
 

@@ -29,6 +29,7 @@ from neuralcodec.training.data import CropSampler, block_components, load_crops,
 from neuralcodec.training.objectives import loss_of, objective
 from neuralcodec.training.optimizer import MuonAdamW
 from neuralcodec.training.recipe import Recipe
+from neuralcodec.training.start import start_from_weights
 
 CHECKPOINT = "checkpoint.safetensors"
 #: A step that took longer than this was interrupted (a stopped process, a sleeping machine).
@@ -42,10 +43,21 @@ class Trainer:
         data: a folder of training images.
         valid: a folder of held-out images, or None.
         precision: `auto`, `bfloat16` or `float32`. `auto` takes bfloat16 where the hardware has it.
+        start: a weights file to begin with, see `start_from_weights`; not used by a run that is resumed.
+        compiled: pass the loss through torch's compiler, which needs a C++ compiler. It is many small operations
+            on all pixels, which then are few; of the networks, products of matrices, it makes nothing faster.
     """
 
     def __init__(
-        self, recipe: Recipe, data: Path, out: Path, valid: Path | None = None, precision: str = "auto"
+        self,
+        recipe: Recipe,
+        data: Path,
+        out: Path,
+        valid: Path | None = None,
+        *,
+        precision: str = "auto",
+        start: Path | None = None,
+        compiled: bool = False,
     ) -> None:
         self.recipe, self.config, self.out = recipe, recipe.training, out
         self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -74,9 +86,13 @@ class Trainer:
 
         torch.manual_seed(self.config.seed)
         self.objective = objective(recipe)
+        self.loss_of = torch.compile(loss_of) if compiled else loss_of
         self.model: nn.Module = self.objective.model
-        components = block_components(store, self.objective.components)
-        self.objective.model.transforms.start_from_components(components)
+        if start is None:
+            components = block_components(store, self.objective.components)
+            self.objective.model.transforms.start_from_components(components)
+        else:
+            start_from_weights(self.model, start)
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         torch.manual_seed(self.config.seed + self.rank)  # each process draws noise of its own
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
@@ -137,7 +153,7 @@ class Trainer:
         self.objective.model.prior.noise = self.progress < 1 - config.rounded_share
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             terms = self.objective.terms(self.replica, x, self.sampler, self.step)
-        loss, bpp, error = loss_of(config, x, terms, mse_only=self.progress < config.mse_share)
+        loss, bpp, error = self.loss_of(config, x, terms, mse_only=self.progress < config.mse_share)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         if math.isfinite(norm.item()):

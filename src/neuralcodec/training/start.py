@@ -1,0 +1,84 @@
+"""Starting a run from a weights file instead of from nothing.
+
+A weights file is smaller than a checkpoint and always at hand: float16 transforms, and a prior whose integers
+are taken back to real numbers here. What the file has no values for may only be further residual blocks and
+further channels inside the context steps. What reads them starts at zero, so that the larger model is at first
+the very model of the file (Chen, Goodfellow and Shlens 2016, "Net2Net: accelerating learning via knowledge
+transfer").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from neuralcodec import weights
+from neuralcodec.entropy.exact import FRACTION_BITS
+from neuralcodec.entropy.prior import INDEX_DROP, LATENT_ONE, integers_of
+from neuralcodec.errors import UsageError
+from neuralcodec.models.blocks import ResidualBlock, interpolate_levels
+from neuralcodec.models.conv import ConvCodec, level_of
+from neuralcodec.models.prior import Prior
+
+
+#: Sizes of the recipe's model that may be larger than those of the file.
+_GROWS = ("fine_blocks", "coarse_blocks", "width")
+
+
+@torch.no_grad()
+def start_from_weights(model: nn.Module, path: Path) -> None:
+    """Give `model` the values of a weights file; what the file does not have does nothing yet.
+
+    Raises:
+        NeuralCodecError: it is no weights file. UsageError: the codec or sizes that cannot grow differ.
+    """
+    file = weights.read(path)
+    if not isinstance(model, ConvCodec) or file.codec != "conv":
+        raise UsageError("only a conv recipe can start from a weights file, and only from one of conv")
+    for name, size in asdict(model.config).items():
+        known = file.model[name]
+        if size < known or (size > known and name not in _GROWS):
+            raise UsageError(f"{path} is of a model with {name} = {known}, the recipe has {size}")
+    state = {
+        name.removeprefix("transforms."): torch.from_numpy(array).float()
+        for name, array in file.arrays.items()
+        if name.startswith("transforms.")
+    }
+    model.transforms.load_state_dict(state, strict=False)
+    for name, module in model.transforms.named_modules():
+        if isinstance(module, ResidualBlock) and f"{name}.project.weight" not in state:
+            nn.init.zeros_(module.project.weight)
+    _load_prior(model.prior, file.arrays)
+
+
+def _load_prior(prior: Prior, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """The inverse of `export.integer_tensors`, up to rounding."""
+    for name, module in prior.named_modules():
+        if isinstance(module, nn.Conv2d):
+            assert module.bias is not None
+            layer = integers_of(arrays, name)
+            total = layer.shift.astype(np.int64)
+            bias = layer.bias - np.where(total > 0, 2.0 ** (total - 1), 0.0)
+            power = np.ldexp(1.0, total)
+            if name.endswith(".head"):  # the second half are scale indices
+                power[len(power) // 2 :] /= 2**INDEX_DROP
+            weight = torch.from_numpy(layer.weight / power[:, None])
+            weight = weight.view(*weight.shape[:1], -1, *module.weight.shape[2:])
+            rows, columns = weight.shape[:2]
+            # Further rows keep what they start with; no row sees further columns yet.
+            module.weight[:, columns:] = 0.0
+            module.weight[:rows, :columns] = weight
+            module.bias[:rows] = torch.from_numpy(bias / power / 2**FRACTION_BITS)
+    # A row for each quality, of which the levels are the least-squares fit.
+    levels = len(prior.z_mean)
+    share = interpolate_levels(torch.eye(levels), level_of(torch.arange(101), levels))
+    for target, name, unit in ((prior.z_mean, "z.mean", LATENT_ONE), (prior.z_index, "z.index", 1)):
+        rows = torch.from_numpy(arrays[name]).float() / unit
+        target.copy_(torch.linalg.lstsq(share, rows).solution)
