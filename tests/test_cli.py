@@ -19,7 +19,7 @@ import pytest
 from PIL import Image, ImageCms
 
 import neuralcodec
-from neuralcodec import cli, codec, container
+from neuralcodec import cli, codec, container, weights
 from neuralcodec.argument_types import size as size_of
 from neuralcodec.image import load
 
@@ -652,9 +652,9 @@ def test_export_prints_its_report(
         return {"bytes": 4589416, "share": 1 / 3}
 
     monkeypatch.setattr(export, "export", stand_in)
-    assert cli.main(["export", "c.safetensors", "w.safetensors", "--images", "i"]) == 0
+    assert cli.main(["export", "c.safetensors", "w.safetensors", "--images", "i", "--fit", "p"]) == 0
     assert capsys.readouterr().out == "bytes: 4589416\nshare: 0.333333\n"
-    assert calls == [(Path("c.safetensors"), Path("w.safetensors"), Path("i"))]
+    assert calls == [(Path("c.safetensors"), Path("w.safetensors"), Path("i"), Path("p"))]
     assert cli.main(["export", "c.safetensors", "a.png"]) == 2
 
 

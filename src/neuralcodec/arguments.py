@@ -289,7 +289,8 @@ def _train_arguments(parser: ArgumentParser) -> None:
 def _export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint.safetensors of a run")
     parser.add_argument("out", metavar="OUT", help="the weights to write")
-    parser.add_argument("--images", metavar="DIR", help="folder of pictures to calibrate and check with")
+    parser.add_argument("--images", metavar="DIR", help="folder of held-out pictures to check the rate with")
+    parser.add_argument("--fit", metavar="DIR", help="folder of photographs to fit the probability tables to")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite OUT")
 
 

@@ -252,9 +252,7 @@ def train(args: Namespace) -> int:
     if args.start is not None:
         start = Path(args.start) if Path(args.start).is_file() else weights.by_name(args.start)
     data, out = Path(args.data), Path(args.out)
-    trainer = Trainer(
-        recipe, data, out, valid, precision=args.precision, start=start, compiled=args.compile
-    )
+    trainer = Trainer(recipe, data, out, valid, precision=args.precision, start=start, compiled=args.compile)
     trainer.run(save_minutes=args.save_minutes, valid_minutes=args.valid_minutes)
     return 0
 
@@ -267,6 +265,7 @@ def export(args: Namespace) -> int:
     from neuralcodec.training.export import export as export_weights
 
     images = None if args.images is None else Path(args.images)
-    for name, value in export_weights(Path(args.checkpoint), out, images).items():
+    photos = None if args.fit is None else Path(args.fit)
+    for name, value in export_weights(Path(args.checkpoint), out, images, photos).items():
         print(f"{name}: {value:.0f}" if float(value).is_integer() else f"{name}: {value:.6g}")
     return 0

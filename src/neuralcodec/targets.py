@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from neuralcodec import codec, container
 from neuralcodec.container import Limits
+from neuralcodec.content import looks_drawn
 from neuralcodec.errors import NeuralCodecWarning, UsageError
 from neuralcodec.header import GRU_STAGES, quality_of_stages
 from neuralcodec.image import Picture
@@ -113,6 +114,9 @@ def encode(
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} cannot both be met: give one of them")
     target = _target(picture, target_size, target_bpp, target_msssim)
+    if looks_drawn(picture.pixels):
+        message = "looks drawn: text, interfaces and line art are sharper as PNG, and often no larger"
+        warnings.warn(message, NeuralCodecWarning, stacklevel=3)
     if target is not None:
         find = _among_stages if options.get("model") == "gru" else _search
         return find(picture, target, progress or (lambda share: None), options)

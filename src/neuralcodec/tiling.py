@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 #: Pixels to a side that share one position of the latent.
 LATENT_STRIDE = 16
-#: Latent positions on each side that a transform's result depends on; `tests/test_tiling.py` measures it.
-HALO = 5
+#: Latent positions on each side that a transform's result depends on, in any of the shipped weights;
+#: `tests/test_tiling.py` measures it.
+HALO = 7
 #: Latent positions to a side of a window. 1024 pixels: larger ones leave the caches and pay for fresh memory.
 WINDOW = 64
 

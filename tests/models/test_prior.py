@@ -128,8 +128,8 @@ def trained_form(arrays: dict[str, npt.NDArray[Any]]) -> Prior:
             conv.weight.copy_(torch.from_numpy(weight / 2.0 ** fine[:, None]).view_as(conv.weight))
             conv.bias.copy_(torch.from_numpy((bias - half) / 2.0 ** (fine + FRACTION_BITS)))
     with torch.no_grad():
-        prior.z_mean.copy_(torch.from_numpy(arrays["z.mean"] / 16.0))
-        prior.z_index.copy_(torch.from_numpy(arrays["z.index"].astype(np.float64)))
+        prior.z_mean.copy_(torch.from_numpy(arrays["z.mean"] / 16.0 / 8))
+        prior.z_index.copy_(torch.from_numpy(arrays["z.index"] / 8.0))
     return prior.eval()
 
 

@@ -21,7 +21,9 @@ def test_it_codes_as_the_integer_prior_does(model: Model, height: int, width: in
     with torch.no_grad():
         coded = SoftPrior(model.prior)(torch.from_numpy(y), torch.from_numpy(z), quality)
     assert (coded.y_hat.numpy() == expected).all()
-    assert float(coded.bits) == pytest.approx(writer.bits, rel=0.03, abs=10)  # tables are floored
+    escaped = writer.bits - coded.bits  # whole bytes, beside the entries of the tables
+    assert -0.01 < escaped < 0.2 * writer.bits
+    assert escaped == pytest.approx(8 * round(escaped / 8), abs=0.01)
 
 
 def test_the_gradient_of_the_smooth_rate_is_that_of_the_rate_before_rounding(model: Model) -> None:
@@ -32,8 +34,8 @@ def test_the_gradient_of_the_smooth_rate_is_that_of_the_rate_before_rounding(mod
     start = prior(latent, z, 60)
     (gradient,) = torch.autograd.grad(start.smooth_bits, latent)
     with torch.no_grad():
-        bits = [float(prior(y - size * gradient, z, 60).bits) for size in (0.001, 0.01, 0.03)]
-    assert float(start.bits.detach()) > bits[0] > bits[1] > bits[2]
+        bits = [prior(y - size * gradient, z, 60).bits for size in (0.001, 0.01, 0.03)]
+    assert start.bits > bits[0] > bits[1] > bits[2]
 
 
 def test_the_gradient_of_y_hat_passes_straight_through(model: Model) -> None:

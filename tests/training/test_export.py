@@ -201,8 +201,8 @@ def test_tables_of_z_cover_every_quality() -> None:
     config = replace(TINY_MODEL, levels=5)
     prior = Prior(config.levels, config.latent, config.hyper, config.features, config.width)
     with torch.no_grad():
-        prior.z_mean.copy_(torch.linspace(-3, 3, 5)[:, None].expand_as(prior.z_mean))
-        prior.z_index.copy_(torch.linspace(-20, 90, 5)[:, None].expand_as(prior.z_index))
+        prior.z_mean.copy_(torch.linspace(-3 / 8, 3 / 8, 5)[:, None].expand_as(prior.z_mean))
+        prior.z_index.copy_(torch.linspace(-20 / 8, 90 / 8, 5)[:, None].expand_as(prior.z_index))
     arrays = integer_tensors(prior)
     IntegerPrior(arrays)
     assert arrays["z.mean"].shape == arrays["z.index"].shape == (101, config.hyper)

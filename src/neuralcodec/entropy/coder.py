@@ -1,6 +1,6 @@
 """Symbols to bytes and back: constriction's range coder, symbols grouped by table.
 
-Grouping by scale index means one call for each table instead of one for each symbol, about 14 ns a
+Grouping by table means one call for each table instead of one for each symbol, about 14 ns a
 symbol. The writer and the reader have the same method, `exchange`, so that one function (`entropy.prior`)
 both writes and reads a tile and the two directions cannot drift apart.
 
@@ -17,14 +17,13 @@ import constriction
 import numpy as np
 import numpy.typing as npt
 
-from neuralcodec.entropy.tables import SCALE_COUNT, SILENT_INDEX, Int32, Tables
+from neuralcodec.entropy.tables import SILENT_INDEX, Index, Int32, Tables
 from neuralcodec.errors import DamagedFileError
 from neuralcodec.varint import parse_varint, write_varint
 
 #: Symbols beyond this are clipped by the encoder and refused by the decoder.
 SYMBOL_LIMIT = 1 << 19
 
-Index = npt.NDArray[np.uint8]
 _WHERE = "the escaped symbols of a tile"
 
 
@@ -32,7 +31,7 @@ class SymbolCoder(Protocol):
     """Either end of a segment."""
 
     def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
-        """Code one symbol for each entry of `index` `(n,)`.
+        """Code one symbol for each entry of `index` `(n,)`, numbers of tables.
 
         A writer takes the symbols and returns what a reader will see; a reader is given None.
         """
@@ -52,7 +51,7 @@ class SymbolWriter:
             raise ValueError("a writer needs symbols")
         symbols = np.clip(symbols, -SYMBOL_LIMIT, SYMBOL_LIMIT)
         symbols[index == SILENT_INDEX] = 0
-        order, ends = _grouped(index)
+        order, ends = _grouped(index, len(self._tables.radius))
         arranged = symbols[order]
         for table in np.flatnonzero(np.diff(ends)) + 1:
             group = arranged[ends[table - 1] : ends[table]]
@@ -92,7 +91,7 @@ class SymbolReader:
     def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
         if symbols is not None:
             raise ValueError("a reader takes no symbols")
-        order, ends = _grouped(index)
+        order, ends = _grouped(index, len(self._tables.radius))
         arranged = np.zeros(len(index), np.int32)
         for table in np.flatnonzero(np.diff(ends)) + 1:
             radius = int(self._tables.radius[table])
@@ -121,10 +120,10 @@ class SilentCoder:
         return np.zeros(len(index), np.int32)
 
 
-def _grouped(index: Index) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def _grouped(index: Index, tables: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Order that sorts by table, and where each table's group ends."""
     order = np.argsort(index, kind="stable")
-    ends = np.cumsum(np.bincount(index, minlength=SCALE_COUNT))
+    ends = np.cumsum(np.bincount(index, minlength=tables))
     return order, ends
 
 

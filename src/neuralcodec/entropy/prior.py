@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from neuralcodec.entropy.coder import SYMBOL_LIMIT, SymbolCoder
 from neuralcodec.entropy.exact import ONE, Dense, Depthwise, Floats, Integers, Range
-from neuralcodec.entropy.tables import SCALE_COUNT, Tables
+from neuralcodec.entropy.tables import SCALE_COUNT, Index, Tables
 
 STEPS = 4
 #: Latents, means included, are held in sixteenths of a quantization step.
@@ -42,6 +42,8 @@ class IntegerPrior:
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         self.tables = Tables(tensors["tables.counts"], tensors["tables.radius"])
         self.z_mean, self.z_index = tensors["z.mean"], tensors["z.index"]  # (101, C_z)
+        if self.z_index.max() >= len(self.tables.radius):
+            raise ValueError("a channel of the hyper-latent has a table that is not there")
 
         def stored(name: str) -> Integers:
             return integers_of(tensors, name)
@@ -169,9 +171,7 @@ def enter(latent: Floats) -> Floats:
     return np.clip(latent, -LATENT_CLIP, LATENT_CLIP)
 
 
-def _exchange(
-    coder: SymbolCoder, values: Floats | None, mean: Floats, index: npt.NDArray[np.uint8]
-) -> Floats:
+def _exchange(coder: SymbolCoder, values: Floats | None, mean: Floats, index: Index) -> Floats:
     """Code the rounded distance of `values` (in quantization steps) to `mean` (in sixteenths).
 
     Returns the decoded values in sixteenths. Exact: symbols stay below 2^19.

@@ -1,15 +1,17 @@
-"""Probability tables: discretised Gaussians of 64 widths, as integer counts.
+"""Probability tables, as integer counts: one for each of 64 widths, then those of the hyper-latent.
 
-A table belongs to a *scale index*: width `SCALE_MIN * exp(LOG_SCALE_STEP * index)` in quantization steps.
-It covers the symbols `-radius..radius` and, as its last entry, an escape for anything beyond. The counts
-are made once, at export, and stored with the weights: the error function of another platform could differ
-in the last bit, and the two ends of a file must use the same tables.
+The first tables belong each to a *scale index*: width `SCALE_MIN * exp(LOG_SCALE_STEP * index)` in
+quantization steps. They are discretised Gaussians, or what `neuralcodec.training.fitting` made of them. It
+also adds tables for single channels of the hyper-latent; without it, these use the first ones as well. A
+table covers the symbols `-radius..radius` and, as its last entry, an escape for anything beyond. The counts
+are made once, at export, and stored with the weights: the error function of another platform could differ in
+the last bit, and the two ends of a file must use the same tables.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -28,18 +30,21 @@ TOTAL = 1 << 16
 SILENT_INDEX = 0
 
 Int32 = npt.NDArray[np.int32]
+#: Numbers of tables.
+Index = npt.NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Counts of all tables behind one another; table i has `2 * radius[i] + 2` of them."""
+    """Counts of all tables behind one another; table i has `2 * radius[i] + 2` of them. At least
+    `SCALE_COUNT`."""
 
     counts: Int32
     radius: Int32
 
     def __post_init__(self) -> None:
         sizes = 2 * self.radius + 2
-        if len(self.radius) != SCALE_COUNT or sizes.sum() != len(self.counts) or self.counts.min() < 1:
+        if len(self.radius) < SCALE_COUNT or sizes.sum() != len(self.counts) or self.counts.min() < 1:
             raise ValueError("malformed probability tables")
 
     def shares(self) -> list[npt.NDArray[np.float32]]:
@@ -54,7 +59,7 @@ class Tables:
         make: Callable[..., Any] = constriction.stream.model.Categorical
         return [make(share, perfect=False) for share in self.shares()]
 
-    def bits(self, symbols: Int32, index: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    def bits(self, symbols: Int32, index: Index) -> npt.NDArray[np.float64]:
         """Ideal code length of each symbol, escapes counted without the value that follows them."""
         starts = np.concatenate(([0], np.cumsum(2 * self.radius + 2)[:-1]))
         radius = self.radius[index]
@@ -66,19 +71,31 @@ class Tables:
 
 def gaussian_tables() -> Tables:
     """Make the tables: 4.5 standard deviations to each side, every count at least one."""
-    counts: list[int] = []
-    radii: list[int] = []
+    halves = []
     for index in range(SCALE_COUNT):
         scale = SCALE_MIN * math.exp(LOG_SCALE_STEP * index)
-        radius = max(1, math.ceil(4.5 * scale))
-        edges = [0.5 * math.erf((k + 0.5) / (scale * math.sqrt(2))) for k in range(radius + 1)]
-        half = [2 * edges[0]] + [upper - lower for lower, upper in pairwise(edges)]
-        escape = 1 - 2 * edges[-1]
-        shares = half[:0:-1] + half + [escape]
-        table = _integer_shares(shares)
-        table[radius] += TOTAL - sum(table)  # what rounding left over goes to the most likely symbol
+        halves.append(gaussian_shares(scale, max(1, math.ceil(4.5 * scale))))
+    return tables_of([half[:0:-1] + half for half in halves])
+
+
+def gaussian_shares(scale: float, radius: int) -> list[float]:
+    """Probabilities of the symbols `0..radius` of a discretised Gaussian."""
+    edges = [0.5 * math.erf((k + 0.5) / (scale * math.sqrt(2))) for k in range(radius + 1)]
+    return [2 * edges[0]] + [upper - lower for lower, upper in pairwise(edges)]
+
+
+def tables_of(shares: Sequence[Sequence[float]]) -> Tables:
+    """Integer tables of the probabilities of the symbols `-radius..radius`, each; the rest is that of the
+    escape."""
+    counts: list[int] = []
+    for symbols in shares:
+        table = _integer_shares([*symbols, 1 - math.fsum(symbols)])
+        radius = (len(symbols) - 1) // 2
+        # What rounding left over goes to the most likely symbol, of several to the one in the middle.
+        place = max(range(len(table)), key=lambda entry: (table[entry], -abs(entry - radius)))
+        table[place] += TOTAL - sum(table)
         counts += table
-        radii.append(radius)
+    radii = [(len(symbols) - 1) // 2 for symbols in shares]
     return Tables(np.array(counts, np.int32), np.array(radii, np.int32))
 
 

@@ -92,8 +92,9 @@ class Prior(nn.Module):
         self.hyper_blur2 = depthwise(features)
 
         self.steps = context_steps(latent, features, width)
+        # In units that an optimizer's steps of 1e-3 can cross: a scale index may have to move by twenty.
         self.z_mean = nn.Parameter(torch.zeros(levels, hyper))
-        self.z_index = nn.Parameter(torch.full((levels, hyper), UNIT_SCALE_INDEX))
+        self.z_index = nn.Parameter(torch.full((levels, hyper), UNIT_SCALE_INDEX / LATENT_UNIT))
         self.step_masks: Tensor
         self.register_buffer("step_masks", step_masks(latent), persistent=False)
 
@@ -106,14 +107,18 @@ class Prior(nn.Module):
         out: Tensor = self.hyper_blur2(x)
         return out.clamp(-ACTIVATION_MAX, ACTIVATION_MAX)
 
+    def z_parameters(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Means, in quantization steps, and scale indices of z, each `(B, C_z)`, for levels `(B,)`."""
+        mean, index = (interpolate_levels(table, level) for table in (self.z_mean, self.z_index))
+        return mean * LATENT_UNIT, index * LATENT_UNIT
+
     def forward(self, y: Tensor, z: Tensor, level: Tensor) -> PriorOutput:
         """Quantize `y` `(B, C, h, w)` and `z` `(B, C_z, h/4, w/4)` and estimate their bits.
 
         In training, while `noise` is set, rates see additive uniform noise; otherwise they see rounded
         values, as everything downstream always does.
         """
-        z_mean = interpolate_levels(self.z_mean, level)[:, :, None, None]
-        z_index = interpolate_levels(self.z_index, level)[:, :, None, None]
+        z_mean, z_index = (t[:, :, None, None] for t in self.z_parameters(level))
         noisy = self.training and self.noise
         z_bits = bits(perturbed(z - z_mean, noisy), z_index)
         z_hat = round_through(z - z_mean) + z_mean

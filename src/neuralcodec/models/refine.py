@@ -8,8 +8,9 @@ are the same as ever; only the encoder takes longer.
 Steps are taken in y, and the gradient of the distortion at the rounded y_hat (straight-through), so that what
 rounding did elsewhere is known and can be made up for. That gradient also holds the element's own rounding
 error times the curvature, which would push every element to the border between two symbols and leave it
-there; it is taken out again. The curvature of each channel is the regression of gradients on rounding errors.
-It is the unit of a step as well, so that one step size suits every channel and every quality.
+there; it is taken out again. The curvature of each channel and each place is the regression of gradients on
+rounding errors: MS-SSIM forgives far less in flat areas than in busy ones. It is the unit of a step as well,
+so that one step size suits every channel, place and quality.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class Refiner:
         for box, z in parts:
             coded = self.prior(latent[box.slices], z, self.row)
             y_hat[box.slices] = coded.y_hat
-            bits += float(coded.bits.detach())
+            bits += coded.bits
             smooth_bits = smooth_bits + coded.smooth_bits
         seen = around.clone()
         seen[window.inner.slices] = y_hat
@@ -152,15 +153,24 @@ class Refiner:
 
 
 def _curvature(slope: Tensor, error: Tensor) -> Tensor:
-    """Second derivative of the distortion, in bits, by one element of each channel `(C,)`.
+    """Second derivative of the distortion, in bits, by each element, `(h, w, C)`.
 
-    The regression of the gradient on the rounding error, drawn towards that over all channels where a channel
-    has little to go by.
+    A value for each channel times one for each position: regressions of the gradient on the rounding error,
+    drawn towards that over all channels, or over all positions, where there is little to go by.
     """
-    products, squares = (slope * error).sum((0, 1)), error.square().sum((0, 1))
+    products, squares = slope * error, error.square()
     overall = (products.sum() / squares.sum().clamp_min(1e-9)).clamp_min(LEAST_CURVATURE)
-    channels = (products + 2 * overall) / (squares + 2)
-    return torch.minimum(torch.maximum(channels, 0.2 * overall), 5 * overall)
+    channels = (products.sum((0, 1)) + 2 * overall) / (squares.sum((0, 1)) + 2)
+    channels = torch.minimum(torch.maximum(channels, 0.2 * overall), 5 * overall)
+    seen, expected = _with_neighbours(products.sum(2)), _with_neighbours((channels * squares).sum(2))
+    little = 0.1 * expected.mean() + 1e-9
+    places = ((seen + little) / (expected + little)).clamp(0.1, 10.0)
+    return channels * places[..., None]
+
+
+def _with_neighbours(x: Tensor) -> Tensor:
+    """Means over the 3x3 positions around each of `(h, w)`."""
+    return F.avg_pool2d(F.pad(x[None, None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0, 0]
 
 
 def _enlarged(x: Tensor) -> Tensor:

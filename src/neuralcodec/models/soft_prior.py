@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from neuralcodec.entropy import exact
 from neuralcodec.entropy.prior import LATENT_CLIP, LATENT_ONE, STEPS, IntegerPrior, Step
-from neuralcodec.entropy.tables import SILENT_INDEX
+from neuralcodec.entropy.tables import SILENT_INDEX, Index
 from neuralcodec.models.prior import element_bits
 
 
@@ -24,12 +25,13 @@ class Coded(NamedTuple):
 
     Attributes:
         y_hat: `(h, w, C)` in quantization steps, as a decoder sees it; its gradient is that of y.
-        bits: of y and z together.
-        smooth_bits: the same for the latent before rounding, of which the gradient is of use.
+        bits: of y and z together, ideal code lengths by the coder's tables.
+        smooth_bits: of the latent before rounding, by the Gaussians that the tables stand for. Its gradient
+            is of use.
     """
 
     y_hat: Tensor
-    bits: Tensor
+    bits: float
     smooth_bits: Tensor
 
 
@@ -40,8 +42,8 @@ class SoftPrior:
         hyper = (prior.hyper_out, prior.hyper_up1, prior.hyper_blur1, prior.hyper_mid)
         self.hyper = [_layer(layer) for layer in (*hyper, prior.hyper_up2, prior.hyper_blur2)]
         self.steps = [_Step(step) for step in prior.steps]
+        self.tables, self.z_index = prior.tables, prior.z_index
         self.z_mean = torch.from_numpy(prior.z_mean).float() / LATENT_ONE
-        self.z_index = torch.from_numpy(prior.z_index).float()
 
     def __call__(self, y: Tensor, z: Tensor, row: int) -> Coded:
         """Code a tile.
@@ -51,13 +53,13 @@ class SoftPrior:
             z: `(⌈h/4⌉, ⌈w/4⌉, C_z)`; no gradient passes to it.
             row: of the tables of z, 0 to 100.
         """
-        z_mean, z_index = self.z_mean[row], self.z_index[row].expand_as(z)
+        z_mean = self.z_mean[row]
         residual = (z - z_mean).round()
         features = (residual + z_mean) * LATENT_ONE
         features = features.clamp(-LATENT_CLIP, LATENT_CLIP)
         for layer in self.hyper:
             features = layer(features)
-        z_bits = element_bits(residual, z_index).sum()
+        bits = self._bits(residual, np.broadcast_to(self.z_index[row], residual.shape))
 
         height, width = y.shape[:2]
         y = F.pad(y, (0, 0, 0, -width % 4, 0, -height % 4))
@@ -66,7 +68,7 @@ class SoftPrior:
         parts = _to_places(y).chunk(STEPS, 2)  # the groups of channels, each (4, n, C/4)
         mask = None if inside.all() else _to_places(inside)
         known: list[list[Tensor | None]] = [[None] * STEPS for _ in range(4)]  # by place and group
-        bits, smooth_bits = z_bits, z_bits
+        smooth_bits = torch.zeros(())
         for k, step in enumerate(self.steps):
             context = _from_places(_assembled(known, parts[0]), *y.shape[:2])
             mean, index = step(features, context.mul(LATENT_ONE).clamp(-LATENT_CLIP, LATENT_CLIP))
@@ -76,13 +78,16 @@ class SoftPrior:
             distance = values - mean
             coded = index.detach() > SILENT_INDEX
             symbols = distance.detach().round() * coded
-            bits = bits + (element_bits(symbols, index.detach()) * coded).sum()
+            bits += self._bits(symbols, index.detach().numpy().astype(np.uint8))
             smooth_bits = smooth_bits + (element_bits(distance, index) * coded).sum()
             decoded = (symbols + mean).detach() + (values - values.detach())  # exact, unlike the usual order
             for place in range(4):
                 known[place][place ^ k] = decoded[place]
         y_hat = _from_places(_assembled(known, parts[0]), *y.shape[:2])
         return Coded(y_hat[:height, :width], bits, smooth_bits)
+
+    def _bits(self, symbols: Tensor, index: Index) -> float:
+        return float(self.tables.bits(symbols.detach().numpy().astype(np.int32), index).sum())
 
 
 class _Settle(torch.autograd.Function):

@@ -128,11 +128,16 @@ class CropSampler:
         return [int(n) for n in np.sort(rng.choice(count, size, replace=False))]
 
 
-def load_crops(folder: Path, *, width: int, height: int) -> list[Tensor]:
-    """The centre `(1, 3, height, width)`, uint8, of every picture in `folder` that is large enough."""
+def load_crops(folder: Path, *, width: int, height: int, limit: int | None = None) -> list[Tensor]:
+    """The centre `(1, 3, height, width)`, uint8, of every picture in `folder` that is large enough.
+
+    Args:
+        limit: look at so many files at most, evenly spread over the folder.
+    """
     crops = []
-    for file in sorted(folder.iterdir()):
-        pixels = _decode(file) if file.is_file() else None
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    for file in files[:: -(-len(files) // limit) if limit and files else 1]:
+        pixels = _decode(file)
         if pixels is None or pixels.shape[0] < height or pixels.shape[1] < width:
             continue
         top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2

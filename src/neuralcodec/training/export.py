@@ -23,9 +23,8 @@ from neuralcodec.entropy.coder import SymbolWriter, zigzag
 from neuralcodec.entropy.exact import EXACT, FRACTION_BITS, ONE, Integers, Range
 from neuralcodec.entropy.prior import ACTIVATION_CLIP, INDEX_DROP, LATENT_CLIP, LATENT_ONE, IntegerPrior
 from neuralcodec.entropy.stages import StagePriors
-from neuralcodec.entropy.tables import SCALE_COUNT, Tables, gaussian_tables
+from neuralcodec.entropy.tables import SCALE_COUNT, Index, Int32, Tables, gaussian_tables
 from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.models.blocks import interpolate_levels
 from neuralcodec.models.conv import ConvCodec, ConvConfig, Transforms, level_of
 from neuralcodec.models.losses import Tradeoff
 from neuralcodec.models.prior import ContextStep, Prior
@@ -33,6 +32,7 @@ from neuralcodec.models.recurrent import RecurrentCodec, RecurrentConfig
 from neuralcodec.models.stages import FeatureUpdate
 from neuralcodec.models.stages import StagePriors as TrainedPriors
 from neuralcodec.training.data import load_crops
+from neuralcodec.training.fitting import fitted_tables
 from neuralcodec.training.loop import read_checkpoint
 from neuralcodec.varint import write_varint
 
@@ -43,17 +43,24 @@ MAX_RATE_LOSS = 0.005
 _FINEST_SHIFT = 16
 
 
-def export(checkpoint: Path, out: Path, images: Path | None = None) -> dict[str, float]:
+def export(
+    checkpoint: Path, out: Path, images: Path | None = None, photos: Path | None = None
+) -> dict[str, float]:
     """Write the weights file `out`; with a folder of `images`, also measure what the integers cost.
+
+    Args:
+        photos: a folder of photographs to fit the probability tables of a conv model to. Not those that it
+            will be measured on.
 
     Returns:
         A report: tensors' bytes, and with images bits per pixel of the trained prior (`bpp_float`), of the
-        integer prior (`bpp_integer`, ideal code lengths), of the coded segments (`bpp_coded`), and the
-        `rate_loss` of the second against the first.
+        integer prior (`bpp_integer`, ideal code lengths), of the coded segments (`bpp_coded`), the
+        `rate_loss` of the second against the first, and with photos the segments with fitted tables
+        (`bpp_fitted`).
 
     Raises:
-        UsageError: no usable image. NeuralCodecError: not a checkpoint; a network that cannot be made
-            exact; a rate loss above 0.5 %, and then nothing is written.
+        UsageError: no usable image, or photos for another codec. NeuralCodecError: not a checkpoint; a
+            network that cannot be made exact; a rate loss above 0.5 %, and then nothing is written.
     """
     tensors, config, run = read_checkpoint(checkpoint)
     model = RecurrentCodec(config) if isinstance(config, RecurrentConfig) else ConvCodec(config)
@@ -63,7 +70,7 @@ def export(checkpoint: Path, out: Path, images: Path | None = None) -> dict[str,
     model.eval().load_state_dict(ema, strict=False)
     try:
         arrays = arrays_of(model)
-        report: dict[str, float] = {"bytes": float(sum(a.nbytes for a in arrays.values()))}
+        report: dict[str, float] = {}
         if images is not None:
             if isinstance(model, RecurrentCodec):
                 report |= measure_stages(model, StagePriors(arrays, model.config.stages), images)
@@ -72,6 +79,13 @@ def export(checkpoint: Path, out: Path, images: Path | None = None) -> dict[str,
             if report["rate_loss"] > MAX_RATE_LOSS:
                 loss = f"{report['rate_loss']:.2%}"
                 raise NeuralCodecError(f"the integer prior costs {loss} of rate, above 0.5 %")
+        if photos is not None:
+            if isinstance(model, RecurrentCodec):
+                raise UsageError("tables are fitted to photographs for the conv codec only")
+            arrays |= fitted_tables(model, arrays, photos)
+            if images is not None:
+                report["bpp_fitted"] = measure(model, IntegerPrior(arrays), images)["bpp_coded"]
+        report["bytes"] = float(sum(a.nbytes for a in arrays.values()))
     except ValueError as error:
         raise NeuralCodecError(f"{checkpoint} cannot be exported: {error}") from None
     write_weights(out, arrays, config, tradeoff)
@@ -217,10 +231,9 @@ def to_integers(conv: nn.Conv2d, inputs: Range, drop: npt.NDArray[np.int64] | No
 def _z_tables(prior: Prior) -> Tensors:
     """Means in sixteenths and scale indices of z for every quality, `(101, C_z)`."""
     level = level_of(torch.arange(101), prior.z_mean.shape[0])
-    mean = interpolate_levels(prior.z_mean, level) * LATENT_ONE
-    index = interpolate_levels(prior.z_index, level)
+    mean, index = prior.z_parameters(level)
     return {
-        "z.mean": mean.round().clamp(-(2**15), 2**15 - 1).to(torch.int16).numpy(),
+        "z.mean": (mean * LATENT_ONE).round().clamp(-(2**15), 2**15 - 1).to(torch.int16).numpy(),
         # Never silent: the mean alone would then have to carry z.
         "z.index": index.round().clamp(1, SCALE_COUNT - 1).to(torch.uint8).numpy(),
     }
@@ -290,9 +303,7 @@ class CountingWriter(SymbolWriter):
         super().__init__(tables)
         self.bits = 0.0
 
-    def exchange(
-        self, symbols: npt.NDArray[np.int32] | None, index: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.int32]:
+    def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
         escapes = len(self._escapes)
         coded = super().exchange(symbols, index)
         self.bits += float(self._tables.bits(coded, index).sum())

@@ -44,8 +44,9 @@ class Trainer:
         valid: a folder of held-out images, or None.
         precision: `auto`, `bfloat16` or `float32`. `auto` takes bfloat16 where the hardware has it.
         start: a weights file to begin with, see `start_from_weights`; not used by a run that is resumed.
-        compiled: pass the loss through torch's compiler, which needs a C++ compiler. It is many small operations
-            on all pixels, which then are few; of the networks, products of matrices, it makes nothing faster.
+        compiled: pass the loss through torch's compiler, which needs a C++ compiler. It is many small
+            operations on all pixels, which then are few; of the networks, products of matrices, it makes
+            nothing faster.
     """
 
     def __init__(

@@ -2,13 +2,14 @@
 
 A weights file is smaller than a checkpoint and always at hand: float16 transforms, and a prior whose integers
 are taken back to real numbers here. What the file has no values for may only be further residual blocks and
-further channels inside the context steps. What reads them starts at zero, so that the larger model is at first
-the very model of the file (Chen, Goodfellow and Shlens 2016, "Net2Net: accelerating learning via knowledge
-transfer").
+further channels inside the context steps. What reads them starts at zero, so that the larger model is at
+first the very model of the file (Chen, Goodfellow and Shlens 2016, "Net2Net: accelerating learning via
+knowledge transfer").
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,11 +23,11 @@ from torch import nn
 from neuralcodec import weights
 from neuralcodec.entropy.exact import FRACTION_BITS
 from neuralcodec.entropy.prior import INDEX_DROP, LATENT_ONE, integers_of
+from neuralcodec.entropy.tables import LOG_SCALE_STEP, SCALE_COUNT, SCALE_MIN, Tables
 from neuralcodec.errors import UsageError
 from neuralcodec.models.blocks import ResidualBlock, interpolate_levels
 from neuralcodec.models.conv import ConvCodec, level_of
-from neuralcodec.models.prior import Prior
-
+from neuralcodec.models.prior import LATENT_UNIT, Prior
 
 #: Sizes of the recipe's model that may be larger than those of the file.
 _GROWS = ("fine_blocks", "coarse_blocks", "width")
@@ -79,6 +80,19 @@ def _load_prior(prior: Prior, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     # A row for each quality, of which the levels are the least-squares fit.
     levels = len(prior.z_mean)
     share = interpolate_levels(torch.eye(levels), level_of(torch.arange(101), levels))
-    for target, name, unit in ((prior.z_mean, "z.mean", LATENT_ONE), (prior.z_index, "z.index", 1)):
-        rows = torch.from_numpy(arrays[name]).float() / unit
-        target.copy_(torch.linalg.lstsq(share, rows).solution)
+    mean, index = (torch.from_numpy(a).float() / LATENT_UNIT for a in (arrays["z.mean"], _z_scales(arrays)))
+    prior.z_mean.copy_(torch.linalg.lstsq(share, mean / LATENT_ONE).solution)
+    prior.z_index.copy_(torch.linalg.lstsq(share, index).solution)
+
+
+def _z_scales(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Scale indices of z for each quality and channel, of fitted tables those of Gaussians as wide."""
+    index = arrays["z.index"]
+    tables = Tables(arrays["tables.counts"], arrays["tables.radius"])
+    widths = list(range(SCALE_COUNT))
+    for shares, radius in list(zip(tables.shares(), tables.radius, strict=True))[SCALE_COUNT:]:
+        symbols = np.arange(-radius, radius + 1)
+        mean = (shares[:-1] * symbols).sum()
+        deviation = math.sqrt((shares[:-1] * (symbols - mean) ** 2).sum())
+        widths.append(round(max(math.log(deviation / SCALE_MIN) / LOG_SCALE_STEP, 1)))
+    return np.array(widths)[index].clip(1, SCALE_COUNT - 1)

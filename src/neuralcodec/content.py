@@ -1,0 +1,27 @@
+"""What kind of picture it is: the models were made for photographs, and an encoder says so of anything
+else."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neuralcodec.image import Plane
+
+#: Rows looked at, evenly spaced: enough to know, and no time on a large picture.
+ROWS = 256
+#: Of 1,360 photographs with some drawings among them 1.8 % are beyond both limits, of 300 drawn pictures all
+#: are.
+MOST_CHANGES = 0.5
+LEAST_STEP = 16.0
+
+
+def looks_drawn(pixels: Plane) -> bool:
+    """Whether pixels `(H, W, C)` are text, an interface or line art.
+
+    Most drawn pixels are exactly as their neighbour, and those that are not differ by a lot. A photograph has
+    noise; where it has none, in a burnt-out sky or in the blocks of a JPEG, its steps are small.
+    """
+    rows = pixels[:: max(1, len(pixels) // ROWS)].astype(np.int16)
+    steps = np.abs(np.diff(rows, axis=1)).max(2)
+    changes = steps[steps > 0]
+    return bool(0 < changes.size < MOST_CHANGES * steps.size and changes.mean() > LEAST_STEP)

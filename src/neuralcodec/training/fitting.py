@@ -1,0 +1,157 @@
+"""Probability tables fitted to the symbols of real pictures.
+
+In training, what is left of y and z is taken for Gaussian. Given its scale index it has a sharper peak and
+longer tails than that, and a channel of the hyper-latent, at a few positions of a picture, has whatever
+shape it has. The coder takes any tables, so export counts symbols on photographs and stores tables of what
+was found:
+
+* for each scale index of y a mixture of the Gaussians of all indices (a scale mixture), by expectation
+  maximisation: smooth and symmetric, however few symbols there are;
+* for each channel of z, at every tenth quality, the counts themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from neuralcodec.entropy.coder import SYMBOL_LIMIT
+from neuralcodec.entropy.prior import IntegerPrior
+from neuralcodec.entropy.tables import (
+    LOG_SCALE_STEP,
+    SCALE_COUNT,
+    SCALE_MIN,
+    SILENT_INDEX,
+    Index,
+    Int32,
+    gaussian_shares,
+    tables_of,
+)
+from neuralcodec.models.conv import ConvCodec, level_of
+from neuralcodec.training.data import load_crops
+
+#: Qualities whose tables of z are counted; the others use those of the nearest.
+QUALITIES = range(0, 101, 10)
+#: Pictures that symbols are counted on.
+PICTURES = 120
+#: Symbols are counted up to this size, and the few that are larger as this.
+REACH = 300
+#: A table of z covers at most as much.
+Z_REACH = 40
+#: As if so many symbols of the Gaussian had been seen beside those that were.
+Y_GAUSSIAN, Z_GAUSSIAN = 500.0, 20.0
+ROUNDS = 200
+
+Counts = npt.NDArray[np.int64]
+Shares = npt.NDArray[np.float64]
+
+
+class SymbolCounter:
+    """A `SymbolCoder` that counts the symbols of one tile instead of coding them.
+
+    Args:
+        y: `(SCALE_COUNT, 2 · REACH + 1)`, what is counted by scale index, from `-REACH` on; added to.
+        z: `(C_z, 2 · REACH + 1)`, the same by channel.
+    """
+
+    def __init__(self, y: Counts, z: Counts) -> None:
+        self._y, self._z, self._first = y, z, True
+
+    def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
+        if symbols is None:
+            raise ValueError("a counter needs symbols")
+        symbols = np.clip(symbols, -SYMBOL_LIMIT, SYMBOL_LIMIT)
+        symbols[index == SILENT_INDEX] = 0
+        target = self._z if self._first else self._y
+        rows = np.arange(len(symbols)) % len(target) if self._first else index.astype(np.intp)
+        width = target.shape[1]
+        entries = rows * width + np.clip(symbols, -REACH, REACH) + REACH
+        target += np.bincount(entries, minlength=target.size).reshape(target.shape)
+        self._first = False
+        return symbols
+
+
+@torch.no_grad()
+def fitted_tables(
+    model: ConvCodec, arrays: dict[str, npt.NDArray[Any]], photos: Path
+) -> dict[str, npt.NDArray[Any]]:
+    """`tables.counts`, `tables.radius` and `z.index` in place of those in `arrays`, fitted to a folder of
+    photographs.
+
+    Raises:
+        UsageError: there is no usable photograph.
+    """
+    prior = IntegerPrior(arrays)
+    y_counts = np.zeros((SCALE_COUNT, 2 * REACH + 1), np.int64)
+    z_counts = np.zeros((len(QUALITIES), prior.z_mean.shape[1], 2 * REACH + 1), np.int64)
+    for crop in load_crops(photos, width=768, height=512, limit=PICTURES):
+        features = model.transforms.features(crop.float() / 255)
+        for row, quality in enumerate(QUALITIES):
+            y = model.transforms.latent(features, level_of(torch.tensor([quality]), model.config.levels))
+            z = model.transforms.hyper_analysis(y)
+            latents = (y[0].permute(1, 2, 0).contiguous().numpy(), z[0].permute(1, 2, 0).contiguous().numpy())
+            prior.code(SymbolCounter(y_counts, z_counts[row]), quality, y.shape[2], y.shape[3], latents)
+    rows = [round(quality / 10) for quality in range(101)]
+    gaussian = arrays["z.index"][list(QUALITIES)]
+    shares = scale_mixtures(y_counts)
+    shares += [
+        channel_shares(counts, scale_of(int(index)))
+        for each, indices in zip(z_counts, gaussian, strict=True)
+        for counts, index in zip(each, indices, strict=True)
+    ]
+    tables = tables_of(shares)
+    channels = np.arange(prior.z_mean.shape[1])
+    index = SCALE_COUNT + np.array(rows)[:, None] * len(channels) + channels
+    return {
+        "tables.counts": tables.counts,
+        "tables.radius": tables.radius,
+        "z.index": index.astype(np.uint16),
+    }
+
+
+def scale_of(index: int) -> float:
+    """The width that a scale index stands for, in quantization steps."""
+    return SCALE_MIN * math.exp(LOG_SCALE_STEP * index)
+
+
+def scale_mixtures(counts: Counts) -> list[list[float]]:
+    """For each scale index the shares of the symbols `-radius..radius`, as mixtures of all Gaussians.
+
+    Args:
+        counts: `(SCALE_COUNT, 2 · REACH + 1)`.
+    """
+    parts: Shares = np.array([gaussian_shares(scale_of(i), REACH) for i in range(SCALE_COUNT)])
+    parts[:, 1:] *= 2  # the two signs of a symbol are taken together
+    parts = np.maximum(parts, 1e-30)
+    folded = counts[:, REACH:].astype(np.float64)
+    folded[:, 1:] += counts[:, REACH - 1 :: -1]
+    folded += Y_GAUSSIAN * parts
+    weights = np.full((SCALE_COUNT, SCALE_COUNT), 0.1 / SCALE_COUNT) + 0.9 * np.eye(SCALE_COUNT)
+    for _ in range(ROUNDS):
+        # How much of each count each part of the mixture is held to account for.
+        weights *= (folded / (weights @ parts)) @ parts.T
+        weights /= weights.sum(1, keepdims=True)
+    out = []
+    for index, mixture in enumerate(weights @ parts):
+        radius = min(math.ceil(4.5 * scale_of(index)) + 1, REACH)
+        half = [float(mixture[0]), *(float(share) / 2 for share in mixture[1 : radius + 1])]
+        out.append(half[:0:-1] + half)
+    return out
+
+
+def channel_shares(counts: Counts, scale: float) -> list[float]:
+    """Shares of the symbols `-radius..radius` of a channel of z, of counts `(2 · REACH + 1,)`.
+
+    Args:
+        scale: of the Gaussian it was taken for; it says something of symbols that were not seen.
+    """
+    seen = np.abs(np.flatnonzero(counts) - REACH)
+    radius = min(int(seen.max(initial=0)) + 1, Z_REACH)
+    half = gaussian_shares(scale, radius)
+    within = counts[REACH - radius : REACH + radius + 1] + Z_GAUSSIAN * np.array(half[:0:-1] + half)
+    return [float(share) for share in within / (counts.sum() + Z_GAUSSIAN)]
