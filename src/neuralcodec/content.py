@@ -9,8 +9,8 @@ from neuralcodec.image import Plane
 
 #: Rows looked at, evenly spaced: enough to know, and no time on a large picture.
 ROWS = 256
-#: Of 1,360 photographs with some drawings among them 1.8 % are beyond both limits, of 300 drawn pictures all
-#: are.
+#: All of 300 drawn pictures are beyond both limits; of 1,342 photographs 7, with a plain black or white
+#: ground.
 MOST_CHANGES = 0.5
 LEAST_STEP = 16.0
 

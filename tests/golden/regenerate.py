@@ -1,9 +1,10 @@
-"""Write the golden files anew, with the weights that are shipped now:  python tests/golden/regenerate.py
+"""Add golden files of the weights that are shipped now:  python tests/golden/regenerate.py
 
-Do so only when the weights or the format change on purpose: files that are out in the world do not change.
-`golden.json` holds, for each file, what `tests/test_codec.py` compares: the weights it needs, and the SHA-256
-of its latents in sixteenths (int32, little endian, row by row, channels last; stage by stage for `gru`). The
-PNG beside each file has its pixels, decoded in float32, for `tests/test_determinism.py`.
+Do so when there are new weights, with their date in `pictures`. Files that are there already stay as they
+are, as those that are out in the world do; of a format that is no longer read, delete them first.
+`golden.json` holds, for each file, what `tests/test_codec.py` compares: the weights it needs, and the
+SHA-256 of its latents in sixteenths (int32, little endian, row by row, channels last; stage by stage for
+`gru`). The PNG beside each file has its pixels, decoded in float32, for `tests/test_determinism.py`.
 """
 
 from __future__ import annotations
@@ -51,17 +52,24 @@ def pictures() -> dict[str, tuple[Picture, float, str]]:
     from conftest import photograph
 
     ramp = np.add.outer(np.arange(65) * 3, np.arange(33)).astype(np.uint8)
+    rgb, grey = Picture(photograph(64, 96, seed=1)), Picture(photograph(50, 70, channels=1, seed=2))
+    rgba = Picture(photograph(65, 33, seed=3), alpha=ramp)
     return {
-        "rgb": (Picture(photograph(64, 96, seed=1)), 60.5, "conv"),
-        "grey": (Picture(photograph(50, 70, channels=1, seed=2)), 30, "conv"),
-        "rgba": (Picture(photograph(65, 33, seed=3), alpha=ramp), 99.99, "conv"),
+        "rgb": (rgb, 60.5, "conv-2026-11-22"),
+        "grey": (grey, 30, "conv-2026-11-22"),
+        "rgba": (rgba, 99.99, "conv-2026-11-22"),
+        "rgb-2026-11-24": (rgb, 60.5, "conv"),
+        "grey-2026-11-24": (grey, 30, "conv"),
+        "rgba-2026-11-24": (rgba, 99.99, "conv"),
         "stages": (Picture(photograph(70, 100, seed=4)), 100, "gru"),
     }
 
 
 def main() -> None:
-    index = {}
+    index = json.loads(INDEX.read_text())
     for name, (picture, quality, model) in pictures().items():
+        if (FOLDER / f"{name}.nc").exists():
+            continue
         # Tiles of 64 pixels: the larger pictures have several.
         data = encode_picture(picture, quality=quality, model=model, tile=64)
         (FOLDER / f"{name}.nc").write_bytes(data)
@@ -70,7 +78,7 @@ def main() -> None:
         to_pil(decode_picture(data)).save(FOLDER / f"{name}.png")
         y_hat = latents(data)
         index[f"{name}.nc"] = {
-            "codec": model,
+            "codec": model.split("-")[0],
             "weights": loaded.id.hex(),
             "shape": list(y_hat.shape),
             "latents_sha256": digest(y_hat),
