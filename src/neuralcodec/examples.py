@@ -117,7 +117,7 @@ Stops cleanly at Ctrl-C; the same command goes on where the last one stopped.
 
 EXPORT = """\
 example:
-  ncodec export runs/conv/checkpoint.safetensors conv.safetensors --images held-out/
+  ncodec export runs/conv/checkpoint.safetensors conv.safetensors --images held-out/ --fit photos/
 
 """
 

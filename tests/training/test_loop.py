@@ -1,5 +1,6 @@
 """The training loop: steps, checkpoints, stops, and two processes that stay equal."""
 
+import functools
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from tiny import TINY_MODEL
 
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.training.loop import CHECKPOINT, Trainer, read_checkpoint
+from neuralcodec.training.objectives import loss_of
 from neuralcodec.training.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("quick_start", "signals")
@@ -59,6 +61,29 @@ def test_three_steps_change_every_parameter(start: Start) -> None:
         assert torch.isfinite(p).all(), name
         assert not p.equal(before[name]), name
         assert not trainer.ema[name].equal(p), name
+
+
+def test_the_loss_can_be_compiled(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch's compiler makes of it takes a minute to find out; here it is handed the right thing."""
+    seen: list[object] = []
+
+    def stand_in(function: Callable[..., object]) -> Callable[..., object]:
+        seen.append(function)
+        return functools.partial(function)
+
+    monkeypatch.setenv("CXX", sys.executable)
+    monkeypatch.setattr(torch, "compile", stand_in)
+    start()
+    assert seen == []
+    compiled = start(compiled=True)
+    assert seen == [loss_of]
+    assert compiled._train_step()["bpp"] > 0
+
+
+def test_compiling_needs_a_compiler(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UsageError, match="needs a C\\+\\+ compiler"):
+        start(compiled=True)
 
 
 def test_repeating_a_batch_lowers_its_loss(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

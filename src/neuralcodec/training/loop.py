@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -87,6 +88,8 @@ class Trainer:
 
         torch.manual_seed(self.config.seed)
         self.objective = objective(recipe)
+        if compiled and shutil.which(os.environ.get("CXX", "g++")) is None:
+            raise UsageError("--compile needs a C++ compiler: install g++, or name another in CXX")
         self.loss_of = torch.compile(loss_of) if compiled else loss_of
         self.model: nn.Module = self.objective.model
         if start is None:
