@@ -23,7 +23,7 @@ from neuralcodec.damage import Damage
 from neuralcodec.entropy.coder import SymbolWriter
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import DamagedFileError, UsageError
-from neuralcodec.header import GRU, Header, write_header
+from neuralcodec.header import CONV, GRU, Header, write_header
 from neuralcodec.image import Picture, Plane
 from neuralcodec.latents import Latents, decode_latents, recover_latents
 from neuralcodec.tiling import HALO, LATENT_STRIDE, WINDOW, Box, Window, bands, boxes, latent_size, windows
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 DEFAULT_QUALITY = 50
 DEFAULT_TILE = 512
+#: Below this quality a conv file has tiles of twice the side: they save 0.6 to 1.8 % of it, and hold no more bytes
+#: than smaller ones do at a higher quality.
+LARGE_TILES_BELOW = 40
 DEFAULT_EFFORT = 1
 
 Progress = Callable[[float], None]
@@ -49,7 +52,7 @@ def encode_picture(
     *,
     quality: float = DEFAULT_QUALITY,
     model: str = "conv",
-    tile: int = DEFAULT_TILE,
+    tile: int | None = None,
     effort: int = DEFAULT_EFFORT,
     progress: Progress | None = None,
     kept: Kept | None = None,
@@ -59,7 +62,7 @@ def encode_picture(
     Args:
         quality: 0 (smallest) to 100 (best), kept to two decimals.
         model: name of the weights.
-        tile: side of a tile in pixels, a power of two from 64 to 2048.
+        tile: side of a tile in pixels, a power of two from 64 to 2048; `default_tile` if it is not given.
         effort: 1 (fast) to 9 (best); from 2, the latent of this very picture is refined.
         progress: called now and then with the share that is done, 0 to 1.
         kept: what calls for the same picture and model at other qualities need not do again; an empty
@@ -73,6 +76,7 @@ def encode_picture(
     path = weights.by_name(model)
     report = progress or (lambda share: None)
     height, width, channels = picture.pixels.shape
+    tile = tile or default_tile(weights.codec(path), quality)
     header = Header(
         codec=weights.codec(path),
         weights_id=weights.weights_id(path),
@@ -168,6 +172,11 @@ def _once(kept: Kept | None, key: K, make: Callable[[K], T]) -> T:
     if key not in kept:
         kept[key] = make(key)
     return kept[key]
+
+
+def default_tile(codec: int, quality: float) -> int:
+    """Side of the tiles of a file, in pixels."""
+    return 2 * DEFAULT_TILE if codec == CONV and quality < LARGE_TILES_BELOW else DEFAULT_TILE
 
 
 def checked_quality(quality: object) -> float:

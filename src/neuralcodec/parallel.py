@@ -37,6 +37,10 @@ def run(
     """`work` on every item, results in order; `report` is told the share that is done."""
     from concurrent.futures import ThreadPoolExecutor  # here, since the command line imports this module
 
+    if len(items) == 1:  # its products of matrices may then have all threads
+        results = [work(items[0])]
+        report(1.0)
+        return results
     with _single_threaded_blas(), ThreadPoolExecutor(threads) as pool:
         results = []
         for result in pool.map(work, items):
