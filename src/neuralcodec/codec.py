@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 DEFAULT_QUALITY = 50
 DEFAULT_TILE = 512
-#: Below this quality a conv file has tiles of twice the side: they save 0.6 to 1.8 % of it, and hold no more bytes
-#: than smaller ones do at a higher quality.
+#: Below this quality a conv file has tiles of twice the side: they save 0.6 to 1.8 % of it, and hold no more
+#: bytes than smaller ones do at a higher quality.
 LARGE_TILES_BELOW = 40
 DEFAULT_EFFORT = 1
 
