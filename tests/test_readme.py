@@ -42,7 +42,7 @@ SHORTER = {
 @pytest.mark.parametrize("block", [text for text in blocks("console") if "$ ncodec" in text])
 def test_commands(block: str, folder: Path) -> None:
     """Every console example, line by line."""
-    for name, size in (("photos", (300, 451)), ("held-out", (512, 768))):
+    for name, size in (("photos", (512, 768)), ("held-out", (512, 768))):
         (folder / name).mkdir()
         Image.fromarray(photograph(*size)).save(folder / name / "a.png")
     for line in re.findall(r"^\$ ncodec (.*)$", block, re.MULTILINE):

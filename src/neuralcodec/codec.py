@@ -76,7 +76,7 @@ def encode_picture(
     path = weights.by_name(model)
     report = progress or (lambda share: None)
     height, width, channels = picture.pixels.shape
-    tile = tile or default_tile(weights.codec(path), quality)
+    tile = default_tile(weights.codec(path), quality) if tile is None else tile
     header = Header(
         codec=weights.codec(path),
         weights_id=weights.weights_id(path),

@@ -144,7 +144,7 @@ def load_crops(folder: Path, *, width: int, height: int, limit: int | None = Non
         crop = pixels[top : top + height, left : left + width]
         crops.append(torch.from_numpy(crop.copy()).permute(2, 0, 1)[None])
     if not crops:
-        raise UsageError(f"no image of at least {width}x{height} px in {folder}; --valid needs one")
+        raise UsageError(f"no image of at least {width}x{height} px in {folder}")
     return crops
 
 
