@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
@@ -19,7 +20,7 @@ from neuralcodec import weights
 from neuralcodec.bench.metrics import Image8
 from neuralcodec.bench.peers import as_array, as_pillow
 from neuralcodec.codec import DEFAULT_EFFORT
-from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.errors import NeuralCodecError, NeuralCodecWarning, UsageError
 from neuralcodec.header import GRU, GRU_STAGES, quality_of_stages
 
 DEFAULT_MODEL = "conv"
@@ -104,7 +105,9 @@ class Ours:
     def encode(self, image: Image8, setting: int) -> bytes:
         """The file for a picture `(H, W, 3)` or `(H, W, 1)`."""
         picture = as_pillow(image)
-        return neuralcodec.encode(picture, quality=setting, model=self.model, effort=self.effort)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NeuralCodecWarning)  # that a picture is no photograph
+            return neuralcodec.encode(picture, quality=setting, model=self.model, effort=self.effort)
 
     def decode(self, data: bytes) -> Image8:
         """The picture as a viewer sees it."""
