@@ -26,7 +26,18 @@ from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import CONV, GRU, Header, write_header
 from neuralcodec.image import Picture, Plane
 from neuralcodec.latents import Latents, decode_latents, recover_latents
-from neuralcodec.tiling import HALO, LATENT_STRIDE, WINDOW, Box, Window, bands, boxes, latent_size, windows
+from neuralcodec.tiling import (
+    HALO,
+    LATENT_STRIDE,
+    WINDOW,
+    Box,
+    Window,
+    band_height,
+    bands,
+    boxes,
+    latent_size,
+    windows,
+)
 
 if TYPE_CHECKING:
     from neuralcodec.models.conv import Features
@@ -113,12 +124,12 @@ def encode_picture(
     refine = _refiner(codec, header, effort)
     plane = Box.whole(latent_size(height), latent_size(width))
     segments: list[bytes] = []
-    # Both sizes are powers of two, so neither a tile nor a window is cut.
-    for band in bands(plane, max(tile // LATENT_STRIDE, WINDOW)):
+    most = WINDOW if refine is None else refine.window
+    for band in bands(plane, band_height(plane, tile // LATENT_STRIDE, most)):
         report_band = _part(report, band.top / plane.height, band.bottom / plane.height)
         y = np.empty((*band.shape, codec.prior.latent), np.float32)
         refined = y if refine is None else np.empty_like(y)
-        cut = list(windows(*plane.shape, area=band))
+        cut = list(windows(*plane.shape, area=band, most=most))
         for number, window in enumerate(cut, 1):
             report_window = _part(report_band, 0.7 * (number - 1) / len(cut), 0.7 * number / len(cut))
             part = codec.latent(_once(kept, window, features), quality)
@@ -241,7 +252,7 @@ def decode_picture(
         recovered, lost = recover_latents(file, codec, area.grown(HALO).within(plane))
     latents = None
     pixels = np.empty((*region.shape, 1 if header.grey else 3), np.uint8)
-    for band in bands(area, WINDOW):
+    for band in bands(area, band_height(area, header.tile // LATENT_STRIDE)):
         start, end = ((edge - area.top) / area.height for edge in (band.top, band.bottom))
         report_band = _part(report, start, end)
         needed = band.grown(HALO).within(plane)

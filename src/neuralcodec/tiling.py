@@ -9,6 +9,7 @@ seam has nowhere to come from.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 #: Pixels to a side that share one position of the latent.
@@ -16,8 +17,11 @@ LATENT_STRIDE = 16
 #: Latent positions on each side that a transform's result depends on, in any of the shipped weights;
 #: `tests/test_tiling.py` measures it.
 HALO = 7
-#: Latent positions to a side of a window. 1024 pixels: larger ones leave the caches and pay for fresh memory.
-WINDOW = 64
+#: Latent positions that a window reads at most, halo included. A layer's activations are 3 KB for each: for
+#: more of them the C library would ask the system for fresh memory every time.
+WINDOW = 8500
+#: Rows of latent positions of a band, at most.
+BAND = 128
 
 
 class Box(NamedTuple):
@@ -99,14 +103,41 @@ def bands(area: Box, height: int) -> Iterator[Box]:
         yield area._replace(top=top, bottom=min(top + height, area.bottom))
 
 
+def band_height(area: Box, unit: int, most: int = WINDOW) -> int:
+    """Rows of the bands of an area, a multiple of `unit`, whose windows read the least more than once."""
+
+    def positions_read(rows: int) -> int:
+        count = -(-area.height // rows)
+        across = _across(area.width, min(rows + 2 * HALO, area.height), most, HALO)
+        return (area.height + 2 * HALO * (count - 1)) * (area.width + 2 * HALO * (across - 1))
+
+    return min(range(unit, max(unit, BAND) + 1, unit), key=positions_read)
+
+
 def windows(
-    height: int, width: int, *, area: Box | None = None, size: int = WINDOW, halo: int = HALO
+    height: int, width: int, *, area: Box | None = None, most: int = WINDOW, halo: int = HALO
 ) -> Iterator[Window]:
-    """Windows over an area, or all, of a plane of latent positions."""
+    """Windows side by side over an area, or all, of a plane of latent positions.
+
+    They are as high as the area, so that should be a band, and about equally wide.
+
+    Args:
+        most: positions that a window reads at most, where a single column does not have more.
+    """
     plane = Box.whole(height, width)
-    for keep in boxes(area or plane, size):
+    area = area or plane
+    count = _across(area.width, area.grown(halo).within(plane).height, most, halo)
+    edges = [area.left + area.width * number // count for number in range(count + 1)]
+    for left, right in pairwise(edges):
+        keep = area._replace(left=left, right=right)
         read = keep.grown(halo).within(plane)
         yield Window(read, keep, keep.moved(-read.top, -read.left))
+
+
+def _across(width: int, rows: int, most: int, halo: int) -> int:
+    """How many windows of so many rows, halo included, a width needs."""
+    columns = max(most // rows - 2 * halo, 1)  # that a window in the middle keeps
+    return 1 if width * rows <= most else -(-width // columns)
 
 
 def latent_size(pixels: int) -> int:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import Pixels, photograph
 
-from neuralcodec import codec, tiling
+from neuralcodec import tiling
 from neuralcodec.codec import decode_picture, encode_picture
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import UsageError
@@ -75,8 +75,8 @@ def test_steps_that_make_things_worse_are_not_taken(model: Model, monkeypatch: p
 
 def test_windows_and_tiles_of_any_size(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several windows, several tiles in a window, and tiles larger than a window."""
-    monkeypatch.setattr(codec, "WINDOW", 8)
-    monkeypatch.setattr(codec, "windows", lambda h, w, area: tiling.windows(h, w, area=area, size=8))
+    monkeypatch.setattr(refine.Refiner, "window", 400)
+    monkeypatch.setattr(tiling, "BAND", 8)
     pixels = photograph(176, 230, seed=3)
     for tile in (64, 512):
         plain, better = (encode_picture(Picture(pixels), quality=60, tile=tile, effort=e) for e in (1, 4))

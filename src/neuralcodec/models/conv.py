@@ -43,6 +43,13 @@ class ConvConfig:
     width: int = 128
 
 
+def blocks_of(x: Tensor) -> Tensor:
+    """`pixel_unshuffle(x, 8)` with the channels last in memory: `(B, 3, H, W)` to `(B, 192, H/8, W/8)`."""
+    batch, colours, height, width = x.shape
+    blocks = x.view(batch, colours, height // 8, 8, width // 8, 8).permute(0, 2, 4, 1, 3, 5)
+    return blocks.reshape(batch, height // 8, width // 8, -1).permute(0, 3, 1, 2)
+
+
 class Features(NamedTuple):
     """Half of an analysis, before the level has a say: `(B, fine, H/8, W/8)` and `(B, C, H/16, W/16)`."""
 
@@ -51,7 +58,11 @@ class Features(NamedTuple):
 
 
 class Analysis(nn.Module):
-    """Pixels `(B, 3, H, W)` in [-0.5, 0.5] to the latent `(B, C, H/16, W/16)`, scaled for rounding."""
+    """Blocks of pixels in [-0.5, 0.5] to the latent `(B, C, H/16, W/16)`, scaled for rounding.
+
+    Where a space-to-depth by two meets a 1x1 convolution, the two are computed as one 2x2 convolution of
+    stride two, without a copy in between.
+    """
 
     def __init__(self, config: ConvConfig) -> None:
         super().__init__()
@@ -62,20 +73,23 @@ class Analysis(nn.Module):
         self.head = pointwise(config.coarse, config.latent, gain=0.1)
         self.shortcut = pointwise(3 * 256, config.latent)
 
-    def features(self, x: Tensor) -> Features:
-        """The part that is the same for every level."""
-        fine = self.fine(self.stem(F.pixel_unshuffle(x, 8)))
-        return Features(fine, self.shortcut(F.pixel_unshuffle(x, 16)))
+    def features(self, blocks: Tensor) -> Features:
+        """The part that is the same for every level, of blocks `(B, 192, H/8, W/8)` as of `blocks_of`."""
+        # Of a block of 16x16 the order is (colour, row, column); here it is four of 8x8, each in that order.
+        weight = self.shortcut.weight.view(-1, 3, 2, 8, 2, 8).permute(0, 1, 3, 5, 2, 4).reshape(-1, 192, 2, 2)
+        shortcut = F.conv2d(blocks, weight, self.shortcut.bias, stride=2)
+        return Features(self.fine(self.stem(blocks)), shortcut)
 
     def latent(self, features: Features, feature_gain: Tensor, latent_gain: Tensor) -> Tensor:
         """The part that the level has a say in."""
-        f = F.pixel_unshuffle(features.fine * feature_gain, 2)  # (B, 4 fine, H/16, W/16)
-        f = self.coarse(self.down(f))  # (B, coarse, H/16, W/16)
+        weight = self.down.weight.view(self.down.out_channels, -1, 2, 2)
+        f = F.conv2d(features.fine * feature_gain, weight, self.down.bias, stride=2)
+        f = self.coarse(f)  # (B, coarse, H/16, W/16)
         return (self.head(f) + features.shortcut) * latent_gain
 
 
 class Synthesis(nn.Module):
-    """The decoded latent `(B, C, H/16, W/16)` to pixels `(B, 3, H, W)`, not clipped."""
+    """The decoded latent `(B, C, H/16, W/16)` to blocks `(B, 192, H/8, W/8)` of pixels, not clipped."""
 
     def __init__(self, config: ConvConfig) -> None:
         super().__init__()
@@ -90,7 +104,12 @@ class Synthesis(nn.Module):
         y = y_hat * latent_gain
         f = self.coarse(self.stem(y) * feature_gain)  # (B, coarse, H/16, W/16)
         f = self.fine(F.pixel_shuffle(self.up(f), 2))  # (B, fine, H/8, W/8)
-        return F.pixel_shuffle(self.head(f), 8) + F.pixel_shuffle(self.shortcut(y), 16)
+        # A block of 16x16 as four of 8x8, see `Analysis.features`.
+        weight, bias = self.shortcut.weight, self.shortcut.bias
+        assert bias is not None
+        weight = weight.view(3, 2, 8, 2, 8, -1).permute(0, 2, 4, 1, 3, 5).reshape(weight.shape)
+        bias = bias.view(3, 2, 8, 2, 8).permute(0, 2, 4, 1, 3).reshape(-1)
+        return self.head(f) + F.pixel_shuffle(F.conv2d(y, weight, bias), 2)
 
 
 class HyperAnalysis(nn.Module):
@@ -131,11 +150,11 @@ class Transforms(nn.Module):
 
     def analyse(self, x: Tensor, level: Tensor) -> Tensor:
         """y `(B, C, H/16, W/16)` of pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 16."""
-        return self.latent(self.features(x), level)
+        return self.latent(self.features(blocks_of(x)), level)
 
-    def features(self, x: Tensor) -> Features:
-        """What `latent` makes y of, at any level, of pixels `(B, 3, H, W)` as in `analyse`."""
-        return self.analysis.features(x - 0.5)
+    def features(self, blocks: Tensor) -> Features:
+        """What `latent` makes y of, at any level, of blocks `(B, 192, H/8, W/8)` of pixels in [0, 1]."""
+        return self.analysis.features(blocks - 0.5)
 
     def latent(self, features: Features, level: Tensor) -> Tensor:
         """y `(B, C, H/16, W/16)` of what `features` gave."""
@@ -143,6 +162,10 @@ class Transforms(nn.Module):
 
     def synthesise(self, y_hat: Tensor, level: Tensor) -> Tensor:
         """Pixels `(B, 3, H, W)` around [0, 1], not clipped, of y_hat `(B, C, H/16, W/16)`."""
+        return F.pixel_shuffle(self.synthesise_blocks(y_hat, level), 8)
+
+    def synthesise_blocks(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        """The same as blocks `(B, 192, H/8, W/8)`."""
         return self.synthesis(y_hat, self.synthesis_gain(level), self.synthesis_feature_gain(level)) + 0.5
 
     @torch.no_grad()

@@ -38,6 +38,8 @@ STEP_SIZE = 0.2
 MOMENTUM = 0.5
 #: No element moves further in one step, in quantization steps: rates are far from quadratic.
 LONGEST_MOVE = 0.25
+#: Latent positions that are refined at once, those of the halo included, with about 200 KB for each.
+WINDOW = 5500
 #: MS-SSIM halves a picture four times and then needs 11 pixels to a side.
 SMALLEST_SIDE = 161
 
@@ -71,6 +73,8 @@ class Refiner:
         tile: side of a tile in latent positions.
         steps: gradient steps, at least one.
     """
+
+    window = WINDOW
 
     def __init__(self, model: Model, quality: float, row: int, tile: int, steps: int) -> None:
         self.model, self.quality, self.row, self.tile, self.steps = model, quality, row, tile, steps

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from neuralcodec import weights
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.errors import NeuralCodecError
-from neuralcodec.models.conv import ConvConfig, Features, Transforms, level_of
+from neuralcodec.models.conv import ConvConfig, Features, Transforms, blocks_of, level_of
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.models.losses import Tradeoff
 
@@ -59,8 +60,8 @@ class Model:
     def features(self, pixels: Pixels) -> Features:
         """The part of `analyse` that is the same for every quality, about 8 bytes for each pixel."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            x = from_numpy(pixels, self.device).float() / 255
-            return self.transforms.features(x)
+            blocks = blocks_of(from_numpy(pixels, self.device)).float().div_(255)
+            return self.transforms.features(blocks)
 
     @torch.inference_mode()
     def latent(self, features: Features, quality: float) -> Floats:
@@ -77,8 +78,9 @@ class Model:
     def synthesise(self, y_hat: Floats, quality: float) -> Pixels:
         """Pixels `(16 h, 16 w, 3)` of y_hat `(h, w, C)`."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            x = self.transforms.synthesise(from_numpy(y_hat, self.device), self.level(quality))
-        return to_pixels(x)
+            y_hat_on_device = from_numpy(y_hat, self.device)
+            blocks = self.transforms.synthesise_blocks(y_hat_on_device, self.level(quality))
+        return to_pixels(F.pixel_shuffle(to_bytes(blocks), 8))
 
 
 def load(path: Path) -> Model:
@@ -119,7 +121,11 @@ def to_numpy(x: Tensor) -> Floats:
     return x.float()[0].permute(1, 2, 0).contiguous().cpu().numpy()
 
 
+def to_bytes(x: Tensor) -> Tensor:
+    """Pixel values around [0, 1] as bytes."""
+    return x.float().mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+
+
 def to_pixels(x: Tensor) -> Pixels:
-    """Pixels `(H, W, 3)` of `(1, 3, H, W)` around [0, 1]."""
-    x = x.float().mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+    """Pixels `(H, W, 3)` of bytes `(1, 3, H, W)`."""
     return x[0].permute(1, 2, 0).contiguous().cpu().numpy()

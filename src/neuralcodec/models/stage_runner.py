@@ -16,7 +16,7 @@ from neuralcodec.errors import NeuralCodecError
 from neuralcodec.header import GRU_STAGES
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.models.recurrent import RecurrentConfig, RecurrentTransforms
-from neuralcodec.models.runner import Pixels, from_numpy, read_transforms, to_numpy, to_pixels
+from neuralcodec.models.runner import Pixels, from_numpy, read_transforms, to_bytes, to_numpy, to_pixels
 
 
 class RecurrentModel:
@@ -88,7 +88,7 @@ class StageDecoder:
 
     def pixels(self) -> Pixels:
         """What the stages so far show: `(16·height, 16·width, 3)`."""
-        return to_pixels(self.render() + 0.5)
+        return to_pixels(to_bytes(self.render() + 0.5))
 
 
 class StageEncoder:

@@ -32,7 +32,7 @@ from neuralcodec.entropy.tables import (
     gaussian_shares,
     tables_of,
 )
-from neuralcodec.models.conv import ConvCodec, level_of
+from neuralcodec.models.conv import ConvCodec, blocks_of, level_of
 from neuralcodec.training.data import load_crops
 
 #: Qualities whose tables of z are counted; the others use those of the nearest.
@@ -90,7 +90,7 @@ def fitted_tables(
     y_counts = np.zeros((SCALE_COUNT, 2 * REACH + 1), np.int64)
     z_counts = np.zeros((len(QUALITIES), prior.z_mean.shape[1], 2 * REACH + 1), np.int64)
     for crop in load_crops(photos, width=768, height=512, limit=PICTURES):
-        features = model.transforms.features(crop.float() / 255)
+        features = model.transforms.features(blocks_of(crop.float() / 255))
         for row, quality in enumerate(QUALITIES):
             y = model.transforms.latent(features, level_of(torch.tensor([quality]), model.config.levels))
             z = model.transforms.hyper_analysis(y)
