@@ -68,7 +68,7 @@ def test_it_is_deterministic(model: Model) -> None:
 
 def test_steps_that_make_things_worse_are_not_taken(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = photograph(64, 96)
-    monkeypatch.setattr(refine, "STEP_SIZE", 1e6)
+    monkeypatch.setattr(refine, "largest_step", lambda steps: 1e6)
     monkeypatch.setattr(refine, "LONGEST_MOVE", 100.0)
     assert (refined(model, pixels, 2) == model.analyse(pixels, 60)).all()
 

@@ -31,11 +31,9 @@ if TYPE_CHECKING:
     from neuralcodec.models.runner import Model, Pixels
 
 #: Gradient steps of each effort from 1, the analysis alone.
-STEPS_OF_EFFORT = (0, 2, 4, 7, 12, 20, 35, 60, 100)
+STEPS_OF_EFFORT = (0, 2, 4, 7, 10, 15, 25, 40, 60)
 
-#: Share of a Newton step, falling to zero over the steps.
-STEP_SIZE = 0.2
-MOMENTUM = 0.5
+MOMENTUM = 0.3
 #: No element moves further in one step, in quantization steps: rates are far from quadratic.
 LONGEST_MOVE = 0.25
 #: Latent positions that are refined at once, those of the halo included, with about 200 KB for each.
@@ -103,6 +101,7 @@ class Refiner:
         move = torch.zeros_like(latent)
         curvature: Tensor | None = None
         best: tuple[float, Tensor] | None = None
+        largest = largest_step(self.steps)
         for step in range(self.steps + 1):
             view = self._view(x, latent, around, window, parts)
             if best is None or view.cost < best[0]:
@@ -113,7 +112,7 @@ class Refiner:
             if curvature is None:
                 curvature = _curvature(view.slope, error)
             gradient = view.gradient - curvature * error
-            size = STEP_SIZE * (1 - step / self.steps)
+            size = largest * (1 - step / self.steps)
             move = MOMENTUM * move - (1 - MOMENTUM) * size * gradient / curvature
             move = move.clamp(-LONGEST_MOVE, LONGEST_MOVE)
             latent = latent + move
@@ -154,6 +153,15 @@ class Refiner:
         slope = slope.nan_to_num(0.0, 0.0, 0.0)  # MS-SSIM has no gradient where a scale is not alike at all
         (gradient,) = torch.autograd.grad((y_hat, smooth_bits), latent, (slope, torch.ones(())))
         return _View(bits + float(cost.detach()), y_hat.detach(), slope, gradient)
+
+
+def largest_step(steps: int) -> float:
+    """The share of a Newton step that the first of so many is; they fall to zero.
+
+    The more there are, the larger they may begin: the objective then rises at first, and ends lower, as in
+    annealing.
+    """
+    return min(0.3 + steps / 70, 1.0)
 
 
 def _curvature(slope: Tensor, error: Tensor) -> Tensor:
