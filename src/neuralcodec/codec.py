@@ -22,6 +22,7 @@ from neuralcodec.container import Container, Limits
 from neuralcodec.damage import Damage
 from neuralcodec.entropy.coder import SymbolWriter
 from neuralcodec.entropy.exact import Floats
+from neuralcodec.entropy.rounding import Rounding, error_weight
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import CONV, GRU, Header, write_header
 from neuralcodec.image import Picture, Plane
@@ -118,10 +119,12 @@ def encode_picture(
     def write_tile(latents: tuple[Box, Floats, Floats]) -> bytes:
         box, y, z = latents
         writer = SymbolWriter(codec.prior.tables)
-        codec.prior.code(writer, header.quality_row, box.height, box.width, (y, z))
+        codec.prior.code(writer, header.quality_row, *box.shape, (y, z), rounding=rounding)
         return writer.finish()
 
     refine = _refiner(codec, header, effort)
+    # What was refined is meant to be rounded to the nearest.
+    rounding = Rounding(codec.prior.tables, error_weight(quality)) if refine is None else None
     plane = Box.whole(latent_size(height), latent_size(width))
     segments: list[bytes] = []
     most = WINDOW if refine is None else refine.window

@@ -58,9 +58,12 @@ def pictures() -> dict[str, tuple[Picture, float, str]]:
         "rgb": (rgb, 60.5, "conv-2026-11-22"),
         "grey": (grey, 30, "conv-2026-11-22"),
         "rgba": (rgba, 99.99, "conv-2026-11-22"),
-        "rgb-2026-11-24": (rgb, 60.5, "conv"),
-        "grey-2026-11-24": (grey, 30, "conv"),
-        "rgba-2026-11-24": (rgba, 99.99, "conv"),
+        "rgb-2026-11-24": (rgb, 60.5, "conv-2026-11-24"),
+        "grey-2026-11-24": (grey, 30, "conv-2026-11-24"),
+        "rgba-2026-11-24": (rgba, 99.99, "conv-2026-11-24"),
+        "rgb-2026-11-24-evening": (rgb, 60.5, "conv"),
+        "grey-2026-11-24-evening": (grey, 30, "conv"),
+        "rgba-2026-11-24-evening": (rgba, 99.99, "conv"),
         "stages": (Picture(photograph(70, 100, seed=4)), 100, "gru"),
     }
 

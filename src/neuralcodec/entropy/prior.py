@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from neuralcodec.entropy.coder import SYMBOL_LIMIT, SymbolCoder
 from neuralcodec.entropy.exact import ONE, Dense, Depthwise, Floats, Integers, Range
+from neuralcodec.entropy.rounding import Rounding
 from neuralcodec.entropy.tables import SCALE_COUNT, Index, Tables
 
 STEPS = 4
@@ -68,6 +69,8 @@ class IntegerPrior:
         height: int,
         width: int,
         latents: tuple[Floats, Floats] | None = None,
+        *,
+        rounding: Rounding | None = None,
     ) -> Floats:
         """Write or read one tile.
 
@@ -77,6 +80,7 @@ class IntegerPrior:
             height, width: of the tile's latent.
             latents: y `(H4, W4, C)` and z `(H4/4, W4/4, C_z)`, with `H4` and `W4` the height and width
                 rounded up to a multiple of four.
+            rounding: of y, for a writer; to the nearest symbol if there is none.
 
         Returns:
             y_hat `(height, width, C)`, as a decoder sees it.
@@ -93,12 +97,18 @@ class IntegerPrior:
         x = self.hyper_up1(self.hyper_out(enter(z_hat)))
         features = self.hyper_blur2(self.hyper_up2(self.hyper_mid(self.hyper_blur1(x))))
 
-        y_hat = code_in_steps(coder, self.steps, features, (height, width), y)
+        y_hat = code_in_steps(coder, self.steps, features, (height, width), y, rounding=rounding)
         return y_hat[:height, :width] / np.float32(LATENT_ONE)
 
 
 def code_in_steps(
-    coder: SymbolCoder, steps: list[Step], features: Floats, size: tuple[int, int], y: Floats | None
+    coder: SymbolCoder,
+    steps: list[Step],
+    features: Floats,
+    size: tuple[int, int],
+    y: Floats | None,
+    *,
+    rounding: Rounding | None = None,
 ) -> Floats:
     """Write or read a latent in four steps.
 
@@ -121,7 +131,7 @@ def code_in_steps(
             mean *= mask
             index *= mask.astype(np.uint8)
         values = None if y is None else _gather(y, step.groups)
-        decoded = _exchange(coder, values, mean, index)
+        decoded = _exchange(coder, values, mean, index, rounding)
         for place, group, part in zip(_PLACES, step.groups, decoded, strict=True):
             y_hat[(*place, group)] = part
     return y_hat
@@ -171,14 +181,18 @@ def enter(latent: Floats) -> Floats:
     return np.clip(latent, -LATENT_CLIP, LATENT_CLIP)
 
 
-def _exchange(coder: SymbolCoder, values: Floats | None, mean: Floats, index: Index) -> Floats:
+def _exchange(
+    coder: SymbolCoder, values: Floats | None, mean: Floats, index: Index, rounding: Rounding | None = None
+) -> Floats:
     """Code the rounded distance of `values` (in quantization steps) to `mean` (in sixteenths).
 
     Returns the decoded values in sixteenths. Exact: symbols stay below 2^19.
     """
-    symbols = None
+    symbols, index = None, np.ascontiguousarray(index).ravel()
     if values is not None:
-        distance = np.rint(values - mean / LATENT_ONE)
-        symbols = np.clip(distance, -SYMBOL_LIMIT, SYMBOL_LIMIT).astype(np.int32).ravel()
-    decoded = coder.exchange(symbols, np.ascontiguousarray(index).ravel())
+        distance = (values - mean / LATENT_ONE).ravel()
+        symbols = np.clip(np.rint(distance), -SYMBOL_LIMIT, SYMBOL_LIMIT).astype(np.int32)
+        if rounding is not None:
+            symbols = rounding(distance, symbols, index)
+    decoded = coder.exchange(symbols, index)
     return decoded.reshape(mean.shape).astype(np.float32) * LATENT_ONE + mean

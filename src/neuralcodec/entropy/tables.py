@@ -59,13 +59,27 @@ class Tables:
         make: Callable[..., Any] = constriction.stream.model.Categorical
         return [make(share, perfect=False) for share in self.shares()]
 
+    @cached_property
+    def starts(self) -> npt.NDArray[np.intp]:
+        """Where each table starts in `counts`."""
+        return np.concatenate(([0], np.cumsum(2 * self.radius + 2)[:-1])).astype(np.intp)
+
+    @cached_property
+    def savings(self) -> npt.NDArray[np.float64]:
+        """Bits that the next symbol towards zero saves, for each entry of `counts`; 0 of zeros, escapes."""
+        cost = -np.log2(self.counts)
+        towards = np.arange(len(cost))
+        for start, radius in zip(self.starts, self.radius, strict=True):
+            towards[start : start + radius] += 1
+            towards[start + radius + 1 : start + 2 * radius + 1] -= 1
+        return cost - cost[towards]
+
     def bits(self, symbols: Int32, index: Index) -> npt.NDArray[np.float64]:
         """Ideal code length of each symbol, escapes counted without the value that follows them."""
-        starts = np.concatenate(([0], np.cumsum(2 * self.radius + 2)[:-1]))
         radius = self.radius[index]
         inside = np.abs(symbols) <= radius
         entry = np.where(inside, symbols + radius, 2 * radius + 1)
-        cost = np.log2(TOTAL) - np.log2(self.counts[starts[index] + entry])
+        cost = np.log2(TOTAL) - np.log2(self.counts[self.starts[index] + entry])
         return np.where(index == SILENT_INDEX, 0.0, cost)
 
 

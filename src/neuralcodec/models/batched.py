@@ -26,6 +26,7 @@ from neuralcodec.codec import DEFAULT_QUALITY, checked_quality, default_tile
 from neuralcodec.container import Container
 from neuralcodec.entropy.coder import SymbolWriter
 from neuralcodec.entropy.exact import Floats
+from neuralcodec.entropy.rounding import Rounding, error_weight
 from neuralcodec.errors import UsageError
 from neuralcodec.header import CONV, Header
 from neuralcodec.latents import decode_latents
@@ -131,6 +132,7 @@ class BatchedCodec(nn.Module):
     def _code(self, y: Floats, header: Header) -> tuple[list[bytes], Floats]:
         """The segments of a picture's tiles and y_hat `(h, w, C)` as a decoder sees it, of y `(h, w, C)`."""
         prior, device = self._model.prior, self._device
+        rounding = Rounding(prior.tables, error_weight(header.quality))
         y_hat = np.empty_like(y)
         tiles = []
         for box in boxes(Box.whole(*y.shape[:2]), header.tile // LATENT_STRIDE):
@@ -141,7 +143,9 @@ class BatchedCodec(nn.Module):
         def write(tile: tuple[Box, Floats, Floats]) -> bytes:
             box, values, z = tile
             writer = SymbolWriter(prior.tables)
-            y_hat[box.slices] = prior.code(writer, header.quality_row, box.height, box.width, (values, z))
+            y_hat[box.slices] = prior.code(
+                writer, header.quality_row, *box.shape, (values, z), rounding=rounding
+            )
             return writer.finish()
 
         return parallel.run(write, tiles, self._model.threads, lambda share: None), y_hat
