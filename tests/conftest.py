@@ -47,9 +47,9 @@ def photograph(height: int, width: int, *, channels: int = 3, seed: int = 0) -> 
     return pixels if channels == 3 else pixels[..., :channels].copy()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def model() -> Model:
-    """The shipped weights that `model="conv"` stands for."""
+    """The shipped weights that `model="conv"` stands for, the very object that the codec uses now."""
     from neuralcodec.models.runner import load
 
     return load(weights.by_name("conv"))

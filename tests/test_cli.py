@@ -231,9 +231,9 @@ def test_sizes(text: str, size: int) -> None:
 
 def test_targets(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture(176, 168).save("b.png")
-    assert cli.main(["encode", "a.png", "b.png", "-o", "out", "--target-size", "0.45kB"]) == 0
+    assert cli.main(["encode", "a.png", "b.png", "-o", "out", "--target-size", "0.36kB"]) == 0
     sizes = [(here / "out" / name).stat().st_size for name in ("a.nc", "b.nc")]
-    assert all(0.98 * 450 <= size <= 450 for size in sizes)
+    assert all(0.98 * 360 <= size <= 360 for size in sizes)
     for line, name in zip(capsys.readouterr().err.splitlines(), ("a.nc", "b.nc"), strict=False):
         quality = neuralcodec.info((here / "out" / name).read_bytes())["quality"]
         assert f"  quality {quality:g}  " in line

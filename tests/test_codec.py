@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,8 +186,8 @@ def seen_by_encoder(model: Model, monkeypatch: pytest.MonkeyPatch) -> Encoder:
     def encode(picture: Picture, quality: int) -> tuple[bytes, str]:
         seen: list[np.ndarray] = []
 
-        def spy(*args: object) -> np.ndarray:
-            seen.append(code(*args))  # type: ignore[arg-type]
+        def spy(*args: Any, **options: Any) -> np.ndarray:
+            seen.append(code(*args, **options))
             return seen[-1]
 
         with monkeypatch.context() as patch:

@@ -152,9 +152,9 @@ def encoder_latents(
     seen: list[npt.NDArray[np.float32]] = []
     code = IntegerPrior.code
 
-    def spy(*args: object) -> npt.NDArray[np.float32]:
-        seen.append(args[5][0])  # type: ignore[index]
-        return code(*args)  # type: ignore[arg-type]
+    def spy(*args: Any, **options: Any) -> npt.NDArray[np.float32]:
+        seen.append(args[5][0])
+        return code(*args, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(IntegerPrior, "code", spy)
@@ -220,9 +220,9 @@ def test_pictures_higher_than_a_band(model: Model, monkeypatch: pytest.MonkeyPat
         held.append(result.box.height)
         return result
 
-    def spy_code(*args: Any) -> npt.NDArray[np.float32]:
+    def spy_code(*args: Any, **options: Any) -> npt.NDArray[np.float32]:
         tiles.append(args)
-        return code(*args)
+        return code(*args, **options)
 
     monkeypatch.setattr(tiling, "BAND", 4)
     by_bands = codec.encode_picture(picture, tile=tile)
