@@ -17,8 +17,8 @@ LATENT_STRIDE = 16
 #: Latent positions on each side that a transform's result depends on, in any of the shipped weights;
 #: `tests/test_tiling.py` measures it.
 HALO = 7
-#: Latent positions that a window reads at most, halo included. A layer's activations are 3 KB for each: for
-#: more of them the C library would ask the system for fresh memory every time.
+#: Latent positions that a window reads at most, halo included. A layer's activations are 3 KB for each, and
+#: those of larger windows leave the last cache.
 WINDOW = 8500
 #: Rows of latent positions of a band, at most.
 BAND = 128

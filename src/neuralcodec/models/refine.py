@@ -36,8 +36,6 @@ STEPS_OF_EFFORT = (0, 2, 4, 7, 10, 15, 25, 40, 60)
 MOMENTUM = 0.3
 #: No element moves further in one step, in quantization steps: rates are far from quadratic.
 LONGEST_MOVE = 0.25
-#: Latent positions that are refined at once, those of the halo included, with about 200 KB for each.
-WINDOW = 5500
 #: MS-SSIM halves a picture four times and then needs 11 pixels to a side.
 SMALLEST_SIDE = 161
 
@@ -72,7 +70,8 @@ class Refiner:
         steps: gradient steps, at least one.
     """
 
-    window = WINDOW
+    #: Latent positions that are refined at once, those of the halo included; memory goes by them.
+    window = 5500
 
     def __init__(self, model: Model, quality: float, row: int, tile: int, steps: int) -> None:
         self.model, self.quality, self.row, self.tile, self.steps = model, quality, row, tile, steps
