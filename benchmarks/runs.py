@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 #: The crops that `ncodec train` validates on.
 WIDTH, HEIGHT = 768, 512
@@ -25,28 +26,39 @@ def main() -> int:
     parser.add_argument("runs", nargs="+", type=Path, help="folders with a log.jsonl")
     args = parser.parse_args()
 
-    from neuralcodec.bench.curves import bd_rate, mean_curve
+    from neuralcodec.bench.curves import bd_rate
+
+    reference = jpeg_curve(args.held_out)
+    for run in args.runs:
+        print(f"{run}\n{'minutes':>8} {'steps':>7} {'rate':>8} {'BD-rate':>9}")
+        for record in validations(run):
+            gain = bd_rate(reference, [(bpp, decibels) for bpp, _, decibels in record["valid"]])
+            shown = "-" if gain is None else f"{gain:.2f} %"
+            print(f"{record['minutes']:8.1f} {record['step']:7} {record['rate']:8.1e} {shown:>9}")
+    return 0
+
+
+def jpeg_curve(held_out: Path) -> list[tuple[float, float]]:
+    """JPEG's bits per pixel and MS-SSIM in dB, means over the crops of a folder."""
+    from neuralcodec.bench.curves import mean_curve
     from neuralcodec.bench.metrics import ms_ssim, ms_ssim_db
     from neuralcodec.bench.peers import find
     from neuralcodec.training.data import load_crops
 
     jpeg = find("jpeg")
     curves = []
-    for crop in load_crops(args.held_out, width=WIDTH, height=HEIGHT):
+    for crop in load_crops(held_out, width=WIDTH, height=HEIGHT):
         pixels = crop[0].permute(1, 2, 0).contiguous().numpy()
         files = [jpeg.encode(pixels, quality) for quality in JPEG_QUALITIES]
         points = [(8 * len(file) / (WIDTH * HEIGHT), ms_ssim(pixels, jpeg.decode(file))) for file in files]
         curves.append(points)
-    reference = [(bpp, ms_ssim_db(mean)) for bpp, mean in mean_curve(curves)]
-    for run in args.runs:
-        print(f"{run}\n{'minutes':>8} {'steps':>7} {'rate':>8} {'BD-rate':>9}")
-        for line in (run / "log.jsonl").read_text().splitlines():
-            record = json.loads(line)
-            if "valid" in record:
-                gain = bd_rate(reference, [(bpp, decibels) for bpp, _, decibels in record["valid"]])
-                shown = "-" if gain is None else f"{gain:.2f} %"
-                print(f"{record['minutes']:8.1f} {record['step']:7} {record['rate']:8.1e} {shown:>9}")
-    return 0
+    return [(bpp, ms_ssim_db(mean)) for bpp, mean in mean_curve(curves)]
+
+
+def validations(run: Path) -> list[dict[str, Any]]:
+    """The records of a run's log that hold a validation."""
+    records = (json.loads(line) for line in (run / "log.jsonl").read_text().splitlines())
+    return [record for record in records if "valid" in record]
 
 
 if __name__ == "__main__":

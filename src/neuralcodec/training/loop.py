@@ -100,7 +100,7 @@ class Trainer:
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         torch.manual_seed(self.config.seed + self.rank)  # each process draws noise of its own
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
-        self.optimizer = MuonAdamW(self.model, weight_decay=self.config.weight_decay)
+        self.optimizer = self.make_optimizer()
         self.step, self.seconds, self.skipped = 0, 0.0, 0
         if (out / CHECKPOINT).exists():
             self._resume()
@@ -109,6 +109,10 @@ class Trainer:
             if self.world > 1
             else self.model
         )
+
+    def make_optimizer(self) -> MuonAdamW:
+        """The optimizer of `model`; `benchmarks/trials.py` puts others in its place."""
+        return MuonAdamW(self.model, weight_decay=self.config.weight_decay)
 
     @property
     def progress(self) -> float:
