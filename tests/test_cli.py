@@ -465,7 +465,10 @@ def test_interrupt_stops_all_files(
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_interrupt_of_a_process(here: Path) -> None:
     command = [*NCODEC, "encode", "-", "b.nc"]
+    # A shell's background jobs ignore SIGINT, and a process inherits that from the tests if they are one.
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        signal.signal(signal.SIGINT, kept)
         assert process.stdin and process.stderr
         process.stdin.write(bytes(1 << 20))  # returns when most of it has been read: the command is at work
         # A signal that comes just before a read begins to wait is seen only when the wait ends, as everywhere
