@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from optimizers import AdamW, Soap
 
 from neuralcodec import weights
 from neuralcodec.bench.curves import bd_rate
@@ -28,6 +27,7 @@ from neuralcodec.models.conv import ConvCodec
 from neuralcodec.training.loop import Trainer
 from neuralcodec.training.optimizer import MuonAdamW
 from neuralcodec.training.recipe import Recipe, read_recipe
+from optimizers import AdamW, Soap
 from runs import jpeg_curve, validations
 
 
