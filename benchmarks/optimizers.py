@@ -1,13 +1,11 @@
-"""Optimizers that were tried beside `MuonAdamW`; `benchmarks/trials.py` trains with them."""
+"""Optimizers to try in place of `MuonAdamW`; `benchmarks/trials.py` trains with them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.training.optimizer import MuonAdamW
-
-_BETAS = (0.9, 0.99)
+from neuralcodec.training.optimizer import BETAS, MuonAdamW
 
 
 class AdamW(MuonAdamW):
@@ -51,14 +49,14 @@ class Soap(AdamW):
                 continue
             grad = parameter.grad.flatten(1)
             parameter.grad = None
-            rows.see(grad @ grad.T if rows.size else None)
-            columns.see(grad.T @ grad if columns.size else None)
+            rows.see(grad)
+            columns.see(grad.T)
             first = self.state[f"first.{name}"].view_as(grad)
             second = self.state[f"second.{name}"].view_as(grad)
-            first.lerp_(grad, 1 - _BETAS[0])  # in the parameter's own basis
+            first.lerp_(grad, 1 - BETAS[0])  # in the parameter's own basis
             turned = columns.into(rows.into(grad).T).T
-            second.lerp_(turned.square(), 1 - _BETAS[1])
-            corrections = tuple(1 - beta ** (self.steps + 1) for beta in _BETAS)
+            second.lerp_(turned.square(), 1 - BETAS[1])
+            corrections = tuple(1 - beta ** (self.steps + 1) for beta in BETAS)
             update = columns.into(rows.into(first).T).T / corrections[0]
             update = update / ((second / corrections[1]).sqrt() + 1e-8)
             update = columns.back(rows.back(update).T).T
@@ -78,9 +76,9 @@ class _Side:
         self.basis = torch.eye(size)
         self.seen = 0
 
-    def see(self, product: Tensor | None) -> None:
-        if product is not None:
-            self.covariance.lerp_(product, 1 - 0.95 if self.seen else 1.0)
+    def see(self, grad: Tensor) -> None:
+        if self.size:
+            self.covariance.lerp_(grad @ grad.T, 0.05 if self.seen else 1.0)
             self.seen += 1
 
     def turn(self) -> None:

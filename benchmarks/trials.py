@@ -5,7 +5,7 @@
 
 Each trial is the recipe with one change, its whole schedule in `--minutes` of time in steps. Prints a table:
 steps, and the BD-rate by MS-SSIM on the held-out crops against JPEG and against the first trial. A trial
-whose folder is there already is not run again. Nothing else should be busy: what counts is time.
+that was run to its end in that folder is not run again. Nothing else should be busy: what counts is time.
 """
 
 from __future__ import annotations
@@ -98,13 +98,18 @@ def run(recipe: Recipe, trial: Trial, args: argparse.Namespace, out: Path) -> No
             trial.prepare(self.model)
             return trial.optimizer(self.model, weight_decay=self.config.weight_decay)
 
-    out.mkdir(parents=True)
+    partial = out.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     if "crop" not in trial.training:  # which pictures are large enough goes by it
-        os.link(args.out / "pixels.bin", out / "pixels.bin")
-        shutil.copy(args.out / "pixels.json", out)
+        os.link(args.out / "pixels.bin", partial / "pixels.bin")
+        shutil.copy(args.out / "pixels.json", partial)
     start = None if args.start is None else weights.by_name(args.start)
-    trainer = Trying(recipe, args.photos, out, args.held_out, start=start, compiled=args.compile)
+    trainer = Trying(recipe, args.photos, partial, args.held_out, start=start, compiled=args.compile)
     trainer.run(save_minutes=1e9, valid_minutes=1e9)
+    if trainer.progress < 1:
+        raise SystemExit(130)  # Ctrl-C: half a trial says nothing
+    partial.rename(out)
 
 
 def main() -> int:

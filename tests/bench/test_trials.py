@@ -95,6 +95,22 @@ def test_a_table_of_trials(
     assert capsys.readouterr().out.splitlines() == table
 
 
+def test_half_a_trial_does_not_count(
+    trials: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(photograph(520, 800)).save(tmp_path / "a.png")
+    training = replace(read_recipe(Path("conv")).training, batch=1, crop=192, warmup_steps=1)
+    monkeypatch.setattr(trials, "read_recipe", lambda _: Recipe(training, conv=TINY_MODEL))
+    monkeypatch.setattr(trials.Trainer, "run", lambda *_, **__: None)  # as after Ctrl-C at once
+    words = [tmp_path, tmp_path, "--out", tmp_path / "out", "--only", "base"]
+    monkeypatch.setattr(sys, "argv", ["trials.py", *map(str, words)])
+    with pytest.raises(SystemExit) as stopped:
+        trials.main()
+    assert stopped.value.code == 130
+    assert not (tmp_path / "out" / "base").exists()
+    assert "base" not in capsys.readouterr().out
+
+
 def test_a_change_of_the_recipe(trials: ModuleType) -> None:
     recipe = read_recipe(Path("conv"))
     changed = trials.changed(recipe, trials.TRIALS["rate-half"], 3.0)

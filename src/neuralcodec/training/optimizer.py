@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-_BETAS = (0.9, 0.99)
+BETAS = (0.9, 0.99)
 
 
 class MuonAdamW:
@@ -33,7 +33,7 @@ class MuonAdamW:
     def step(self, learning_rate: float) -> None:
         """One update from the gradients in place; they are cleared."""
         self.steps += 1
-        corrections = tuple(1 - beta**self.steps for beta in _BETAS)
+        corrections = tuple(1 - beta**self.steps for beta in BETAS)
         for name, parameter in self.parameters.items():
             grad = parameter.grad
             if grad is None:
@@ -46,8 +46,8 @@ class MuonAdamW:
                 parameter.mul_(1 - learning_rate * self.weight_decay)
             else:
                 second = self.state[f"second.{name}"]
-                first.lerp_(grad, 1 - _BETAS[0])
-                second.lerp_(grad.square(), 1 - _BETAS[1])
+                first.lerp_(grad, 1 - BETAS[0])
+                second.lerp_(grad.square(), 1 - BETAS[1])
                 update = (first / corrections[0]) / ((second / corrections[1]).sqrt() + 1e-8)
             parameter.sub_(update, alpha=learning_rate)
             parameter.grad = None
