@@ -13,7 +13,7 @@ from neuralcodec.container import Container, read, write
 from neuralcodec.errors import DamagedFileError
 from neuralcodec.header import CONV, GRU, Header, parse_header
 
-#: 2048x2048 pixels in 16 tiles of 512, the default.
+#: 2048x2048 pixels in 16 tiles of 512.
 HEADER = Header(CONV, b"\xde\xad\xbe\xef", 2048, 2048, 50, 512, grey=False, alpha=False)
 
 

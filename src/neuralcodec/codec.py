@@ -46,10 +46,8 @@ if TYPE_CHECKING:
     from neuralcodec.models.runner import Model, Pixels
 
 DEFAULT_QUALITY = 50
-DEFAULT_TILE = 512
-#: Below this quality a conv file has tiles of twice the side: they save 0.6 to 1.8 % of it, and hold no more
-#: bytes than smaller ones do at a higher quality.
-LARGE_TILES_BELOW = 40
+#: Side of a tile in pixels. Damage stays in a tile, a region takes whole ones; large ones take fewer bytes.
+DEFAULT_TILES = {CONV: 1024, GRU: 512}
 DEFAULT_EFFORT = 1
 
 Progress = Callable[[float], None]
@@ -74,7 +72,7 @@ def encode_picture(
     Args:
         quality: 0 (smallest) to 100 (best), kept to two decimals.
         model: name of the weights.
-        tile: side of a tile in pixels, a power of two from 64 to 2048; `default_tile` if it is not given.
+        tile: side of a tile in pixels, a power of two from 64 to 2048; from `DEFAULT_TILES` if not given.
         effort: 1 (fast) to 9 (best); from 2, the latent of this very picture is refined.
         progress: called now and then with the share that is done, 0 to 1.
         kept: what calls for the same picture and model at other qualities need not do again; an empty
@@ -88,7 +86,7 @@ def encode_picture(
     path = weights.by_name(model)
     report = progress or (lambda share: None)
     height, width, channels = picture.pixels.shape
-    tile = default_tile(weights.codec(path), quality) if tile is None else tile
+    tile = DEFAULT_TILES[weights.codec(path)] if tile is None else tile
     header = Header(
         codec=weights.codec(path),
         weights_id=weights.weights_id(path),
@@ -186,11 +184,6 @@ def _once(kept: Kept | None, key: K, make: Callable[[K], T]) -> T:
     if key not in kept:
         kept[key] = make(key)
     return kept[key]
-
-
-def default_tile(codec: int, quality: float) -> int:
-    """Side of the tiles of a file, in pixels."""
-    return 2 * DEFAULT_TILE if codec == CONV and quality < LARGE_TILES_BELOW else DEFAULT_TILE
 
 
 def checked_quality(quality: object) -> float:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralcodec import container, parallel
-from neuralcodec.codec import DEFAULT_QUALITY, checked_quality, default_tile
+from neuralcodec.codec import DEFAULT_QUALITY, DEFAULT_TILES, checked_quality
 from neuralcodec.container import Container
 from neuralcodec.entropy.coder import SymbolWriter
 from neuralcodec.entropy.exact import Floats
@@ -115,7 +115,7 @@ class BatchedCodec(nn.Module):
             width=x.shape[3],
             height=x.shape[2],
             quality=checked_quality(quality),
-            tile=default_tile(CONV, checked_quality(quality)),
+            tile=DEFAULT_TILES[CONV],
             grey=False,
             alpha=False,
         )
