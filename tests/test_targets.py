@@ -39,7 +39,7 @@ def no_warnings() -> Any:
 # ---- sizes -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("share", [0.15, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_size_is_met_from_below(share: float, ends: tuple[int, int]) -> None:
     target = round(ends[0] ** (1 - share) * ends[1] ** share)
     found = targets.encode(PICTURE, target_size=target)
@@ -94,7 +94,7 @@ def test_tiny_pictures(height: int, width: int) -> None:
 # ---- MS-SSIM -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("share", [0.15, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_ms_ssim_is_met(share: float) -> None:
     low, high = (
         ms_ssim(PICTURE.pixels, codec.decode_picture(codec.encode_picture(PICTURE, quality=q)).pixels)
@@ -177,7 +177,8 @@ def test_search_finds_smooth_targets(
 
 def test_search_takes_the_best_below_a_jump(monkeypatch: pytest.MonkeyPatch) -> None:
     curve = Curve(lambda quality: 1.0 if quality > 61.8 else -1.0)
-    with pytest.warns(NeuralCodecWarning, match="as near to the target as 6 encodes came"):
+    message = f"as near to the target as {targets.MOST_ENCODES} encodes came"
+    with pytest.warns(NeuralCodecWarning, match=message):
         assert search(monkeypatch, curve).quality <= 61.8
 
 

@@ -21,7 +21,7 @@ from neuralcodec.header import GRU_STAGES, quality_of_stages
 from neuralcodec.image import Picture
 from neuralcodec.progressive import truncate
 
-MOST_ENCODES = 6
+MOST_ENCODES = 8
 #: How far below its target a size may be, as a share of it.
 SIZE_TOLERANCE = 0.02
 MS_SSIM_TOLERANCE = 0.001
