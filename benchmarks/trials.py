@@ -1,30 +1,42 @@
 """Short training runs of equal time against each other, to see which choice pays.
 
     python benchmarks/trials.py photos/ held-out/ --minutes 8 --out runs/trials
-    python benchmarks/trials.py photos/ held-out/ --out runs/trials --start conv --only base batch-4
+    python benchmarks/trials.py photos/ held-out/ --out runs/trials --start conv --only batch-4
 
-Each trial is the recipe with one change, its whole schedule in `--minutes` of time in steps. Prints a table:
-steps, and the BD-rate by MS-SSIM on the held-out crops against JPEG and against the first trial. A trial
-that was run to its end in that folder is not run again. Nothing else should be busy: what counts is time.
+Each trial is the recipe with one change, its whole schedule in `--minutes` of time in steps, without that of
+the compiler. A trial that was run to its end in that folder is not run again. All see the same pictures,
+those that the largest crop fits into.
+
+How many steps fit into the time depends on what else the machine does. So the recipe itself is trained
+several times, and for half the time: a line through the logarithms of its steps and its bytes says where it
+is after any number of steps. With it a trial is compared twice, by MS-SSIM on the held-out crops: with the
+recipe after as many steps, and after as much time, by what a step costs. That is measured with steps of both
+in turns.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from neuralcodec import weights
 from neuralcodec.bench.curves import bd_rate
 from neuralcodec.models.conv import ConvCodec
+from neuralcodec.training.data import open_store
 from neuralcodec.training.loop import Trainer
+from neuralcodec.training.objectives import loss_of
 from neuralcodec.training.optimizer import MuonAdamW
 from neuralcodec.training.recipe import Recipe, read_recipe
 from optimizers import AdamW, Soap
@@ -33,12 +45,22 @@ from runs import jpeg_curve, validations
 
 @dataclass(frozen=True)
 class Trial:
-    """One change: entries of the recipe's two tables, another optimizer, or what is done to the model."""
+    """One change: entries of the recipe's two tables, another optimizer, or what is done to the model.
+
+    Attributes:
+        share: of the time of the other trials.
+    """
 
     training: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     optimizer: type[MuonAdamW] = MuonAdamW
     prepare: Callable[[ConvCodec], None] = lambda model: None
+    share: float = 1.0
+
+    @property
+    def costs_the_same(self) -> bool:
+        """Whether a step is the work that one of the recipe is."""
+        return self.optimizer is MuonAdamW and not self.model and not {"batch", "crop"} & self.training.keys()
 
 
 @torch.no_grad()
@@ -51,8 +73,14 @@ def without_shortcuts(model: ConvCodec) -> None:
     model.transforms.analysis.head.weight.mul_(10)
 
 
-TRIALS = {
+#: The recipe itself. What it is after so many steps is read off them, and what chance does.
+BASES = {
     "base": Trial(),
+    "seed-2": Trial({"seed": 2}),
+    "seed-3": Trial({"seed": 3}),
+    "half": Trial(share=0.5),
+}
+TRIALS = {
     "adamw": Trial(optimizer=AdamW),
     "soap": Trial(optimizer=Soap),
     "rate-half": Trial({"learning_rate": 0.5}),
@@ -75,6 +103,10 @@ TRIALS = {
 }
 #: Entries whose value in a trial is a factor of the recipe's.
 FACTORS = {"learning_rate"}
+#: The recipe's warm-up would be a third of so short a run.
+WARMUP_STEPS = 30
+#: Steps of each of two trials whose time is compared.
+TIMED_STEPS = 10
 
 
 def changed(recipe: Recipe, trial: Trial, minutes: float) -> Recipe:
@@ -84,32 +116,87 @@ def changed(recipe: Recipe, trial: Trial, minutes: float) -> Recipe:
         name: value * getattr(recipe.training, name) if name in FACTORS else value
         for name, value in trial.training.items()
     }
-    return Recipe(
-        replace(recipe.training, **training, minutes=minutes), conv=replace(recipe.conv, **trial.model)
-    )
+    training |= {"minutes": minutes * trial.share, "warmup_steps": WARMUP_STEPS}
+    return Recipe(replace(recipe.training, **training), conv=replace(recipe.conv, **trial.model))
 
 
-def run(recipe: Recipe, trial: Trial, args: argparse.Namespace, out: Path) -> None:
+class Trying(Trainer):
+    """One trial, in `out`, with everything compiled."""
+
+    def __init__(self, trial: Trial, args: argparse.Namespace, out: Path, *, valid: bool) -> None:
+        self.trial = trial
+        recipe = changed(args.recipe, trial, args.minutes)
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        os.link(args.out / "pixels.bin", out / "pixels.bin")
+        index = json.loads((args.out / "pixels.json").read_text()) | {"minimum": recipe.training.crop}
+        (out / "pixels.json").write_text(json.dumps(index))
+        start = None if args.start is None else weights.by_name(args.start)
+        super().__init__(recipe, args.photos, out, args.held_out if valid else None, start=start)
+        if args.compile:
+            self.loss_of = torch.compile(loss_of, dynamic=False)  # other trials' shapes say nothing of ours
+        for mse_only in (True, False):
+            x = self._pixels(self.sampler.crops(0))
+            terms = self.objective.terms(self.model, x, self.sampler, 0)
+            self.loss_of(self.config, x, terms, mse_only=mse_only)[0].backward()
+            self.model.zero_grad()
+
+    def make_optimizer(self) -> MuonAdamW:
+        assert isinstance(self.model, ConvCodec)
+        self.trial.prepare(self.model)
+        return self.trial.optimizer(self.model, weight_decay=self.config.weight_decay)
+
+    def seconds_of_a_step(self) -> float:
+        began = time.perf_counter()
+        self._train_step()
+        return time.perf_counter() - began
+
+
+def run(trial: Trial, args: argparse.Namespace, out: Path) -> None:
     """Train one trial to its end."""
-
-    class Trying(Trainer):
-        def make_optimizer(self) -> MuonAdamW:
-            assert isinstance(self.model, ConvCodec)
-            trial.prepare(self.model)
-            return trial.optimizer(self.model, weight_decay=self.config.weight_decay)
-
     partial = out.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    if "crop" not in trial.training:  # which pictures are large enough goes by it
-        os.link(args.out / "pixels.bin", partial / "pixels.bin")
-        shutil.copy(args.out / "pixels.json", partial)
-    start = None if args.start is None else weights.by_name(args.start)
-    trainer = Trying(recipe, args.photos, partial, args.held_out, start=start, compiled=args.compile)
+    torch.compiler.reset()
+    trainer = Trying(trial, args, partial, valid=True)
     trainer.run(save_minutes=1e9, valid_minutes=1e9)
     if trainer.progress < 1:
         raise SystemExit(130)  # Ctrl-C: half a trial says nothing
     partial.rename(out)
+
+
+def cost(trial: Trial, args: argparse.Namespace, out: Path) -> float:
+    """The time of a step as a multiple of that of the recipe; remembered in `out`."""
+    if trial.costs_the_same:
+        return 1.0
+    file = out / "cost.json"
+    if not file.exists():
+        torch.compiler.reset()
+        folders = [out.with_suffix(f".cost-{number}") for number in range(2)]
+        pair = [
+            Trying(each, args, folder, valid=False)
+            for each, folder in zip((Trial(), trial), folders, strict=True)
+        ]
+        seconds = [[trainer.seconds_of_a_step() for trainer in pair] for _ in range(TIMED_STEPS)]
+        base, other = (sum(column) for column in zip(*seconds, strict=True))
+        file.write_text(json.dumps(other / base))
+        for folder in folders:
+            shutil.rmtree(folder)
+    return float(json.loads(file.read_text()))
+
+
+class Recipes:
+    """The recipe after any number of steps, from `(steps, bytes)` of its runs.
+
+    Bytes are those for the same MS-SSIM, as a factor. Fewer than two runs that can be compared say nothing.
+    """
+
+    def __init__(self, runs: list[tuple[int, float]]) -> None:
+        self.line = None if len(runs) < 2 else np.polyfit(*np.log(runs).T, 1)
+
+    def compared(self, size: float | None, steps: float) -> float | None:
+        """By how many percent `size` differs from the recipe after `steps`."""
+        if size is None or self.line is None:
+            return None
+        return 100 * math.expm1(math.log(size) - float(np.polyval(self.line, math.log(steps))))
 
 
 def main() -> int:
@@ -124,24 +211,41 @@ def main() -> int:
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
 
-    recipe = read_recipe(args.recipe)
-    from neuralcodec.training.data import open_store
-
+    args.recipe = read_recipe(args.recipe)
     args.out.mkdir(parents=True, exist_ok=True)
-    open_store(args.photos, args.out / "pixels.bin", minimum=recipe.training.crop)
-    reference = jpeg_curve(args.held_out)
-    first: list[tuple[float, float]] | None = None
-    print("| trial | steps | against JPEG | against the first |\n|---|---:|---:|---:|", flush=True)
-    for name in args.only:
-        out = args.out / name
-        if not out.exists():
-            run(changed(recipe, TRIALS[name], args.minutes), TRIALS[name], args, out)
-        record = validations(out)[-1]
-        points = [(bpp, decibels) for bpp, _, decibels in record["valid"]]
-        first = first or points
-        gains = (bd_rate(reference, points), bd_rate(first, points))
+    crops = [trial.training.get("crop", args.recipe.training.crop) for trial in TRIALS.values()]
+    open_store(args.photos, args.out / "pixels.bin", minimum=max(crops))
+
+    def trained(name: str, trial: Trial) -> tuple[int, list[tuple[float, float]]]:
+        if not (args.out / name).exists():
+            run(trial, args, args.out / name)
+        record = validations(args.out / name)[-1]
+        return record["step"], [(bpp, decibels) for bpp, _, decibels in record["valid"]]
+
+    def size(points: list[tuple[float, float]]) -> float | None:
+        gain = bd_rate(bases["base"][1], points)
+        return None if gain is None else 1 + gain / 100
+
+    def row(name: str, trial: Trial, steps: int, points: list[tuple[float, float]]) -> str:
+        ratio = cost(trial, args, args.out / name)
+        gains = (
+            bd_rate(reference, points),
+            recipes.compared(size(points), steps),
+            recipes.compared(size(points), steps * ratio),
+        )
         shown = " | ".join("-" if gain is None else f"{gain:+.1f} %" for gain in gains)
-        print(f"| {name} | {record['step']:,} | {shown} |", flush=True)
+        return f"| {name} | {steps:,} | {ratio:.2f} | {shown} |"
+
+    reference = jpeg_curve(args.held_out)
+    bases = {name: trained(name, trial) for name, trial in BASES.items()}
+    sizes = [(steps, size(points)) for steps, points in bases.values()]
+    recipes = Recipes([(steps, size) for steps, size in sizes if size is not None])
+    print("| trial | steps | cost of a step | against JPEG | as many steps | as much time |")
+    print("|---|---:|---:|---:|---:|---:|", flush=True)
+    for name, (steps, points) in bases.items():
+        print(row(name, BASES[name], steps, points), flush=True)
+    for name in args.only:
+        print(row(name, TRIALS[name], *trained(name, TRIALS[name])), flush=True)
     return 0
 
 

@@ -83,12 +83,22 @@ def test_a_table_of_trials(
     training = replace(read_recipe(Path("conv")).training, batch=1, crop=192, warmup_steps=1)
     monkeypatch.setattr(trials, "read_recipe", lambda _: Recipe(training, conv=TINY_MODEL))
     words = [photos, photos, "--minutes", "0.01", "--out", tmp_path / "out"]
-    words += ["--only", "base", "soap", "no-shortcuts", "rate-half"]
+    words += ["--only", "soap", "no-shortcuts", "rate-half"]
     monkeypatch.setattr(sys, "argv", ["trials.py", *map(str, words)])
     assert trials.main() == 0
     table = capsys.readouterr().out.splitlines()
-    assert [line.split("|")[1].strip() for line in table[2:]] == ["base", "soap", "no-shortcuts", "rate-half"]
-    assert table[2].endswith("| +0.0 % |") or table[2].endswith("| -0.0 % |")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table[2:]]
+    assert [row[0] for row in rows] == [
+        "base",
+        "seed-2",
+        "seed-3",
+        "half",
+        "soap",
+        "no-shortcuts",
+        "rate-half",
+    ]
+    assert all((row[2] == "1.00") == (row[0] != "soap") for row in rows)
+    assert all(row[4] == row[5] for row in rows if row[2] == "1.00")
     assert (tmp_path / "out" / "pixels.bin").samefile(tmp_path / "out" / "soap" / "pixels.bin")
 
     assert trials.main() == 0  # nothing is trained again
@@ -102,7 +112,7 @@ def test_half_a_trial_does_not_count(
     training = replace(read_recipe(Path("conv")).training, batch=1, crop=192, warmup_steps=1)
     monkeypatch.setattr(trials, "read_recipe", lambda _: Recipe(training, conv=TINY_MODEL))
     monkeypatch.setattr(trials.Trainer, "run", lambda *_, **__: None)  # as after Ctrl-C at once
-    words = [tmp_path, tmp_path, "--out", tmp_path / "out", "--only", "base"]
+    words = [tmp_path, tmp_path, "--out", tmp_path / "out"]
     monkeypatch.setattr(sys, "argv", ["trials.py", *map(str, words)])
     with pytest.raises(SystemExit) as stopped:
         trials.main()
@@ -111,14 +121,25 @@ def test_half_a_trial_does_not_count(
     assert "base" not in capsys.readouterr().out
 
 
+def test_the_recipe_after_any_number_of_steps(trials: ModuleType) -> None:
+    """Bytes that fall with the square root of the steps."""
+    recipes = trials.Recipes([(100, 1.0), (400, 0.5), (200, 0.5**0.5)])
+    assert recipes.compared(0.5, 400) == pytest.approx(0.0, abs=1e-9)
+    assert recipes.compared(0.5, 100) == pytest.approx(-50.0)
+    assert recipes.compared(0.5, 1600) == pytest.approx(100.0)
+    assert recipes.compared(None, 100) is None
+    assert trials.Recipes([(100, 1.0)]).compared(1.0, 100) is None
+
+
 def test_a_change_of_the_recipe(trials: ModuleType) -> None:
     recipe = read_recipe(Path("conv"))
     changed = trials.changed(recipe, trials.TRIALS["rate-half"], 3.0)
     assert changed.training == replace(
-        recipe.training, learning_rate=recipe.training.learning_rate / 2, minutes=3.0
+        recipe.training, learning_rate=recipe.training.learning_rate / 2, minutes=3.0, warmup_steps=30
     )
     assert trials.changed(recipe, trials.TRIALS["wide"], 3.0).conv == replace(
         recipe.conv, fine=128, coarse=256
     )
+    assert trials.changed(recipe, trials.BASES["half"], 3.0).training.minutes == 1.5
     for trial in trials.TRIALS.values():
         trials.changed(recipe, trial, 3.0)
