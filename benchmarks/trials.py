@@ -36,7 +36,6 @@ from neuralcodec.bench.curves import bd_rate
 from neuralcodec.models.conv import ConvCodec
 from neuralcodec.training.data import open_store
 from neuralcodec.training.loop import Trainer
-from neuralcodec.training.objectives import loss_of
 from neuralcodec.training.optimizer import MuonAdamW
 from neuralcodec.training.recipe import Recipe, read_recipe
 from optimizers import AdamW, Soap
@@ -60,7 +59,8 @@ class Trial:
     @property
     def costs_the_same(self) -> bool:
         """Whether a step is the work that one of the recipe is."""
-        return self.optimizer is MuonAdamW and not self.model and not {"batch", "crop"} & self.training.keys()
+        other = {"batch", "crop", "mse_share"} & self.training.keys()
+        return self.optimizer is MuonAdamW and not self.model and not other
 
 
 @torch.no_grad()
@@ -132,13 +132,10 @@ class Trying(Trainer):
         index = json.loads((args.out / "pixels.json").read_text()) | {"minimum": recipe.training.crop}
         (out / "pixels.json").write_text(json.dumps(index))
         start = None if args.start is None else weights.by_name(args.start)
-        super().__init__(recipe, args.photos, out, args.held_out if valid else None, start=start)
-        if args.compile:
-            self.loss_of = torch.compile(loss_of, dynamic=False)  # other trials' shapes say nothing of ours
+        held_out = args.held_out if valid else None
+        super().__init__(recipe, args.photos, out, held_out, start=start, compiled=args.compile)
         for mse_only in (True, False):
-            x = self._pixels(self.sampler.crops(0))
-            terms = self.objective.terms(self.model, x, self.sampler, 0)
-            self.loss_of(self.config, x, terms, mse_only=mse_only)[0].backward()
+            self._loss(mse_only=mse_only)[0].backward()  # type: ignore[no-untyped-call]
             self.model.zero_grad()
 
     def make_optimizer(self) -> MuonAdamW:
@@ -147,6 +144,8 @@ class Trying(Trainer):
         return self.trial.optimizer(self.model, weight_decay=self.config.weight_decay)
 
     def seconds_of_a_step(self) -> float:
+        """In the middle of the run, when no step is on MSE alone that is not so to the end."""
+        self.seconds = 30 * self.config.minutes
         began = time.perf_counter()
         self._train_step()
         return time.perf_counter() - began
@@ -173,7 +172,7 @@ def cost(trial: Trial, args: argparse.Namespace, out: Path) -> float:
         folders = [out.with_suffix(f".cost-{number}") for number in range(2)]
         pair = [
             Trying(each, args, folder, valid=False)
-            for each, folder in zip((Trial(), trial), folders, strict=True)
+            for each, folder in zip((BASES["base"], trial), folders, strict=True)
         ]
         seconds = [[trainer.seconds_of_a_step() for trainer in pair] for _ in range(TIMED_STEPS)]
         base, other = (sum(column) for column in zip(*seconds, strict=True))
@@ -186,11 +185,11 @@ def cost(trial: Trial, args: argparse.Namespace, out: Path) -> float:
 class Recipes:
     """The recipe after any number of steps, from `(steps, bytes)` of its runs.
 
-    Bytes are those for the same MS-SSIM, as a factor. Fewer than two runs that can be compared say nothing.
+    Bytes are those for the same MS-SSIM, as a factor. Runs of one number of steps say nothing.
     """
 
     def __init__(self, runs: list[tuple[int, float]]) -> None:
-        self.line = None if len(runs) < 2 else np.polyfit(*np.log(runs).T, 1)
+        self.line = None if len({steps for steps, _ in runs}) < 2 else np.polyfit(*np.log(runs).T, 1)
 
     def compared(self, size: float | None, steps: float) -> float | None:
         """By how many percent `size` differs from the recipe after `steps`."""

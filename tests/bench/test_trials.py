@@ -97,8 +97,8 @@ def test_a_table_of_trials(
         "no-shortcuts",
         "rate-half",
     ]
-    assert all((row[2] == "1.00") == (row[0] != "soap") for row in rows)
-    assert all(row[4] == row[5] for row in rows if row[2] == "1.00")
+    assert [path.parent.name for path in (tmp_path / "out").glob("*/cost.json")] == ["soap"]
+    assert all(row[2] == "1.00" and row[4] == row[5] for row in rows if row[0] != "soap")
     assert (tmp_path / "out" / "pixels.bin").samefile(tmp_path / "out" / "soap" / "pixels.bin")
 
     assert trials.main() == 0  # nothing is trained again
@@ -128,7 +128,7 @@ def test_the_recipe_after_any_number_of_steps(trials: ModuleType) -> None:
     assert recipes.compared(0.5, 100) == pytest.approx(-50.0)
     assert recipes.compared(0.5, 1600) == pytest.approx(100.0)
     assert recipes.compared(None, 100) is None
-    assert trials.Recipes([(100, 1.0)]).compared(1.0, 100) is None
+    assert trials.Recipes([(100, 1.0), (100, 0.9)]).compared(1.0, 100) is None
 
 
 def test_a_change_of_the_recipe(trials: ModuleType) -> None:

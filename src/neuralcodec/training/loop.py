@@ -90,7 +90,7 @@ class Trainer:
         self.objective = objective(recipe)
         if compiled and shutil.which(os.environ.get("CXX", "g++")) is None:
             raise UsageError("--compile needs a C++ compiler: install g++, or name another in CXX")
-        self.loss_of = torch.compile(loss_of) if compiled else loss_of
+        self.loss_of = torch.compile(loss_of, dynamic=False) if compiled else loss_of
         self.model: nn.Module = self.objective.model
         if start is None:
             components = block_components(store, self.objective.components)
@@ -157,11 +157,8 @@ class Trainer:
 
     def _train_step(self) -> dict[str, float]:
         config = self.config
-        x = self._pixels(self.sampler.crops(self.step))
         self.objective.model.prior.noise = self.progress < 1 - config.rounded_share
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            terms = self.objective.terms(self.replica, x, self.sampler, self.step)
-        loss, bpp, error = self.loss_of(config, x, terms, mse_only=self.progress < config.mse_share)
+        loss, bpp, error = self._loss(mse_only=self.progress < config.mse_share)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         if math.isfinite(norm.item()):
@@ -178,6 +175,13 @@ class Trainer:
             "norm": norm.item(),
             "skipped": self.skipped,
         }
+
+    def _loss(self, *, mse_only: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Of this step's crops: the loss, and of each sample bpp and distortion."""
+        x = self._pixels(self.sampler.crops(self.step))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            terms = self.objective.terms(self.replica, x, self.sampler, self.step)
+        return self.loss_of(self.config, x, terms, mse_only=mse_only)
 
     def _pixels(self, crops: Tensor) -> Tensor:
         return crops.to(self.device, torch.float32, memory_format=torch.channels_last) / 255
