@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 #: Where mean colours are compared.
-QUALITIES = (10, 30, 50, 70, 90)
+QUALITIES = (0, 5, 10, 20, 30, 50, 70, 90)
 TARGET = 0.95
 
 

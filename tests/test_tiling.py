@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import photograph
 
-from neuralcodec import codec, container, tiling
+from neuralcodec import codec, container, latents, tilewise, tiling
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.image import Picture
 from neuralcodec.models.runner import Model
@@ -173,7 +173,7 @@ def test_small_windows_give_what_the_whole_gives(
     data, whole = encoder_latents(picture, monkeypatch)
     pixels = codec.decode_picture(data).pixels.astype(int)
 
-    monkeypatch.setattr(codec, "windows", functools.partial(windows_of, most))
+    monkeypatch.setattr(tilewise, "windows", functools.partial(windows_of, most))
     _, parts = encoder_latents(picture, monkeypatch)
     assert np.abs(parts - whole).max() < 1e-3
     assert np.abs(codec.decode_picture(data).pixels - pixels).max() <= 1
@@ -183,7 +183,7 @@ def test_bfloat16_has_no_seams_either(model: Model, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(model, "bfloat16", True)
     data = codec.encode_picture(Picture(photograph(250, 330)), quality=80)
     whole = codec.decode_picture(data).pixels.astype(int)
-    monkeypatch.setattr(codec, "windows", functools.partial(windows_of, 300))
+    monkeypatch.setattr(tilewise, "windows", functools.partial(windows_of, 300))
     difference = np.abs(codec.decode_picture(data).pixels - whole)
     assert difference.mean() <= 0.05
     assert difference.max() <= 2
@@ -194,7 +194,7 @@ def test_a_narrower_halo_would_show(model: Model, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(model, "bfloat16", False)
     picture = Picture(photograph(250, 330))
     _, whole = encoder_latents(picture, monkeypatch)
-    monkeypatch.setattr(codec, "windows", functools.partial(windows_of, 100, halo=0))
+    monkeypatch.setattr(tilewise, "windows", functools.partial(windows_of, 100, halo=0))
     _, parts = encoder_latents(picture, monkeypatch)
     assert np.abs(parts - whole).max() > 1e-2
 
@@ -207,16 +207,16 @@ def test_pictures_higher_than_a_band(model: Model, monkeypatch: pytest.MonkeyPat
     """Walking down by bands gives what one band gives, reads every tile once and holds a few rows."""
     monkeypatch.setattr(model, "bfloat16", False)
     picture = Picture(photograph(420, 150))
-    at_once = codec.decode_latents(container.read(codec.encode_picture(picture, tile=tile)), model).values
+    at_once = latents.decode_latents(container.read(codec.encode_picture(picture, tile=tile)), model).values
     data = codec.encode_picture(picture, tile=tile)
     pixels = codec.decode_picture(data).pixels.astype(int)
 
     held: list[int] = []
-    decode_latents, code = codec.decode_latents, IntegerPrior.code
+    code = IntegerPrior.code
     tiles: list[object] = []
 
-    def spy_latents(*args: Any, **options: Any) -> codec.Latents:
-        result = decode_latents(*args, **options)
+    def spy_latents(*args: Any, **options: Any) -> latents.Latents:
+        result = latents.decode_latents(*args, **options)
         held.append(result.box.height)
         return result
 
@@ -227,7 +227,7 @@ def test_pictures_higher_than_a_band(model: Model, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tiling, "BAND", 4)
     by_bands = codec.encode_picture(picture, tile=tile)
     with monkeypatch.context() as patch:
-        patch.setattr(codec, "decode_latents", spy_latents)
+        patch.setattr(tilewise, "decode_latents", spy_latents)
         patch.setattr(IntegerPrior, "code", spy_code)
         assert np.abs(codec.decode_picture(data).pixels - pixels).max() <= 1
     assert len(tiles) == container.read(data).header.tile_count
@@ -235,8 +235,8 @@ def test_pictures_higher_than_a_band(model: Model, monkeypatch: pytest.MonkeyPat
     assert len(held) == -(-27 // rows)
     assert max(held) <= rows + 2 * HALO + 2 * (tile // 16)
     # Encoded by bands, almost all is rounded to the same latent.
-    latents = codec.decode_latents(container.read(by_bands), model).values
-    assert np.quantile(np.abs(latents - at_once), 0.99) == 0
+    y_hat = latents.decode_latents(container.read(by_bands), model).values
+    assert np.quantile(np.abs(y_hat - at_once), 0.99) == 0
 
 
 def test_tiles_and_windows_are_independent(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +246,7 @@ def test_tiles_and_windows_are_independent(model: Model, monkeypatch: pytest.Mon
     one, many = (codec.encode_picture(picture, quality=60, tile=tile) for tile in (512, 64))
     assert len(container.read(one).tiles) == 1
     assert len(container.read(many).tiles) == 4 * 5
-    latents = [codec.decode_latents(container.read(data), model).values for data in (one, many)]
-    assert latents[0].shape == latents[1].shape
+    y_hats = [latents.decode_latents(container.read(data), model).values for data in (one, many)]
+    assert y_hats[0].shape == y_hats[1].shape
     # Both round the same latent, to other means.
-    assert np.quantile(np.abs(latents[0] - latents[1]), 0.99) <= 1.0
+    assert np.quantile(np.abs(y_hats[0] - y_hats[1]), 0.99) <= 1.0

@@ -1,60 +1,32 @@
-"""A picture to an `.nc` file and back.
+"""A picture to an `.nc` file and back: header, segments, alpha plane and metadata.
 
-    encode:  pixels ─analysis─► y ─tiles─► hyper-analysis, prior, coder ─► segments ─► container
-    decode:  container ─► segments ─coder, prior─► tiles of y_hat ─► synthesis ─► pixels
-
-Encoding and decoding stand side by side; what both must do alike (`IntegerPrior.code`) is one function. Both
-walk down the picture in bands, so that of the latent only a few rows of tiles are held at a time.
+The pixels' way to segments and back is `tilewise` for the convolutional codec, `stagewise` for the recurrent
+one. In each, encoding and decoding stand side by side, and what both must do alike is one function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from neuralcodec import container, parallel, stagewise, weights
+from neuralcodec import container, stagewise, tilewise, weights
 from neuralcodec.alpha import pack_alpha, unpack_alpha
 from neuralcodec.container import Container, Limits
 from neuralcodec.damage import Damage
-from neuralcodec.entropy.coder import SymbolWriter
-from neuralcodec.entropy.exact import Floats
-from neuralcodec.entropy.rounding import Rounding, error_weight
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.header import CONV, GRU, Header, write_header
 from neuralcodec.image import Picture, Plane
-from neuralcodec.latents import Latents, decode_latents, recover_latents
-from neuralcodec.tiling import (
-    HALO,
-    LATENT_STRIDE,
-    WINDOW,
-    Box,
-    Window,
-    band_height,
-    bands,
-    boxes,
-    latent_size,
-    windows,
-)
-
-if TYPE_CHECKING:
-    from neuralcodec.models.conv import Features
-    from neuralcodec.models.refine import Refiner
-    from neuralcodec.models.runner import Model, Pixels
+from neuralcodec.latents import Latents, recover_latents
+from neuralcodec.tilewise import Kept, Progress, grey, once, padded_pixels
+from neuralcodec.tiling import HALO, LATENT_STRIDE, Box, boxes, latent_size
 
 DEFAULT_QUALITY = 50
 #: Side of a tile in pixels. Damage stays in a tile, a region takes whole ones; large ones take fewer bytes.
 DEFAULT_TILES = {CONV: 1024, GRU: 512}
 DEFAULT_EFFORT = 1
-
-Progress = Callable[[float], None]
-#: Results of `encode_picture` that do not depend on the quality.
-Kept = dict[Hashable, Any]
-K = TypeVar("K", bound=Hashable)
-T = TypeVar("T")
 
 
 def encode_picture(
@@ -104,54 +76,14 @@ def encode_picture(
         from neuralcodec.models.stage_runner import load as load_stages
 
         whole = Box.whole(latent_size(height), latent_size(width)).scaled(LATENT_STRIDE)
-        pixels = _padded_pixels(picture.pixels, whole.slices)
+        pixels = padded_pixels(picture.pixels, whole.slices)
         stages = stagewise.encode_stages(load_stages(path), pixels, header, report)
         return _file(picture, header, stages, kept)
     from neuralcodec.models.runner import load
 
-    codec = load(path)
-
-    def features(window: Window) -> Features:
-        return codec.features(_padded_pixels(picture.pixels, window.read.scaled(LATENT_STRIDE).slices))
-
-    def write_tile(latents: tuple[Box, Floats, Floats]) -> bytes:
-        box, y, z = latents
-        writer = SymbolWriter(codec.prior.tables)
-        codec.prior.code(writer, header.quality_row, *box.shape, (y, z), rounding=rounding)
-        return writer.finish()
-
-    refine = _refiner(codec, header, effort)
-    # What was refined is meant to be rounded to the nearest.
-    rounding = Rounding(codec.prior.tables, error_weight(quality)) if refine is None else None
-    plane = Box.whole(latent_size(height), latent_size(width))
-    segments: list[bytes] = []
-    most = WINDOW if refine is None else refine.window
-    for band in bands(plane, band_height(plane, tile // LATENT_STRIDE, most)):
-        report_band = _part(report, band.top / plane.height, band.bottom / plane.height)
-        y = np.empty((*band.shape, codec.prior.latent), np.float32)
-        refined = y if refine is None else np.empty_like(y)
-        cut = list(windows(*plane.shape, area=band, most=most))
-        for number, window in enumerate(cut, 1):
-            report_window = _part(report_band, 0.7 * (number - 1) / len(cut), 0.7 * number / len(cut))
-            part = codec.latent(_once(kept, window, features), quality)
-            place = window.keep.moved(-band.top, 0).slices
-            y[place] = part[window.inner.slices]
-            if refine is not None:
-                seen = window.read.scaled(LATENT_STRIDE).within(Box.whole(height, width))
-                pixels = _padded_pixels(picture.pixels, seen.slices)
-                refined[place] = refine(pixels, part, window, report_window)
-            report_window(1)
-
-        tiles = []
-        for box in boxes(band, tile // LATENT_STRIDE):
-            place = box.moved(-band.top, 0).slices
-            beyond = ((0, -box.height % 4), (0, -box.width % 4), (0, 0))
-            tile_y = np.pad(y[place], beyond)
-            z = codec.hyper_analyse(tile_y)
-            if refine is not None:
-                tile_y = np.pad(refined[place], beyond)
-            tiles.append((box, tile_y, z))
-        segments += parallel.run(write_tile, tiles, codec.threads, _part(report_band, 0.7, 1))
+    segments = tilewise.encode_tiles(
+        load(path), picture.pixels, header, effort=effort, report=report, kept=kept
+    )
     return _file(picture, header, segments, kept)
 
 
@@ -161,29 +93,10 @@ def _checked_effort(effort: object) -> int:
     raise UsageError(f"effort must be a whole number from 1 to 9, not {effort!r}")
 
 
-def _refiner(codec: Model, header: Header, effort: int) -> Refiner | None:
-    """What makes a better latent of a window, with an effort above 1."""
-    if effort == 1:
-        return None
-    from neuralcodec.models.refine import STEPS_OF_EFFORT, Refiner
-
-    tile, steps = header.tile // LATENT_STRIDE, STEPS_OF_EFFORT[effort - 1]
-    return Refiner(codec, header.quality, header.quality_row, tile, steps)
-
-
 def _file(picture: Picture, header: Header, segments: list[bytes], kept: Kept | None) -> bytes:
     plane = picture.alpha
-    alpha = None if plane is None else _once(kept, "alpha", lambda _: pack_alpha(plane))
+    alpha = None if plane is None else once(kept, "alpha", lambda _: pack_alpha(plane))
     return container.write(Container(header, segments, alpha, picture.icc, picture.exif, picture.xmp))
-
-
-def _once(kept: Kept | None, key: K, make: Callable[[K], T]) -> T:
-    """What `make` makes of the key, from `kept` if that was done before."""
-    if kept is None:
-        return make(key)
-    if key not in kept:
-        kept[key] = make(key)
-    return kept[key]
 
 
 def checked_quality(quality: object) -> float:
@@ -233,38 +146,21 @@ def decode_picture(
     report = progress or (lambda share: None)
     if header.codec == GRU:
         pixels = stagewise.decode_picture(path, file, stages, report)[region.slices]
-        pixels = _grey(pixels) if header.grey else np.ascontiguousarray(pixels)
+        pixels = grey(pixels) if header.grey else np.ascontiguousarray(pixels)
         alpha = None if alpha is None else alpha[region.slices]
         coarse = range(header.tile_count if stage is None and stages < header.stages else 0)
         return Picture(pixels, alpha, file.icc, file.exif, file.xmp, _damage(file, coarse, region))
     from neuralcodec.models.runner import load
 
     codec = load(path)
-    plane = Box.whole(latent_size(header.height), latent_size(header.width))
-    area = region.shrunk(LATENT_STRIDE)
     recovered: Latents | None = None
     lost: Sequence[int] = ()
     if partial:
-        recovered, lost = recover_latents(file, codec, area.grown(HALO).within(plane))
-    latents = None
+        plane = Box.whole(latent_size(header.height), latent_size(header.width))
+        recovered, lost = recover_latents(file, codec, region.shrunk(LATENT_STRIDE).grown(HALO).within(plane))
     pixels = np.empty((*region.shape, 1 if header.grey else 3), np.uint8)
-    for band in bands(area, band_height(area, header.tile // LATENT_STRIDE)):
-        start, end = ((edge - area.top) / area.height for edge in (band.top, band.bottom))
-        report_band = _part(report, start, end)
-        needed = band.grown(HALO).within(plane)
-        latents = recovered or decode_latents(
-            file, codec, needed, known=latents, report=_part(report_band, 0, 0.3)
-        )
-        cut = list(windows(*plane.shape, area=band))
-        for number, window in enumerate(cut, 1):
-            part = codec.synthesise(np.ascontiguousarray(latents.at(window.read)), header.quality)
-            target = window.keep.scaled(LATENT_STRIDE).within(region)
-            inner = target.moved(-window.read.top * LATENT_STRIDE, -window.read.left * LATENT_STRIDE)
-            part = part[inner.slices]
-            if header.grey:
-                part = _grey(part)
-            pixels[target.moved(-region.top, -region.left).slices] = part
-            report_band(0.3 + 0.7 * number / len(cut))
+    for box, part in tilewise.decode_windows(codec, file, region, report, recovered):
+        pixels[box.moved(-region.top, -region.left).slices] = part
     alpha = None if alpha is None else alpha[region.slices]
     return Picture(pixels, alpha, file.icc, file.exif, file.xmp, _damage(file, lost, region))
 
@@ -283,7 +179,7 @@ def decode_stages(data: bytes, *, limits: Limits = container.DEFAULT_LIMITS) -> 
     stages = stagewise.stages_to_decode(file, None)
     path, alpha = _weights_of(header), _alpha(file, None)
     for pixels in stagewise.decode_pictures(path, file, stages, lambda share: None):
-        yield Picture(_grey(pixels) if header.grey else pixels, alpha, file.icc, file.exif, file.xmp)
+        yield Picture(grey(pixels) if header.grey else pixels, alpha, file.icc, file.exif, file.xmp)
 
 
 def _weights_of(header: Header) -> Path:
@@ -317,22 +213,3 @@ def _alpha(file: Container, damage: list[str] | None) -> Plane | None:
             raise
         damage.append(f"{error}; all is opaque instead")
         return np.full((header.height, header.width), 255, np.uint8)
-
-
-def _grey(pixels: Pixels) -> Pixels:
-    """One channel of three that differ by rounding alone."""
-    return pixels.mean(2, keepdims=True, dtype=np.float32).round().astype(np.uint8)
-
-
-def _part(report: Progress, start: float, end: float) -> Progress:
-    """Reports the progress of a part of the work, from one share of the whole to another."""
-    return lambda share: report(start + share * (end - start))
-
-
-def _padded_pixels(pixels: Pixels, place: tuple[slice, slice]) -> Pixels:
-    """The pixels `(h, w, 3)` at `place`, the last row and column repeated where it reaches beyond."""
-    part = pixels[place]
-    rows, columns = (s.stop - s.start - n for s, n in zip(place, part.shape, strict=False))
-    if rows or columns:
-        part = np.pad(part, ((0, rows), (0, columns), (0, 0)), mode="edge")
-    return np.require(np.broadcast_to(part, (*part.shape[:2], 3)), requirements=["C", "W"])

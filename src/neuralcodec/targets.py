@@ -20,6 +20,7 @@ from neuralcodec.errors import NeuralCodecWarning, UsageError
 from neuralcodec.header import GRU_STAGES, quality_of_stages
 from neuralcodec.image import Picture
 from neuralcodec.progressive import truncate
+from neuralcodec.tilewise import Kept, Progress
 
 MOST_ENCODES = 8
 #: How far below its target a size may be, as a share of it.
@@ -93,7 +94,7 @@ def encode(
     target_size: int | None = None,
     target_bpp: float | None = None,
     target_msssim: float | None = None,
-    progress: codec.Progress | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Encoded:
     """The `.nc` file of a picture, at a quality or at the quality that meets a target.
@@ -149,8 +150,8 @@ def _target(picture: Picture, size: int | None, bpp: float | None, ms_ssim: floa
     return None
 
 
-def _search(picture: Picture, target: _Target, progress: codec.Progress, options: dict[str, Any]) -> Encoded:
-    kept: codec.Kept = {}
+def _search(picture: Picture, target: _Target, progress: Progress, options: dict[str, Any]) -> Encoded:
+    kept: Kept = {}
     trials: list[_Trial] = []
 
     def found(trial: _Trial) -> Encoded:
@@ -185,9 +186,7 @@ def _search(picture: Picture, target: _Target, progress: codec.Progress, options
     return found(best)
 
 
-def _among_stages(
-    picture: Picture, target: _Target, progress: codec.Progress, options: dict[str, Any]
-) -> Encoded:
+def _among_stages(picture: Picture, target: _Target, progress: Progress, options: dict[str, Any]) -> Encoded:
     """The gru model: one encode, of which some of the stages are taken."""
     data = codec.encode_picture(picture, quality=100, progress=progress, **options)
     trials = []

@@ -72,6 +72,8 @@ class BatchedCodec(nn.Module):
     def compress(self, x: Tensor, quality: float = DEFAULT_QUALITY) -> list[bytes]:
         """The `.nc` file of each picture of `(B, 3, H, W)` in [0, 1]; `neuralcodec.decode` reads them too.
 
+        In one pass: unlike `neuralcodec.encode` it does not look at mean colours at low qualities.
+
         Raises:
             UsageError: the shape is another one, or the quality is out of range.
         """

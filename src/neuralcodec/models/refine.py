@@ -81,7 +81,9 @@ class Refiner:
         low, high = self.tradeoff.lambda_low, self.tradeoff.lambda_high
         self.lam = float(lambda_at(self.level, levels, low, high))
 
-    def __call__(self, pixels: Pixels, y: Floats, window: Window, report: Callable[[float], None]) -> Floats:
+    def __call__(
+        self, pixels: Pixels | Floats, y: Floats, window: Window, report: Callable[[float], None]
+    ) -> Floats:
         """The refined y `(h, w, C)` of `window.keep`.
 
         Args:

@@ -57,7 +57,7 @@ class Model:
         return self.latent(self.features(pixels), quality)
 
     @torch.inference_mode()
-    def features(self, pixels: Pixels) -> Features:
+    def features(self, pixels: Pixels | Floats) -> Features:
         """The part of `analyse` that is the same for every quality, about 8 bytes for each pixel."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             blocks = blocks_of(from_numpy(pixels, self.device)).float().div_(255)
