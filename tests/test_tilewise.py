@@ -61,7 +61,7 @@ def test_the_best_round_is_taken_where_none_is_good_enough(monkeypatch: pytest.M
         return mean
 
     monkeypatch.setattr(tilewise, "_decoded_mean", seen)
-    monkeypatch.setattr(tilewise, "GOOD_ENOUGH", 0.0)
+    monkeypatch.setattr(tilewise, "MOST_SHIFT", 0.0)
     data = encode_picture(Picture(pixels), quality=5)
     assert len(shifts) == tilewise.MOST_ROUNDS
     assert shift_of(pixels, data) == pytest.approx(min(shifts))

@@ -39,10 +39,11 @@ if TYPE_CHECKING:
     from neuralcodec.models.refine import Refiner
     from neuralcodec.models.runner import Model, Pixels
 
-#: Below this quality the mean colour of the decoded picture is looked at, and mended.
+#: Below this quality the mean colour of the decoded picture is looked at.
 COLOUR_KEPT_BELOW = 35
-#: How far the mean of a channel may be off, in 8-bit levels, before it is; and how often at most.
-GOOD_ENOUGH = 0.75
+#: How far the mean of a channel may be off, in 8-bit levels; to where it is brought if it is further, since
+#: to move more than needed makes spots of colour; and how many encodes that may take.
+MOST_SHIFT, AIM = 0.9, 0.5
 MOST_ROUNDS = 5
 
 Progress = Callable[[float], None]
@@ -86,11 +87,12 @@ def encode_tiles(
         worst = float(np.abs(error).max())
         if best is None or worst < best[0]:
             best = worst, segments
-        if worst <= GOOD_ENOUGH:
+        if worst <= MOST_SHIFT:
             break
-        # By all that is missing, but where the last step went too far, to where a straight line says.
+        # By all that is beyond the aim, but where the last step went too far, by what a straight line says.
         too_far = before * error < 0
-        step = -error * np.divide(step, error - before, out=np.ones_like(step), where=too_far)
+        gain = np.divide(step, before - error, out=-np.ones_like(step), where=too_far)
+        step = gain * (error - error.clip(-AIM, AIM))
         shift += step
     report(1.0)
     assert best is not None
