@@ -142,3 +142,21 @@ def test_the_synthesis_is_the_specified_one(
     difference = np.abs(model.synthesise(y, quality) - specified_synthesis(y, quality))
     assert difference.max() <= 1
     assert difference.mean() < 0.01
+
+
+def test_bfloat16_hardly_moves_latents_and_pixels(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large elements of y are near their float32 values, and decoded pixels within a fraction of a level.
+
+    With the linear paths in bfloat16 as well, y would be off by more than a step and pixels by half a level.
+    """
+    pixels = photograph(128, 192)
+    monkeypatch.setattr(model, "bfloat16", False)
+    y = model.analyse(pixels, 95)
+    y_hat = y.round()
+    decoded = model.synthesise(y_hat, 95).astype(int)
+    assert np.abs(y).max() > 128  # a step of bfloat16 there is one or more
+    monkeypatch.setattr(model, "bfloat16", True)
+    assert np.abs(model.analyse(pixels, 95) - y).max() < 0.5
+    difference = model.synthesise(y_hat, 95) - decoded
+    assert np.abs(difference).max() <= 1
+    assert np.abs(difference).mean() < 0.1

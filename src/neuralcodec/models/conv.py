@@ -50,6 +50,16 @@ def blocks_of(x: Tensor) -> Tensor:
     return blocks.reshape(batch, height // 8, width // 8, -1).permute(0, 3, 1, 2)
 
 
+def full_precision(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1) -> Tensor:
+    """A convolution in float32 whatever autocast says.
+
+    The linear paths carry the values themselves: in bfloat16, pixels are off by half a level, and elements of
+    y beyond 256 steps by a whole one. The deep paths add to that, and may be coarser.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return F.conv2d(x.float(), weight.float(), bias, stride)
+
+
 class Features(NamedTuple):
     """Half of an analysis, before the level has a say: `(B, fine, H/8, W/8)` and `(B, C, H/16, W/16)`."""
 
@@ -77,7 +87,7 @@ class Analysis(nn.Module):
         """The part that is the same for every level, of blocks `(B, 192, H/8, W/8)` as of `blocks_of`."""
         # Of a block of 16x16 the order is (colour, row, column); here it is four of 8x8, each in that order.
         weight = self.shortcut.weight.view(-1, 3, 2, 8, 2, 8).permute(0, 1, 3, 5, 2, 4).reshape(-1, 192, 2, 2)
-        shortcut = F.conv2d(blocks, weight, self.shortcut.bias, stride=2)
+        shortcut = full_precision(blocks, weight, self.shortcut.bias, stride=2)
         return Features(self.fine(self.stem(blocks)), shortcut)
 
     def latent(self, features: Features, feature_gain: Tensor, latent_gain: Tensor) -> Tensor:
@@ -109,7 +119,7 @@ class Synthesis(nn.Module):
         assert bias is not None
         weight = weight.view(3, 2, 8, 2, 8, -1).permute(0, 2, 4, 1, 3, 5).reshape(weight.shape)
         bias = bias.view(3, 2, 8, 2, 8).permute(0, 2, 4, 1, 3).reshape(-1)
-        return self.head(f) + F.pixel_shuffle(F.conv2d(y, weight, bias), 2)
+        return self.head(f) + F.pixel_shuffle(full_precision(y, weight, bias), 2)
 
 
 class HyperAnalysis(nn.Module):
