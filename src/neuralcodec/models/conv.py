@@ -53,8 +53,9 @@ def blocks_of(x: Tensor) -> Tensor:
 def full_precision(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1) -> Tensor:
     """A convolution in float32 whatever autocast says.
 
-    The linear paths carry the values themselves: in bfloat16, pixels are off by half a level, and elements of
-    y beyond 256 steps by a whole one. The deep paths add to that, and may be coarser.
+    The linear paths carry the values themselves: in bfloat16, pixels are off by up to half a level, and
+    elements of y beyond 128 quantization steps by up to a whole one. The deep paths add to that, and may be
+    coarser.
     """
     with torch.autocast(x.device.type, enabled=False):
         return F.conv2d(x.float(), weight.float(), bias, stride)
