@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import track
 
 import neuralcodec
-from neuralcodec.bench.metrics import ms_ssim
 from neuralcodec.bench.peers import Jpeg, as_array, match
 from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.picture.metrics import ms_ssim
 
 ROOT = Path(__file__).resolve().parent.parent
 JPEG_PROFILE_HEADER = 18  # marker, length, "ICC_PROFILE\0", part numbers

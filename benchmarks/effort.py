@@ -29,16 +29,16 @@ def main() -> int:
 
     import numpy as np
 
-    from neuralcodec import image
     from neuralcodec.bench.curves import bd_rate, mean_curve
-    from neuralcodec.bench.metrics import ms_ssim, ms_ssim_db
-    from neuralcodec.codec import decode_picture, encode_picture
-    from neuralcodec.image import Picture
-    from neuralcodec.models.refine import STEPS_OF_EFFORT
+    from neuralcodec.coding.codec import decode_picture, encode_picture
+    from neuralcodec.coding.refine import STEPS_OF_EFFORT
+    from neuralcodec.picture import reading
+    from neuralcodec.picture.metrics import ms_ssim, ms_ssim_db
+    from neuralcodec.picture.reading import Picture
 
     pictures = []
     for path in sorted(args.folder.iterdir())[: args.limit]:
-        pixels = image.load(path).pixels
+        pixels = reading.load(path).pixels
         if args.crop is not None:
             top, left = (max(size - args.crop, 0) // 2 for size in pixels.shape[:2])
             pixels = np.ascontiguousarray(pixels[top : top + args.crop, left : left + args.crop])

@@ -27,12 +27,12 @@ def main() -> int:
 
     import numpy as np
 
-    from neuralcodec import image
     from neuralcodec.bench.curves import bd_rate, rate_at
-    from neuralcodec.bench.metrics import ms_ssim_db
     from neuralcodec.bench.summary import rate_points
-    from neuralcodec.codec import decode_picture, encode_picture
-    from neuralcodec.image import Picture
+    from neuralcodec.coding.codec import decode_picture, encode_picture
+    from neuralcodec.picture import reading
+    from neuralcodec.picture.metrics import ms_ssim_db
+    from neuralcodec.picture.reading import Picture
 
     report = json.loads(args.report.read_text())
     summary, own = report["summary"], report["ours"]
@@ -65,7 +65,7 @@ def main() -> int:
     for quality in QUALITIES:
         worst = (0.0, "")
         for picture in report["images"]:
-            pixels = image.load(args.folder / picture["name"]).pixels
+            pixels = reading.load(args.folder / picture["name"]).pixels
             decoded = decode_picture(encode_picture(Picture(pixels), quality=quality)).pixels
             shift = np.abs(decoded.mean((0, 1)) - pixels.mean((0, 1))).max()
             worst = max(worst, (float(shift), picture["name"]))

@@ -64,14 +64,14 @@ def codec_seconds(path: Path, start: int, threads: int, quality: int) -> list[Se
     """To encode a picture, to decode it, and to decode the region at `(start, start)`: medians of rounds."""
     import torch
 
-    from neuralcodec import image
-    from neuralcodec.codec import decode_picture, encode_picture
-    from neuralcodec.tiling import Box
+    from neuralcodec.coding.codec import decode_picture, encode_picture
+    from neuralcodec.coding.tiling import Box
+    from neuralcodec.picture import reading
 
     torch.set_num_threads(threads)
-    picture = image.load(path)
+    picture = reading.load(path)
     region = Box(start, start + REGION, start, start + REGION)
-    corner = image.Picture(picture.pixels[:600, :600])
+    corner = reading.Picture(picture.pixels[:600, :600])
     decode_picture(encode_picture(corner, quality=quality))  # loads the weights
     encode: list[Seconds] = []
     decode: list[Seconds] = []

@@ -41,8 +41,8 @@ def main() -> int:
 def jpeg_curve(held_out: Path) -> list[tuple[float, float]]:
     """JPEG's bits per pixel and MS-SSIM in dB, means over the crops of a folder."""
     from neuralcodec.bench.curves import mean_curve
-    from neuralcodec.bench.metrics import ms_ssim, ms_ssim_db
     from neuralcodec.bench.peers import find
+    from neuralcodec.picture.metrics import ms_ssim, ms_ssim_db
     from neuralcodec.training.data import load_crops
 
     jpeg = find("jpeg")

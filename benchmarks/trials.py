@@ -33,7 +33,7 @@ import torch
 
 from neuralcodec import weights
 from neuralcodec.bench.curves import bd_rate
-from neuralcodec.models.conv import ConvCodec
+from neuralcodec.models.conv.network import ConvCodec
 from neuralcodec.training.data import open_store
 from neuralcodec.training.loop import Trainer
 from neuralcodec.training.optimizer import MuonAdamW

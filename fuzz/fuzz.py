@@ -17,10 +17,10 @@ import atheris
 with atheris.instrument_imports(include=["neuralcodec"]):
     import subject
 
-    from neuralcodec.chunks import TILE, write_chunk
     from neuralcodec.errors import DamagedFileError
-    from neuralcodec.header import parse_header
-    from neuralcodec.varint import parse_varint
+    from neuralcodec.format.chunks import TILE, write_chunk
+    from neuralcodec.format.header import parse_header
+    from neuralcodec.format.varint import parse_varint
 
 
 def repaired(data: bytes) -> bytes:

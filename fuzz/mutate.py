@@ -18,11 +18,11 @@ from pathlib import Path
 
 import subject
 
-from neuralcodec import container
-from neuralcodec.chunks import Chunk, parse_chunks
 from neuralcodec.errors import UsageError
-from neuralcodec.header import parse_header
-from neuralcodec.varint import write_varint
+from neuralcodec.format import container
+from neuralcodec.format.chunks import Chunk, parse_chunks
+from neuralcodec.format.header import parse_header
+from neuralcodec.format.varint import write_varint
 
 #: Lengths and counts at the edges of what a number, a limit or a check can hold.
 EXTREMES = [

@@ -22,12 +22,13 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 from conftest import photograph  # noqa: E402
 from tiny import write_conv_weights, write_recurrent_weights  # noqa: E402
 
-from neuralcodec import container, parallel, weights  # noqa: E402
-from neuralcodec.codec import decode_picture, encode_picture  # noqa: E402
-from neuralcodec.container import Container, Limits  # noqa: E402
+from neuralcodec import parallel, weights  # noqa: E402
+from neuralcodec.coding.codec import decode_picture, encode_picture  # noqa: E402
 from neuralcodec.errors import DamagedFileError  # noqa: E402
-from neuralcodec.header import CONV, Header  # noqa: E402
-from neuralcodec.image import Picture  # noqa: E402
+from neuralcodec.format import container  # noqa: E402
+from neuralcodec.format.container import Container, Limits  # noqa: E402
+from neuralcodec.format.header import CONV, Header  # noqa: E402
+from neuralcodec.picture.reading import Picture  # noqa: E402
 
 #: Small, so that work and memory come from the bytes and not from the size of a picture they claim.
 LIMITS = Limits(max_pixels=2**15, max_metadata=2**16)

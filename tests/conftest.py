@@ -19,7 +19,7 @@ from PIL import Image
 from neuralcodec import weights
 
 if TYPE_CHECKING:
-    from neuralcodec.models.runner import Model
+    from neuralcodec.models.conv.runner import Model
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -50,7 +50,7 @@ def photograph(height: int, width: int, *, channels: int = 3, seed: int = 0) -> 
 @pytest.fixture
 def model() -> Model:
     """The shipped weights that `model="conv"` stands for, the very object that the codec uses now."""
-    from neuralcodec.models.runner import load
+    from neuralcodec.models.conv.runner import load
 
     return load(weights.by_name("conv"))
 

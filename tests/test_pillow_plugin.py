@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 import neuralcodec
 import neuralcodec.pillow_plugin
-from neuralcodec.header import Header, write_header
+from neuralcodec.format.header import Header, write_header
 
 MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import photograph
 from PIL import Image
 
-from neuralcodec.cli import main
+from neuralcodec.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

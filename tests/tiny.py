@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from conftest import photograph
 
-from neuralcodec.models.conv import ConvCodec, ConvConfig
+from neuralcodec.models.conv.network import ConvCodec, ConvConfig
+from neuralcodec.models.gru.network import RecurrentCodec, RecurrentConfig
 from neuralcodec.models.losses import Tradeoff
-from neuralcodec.models.recurrent import RecurrentCodec, RecurrentConfig
 from neuralcodec.training.data import PixelStore, block_components
 from neuralcodec.training.export import arrays_of, write_weights
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-    from neuralcodec.container import Limits
-    from neuralcodec.models.batched import BatchedCodec
+    from neuralcodec.coding.batched import BatchedCodec
+    from neuralcodec.format.container import Limits
 
 __all__ = [
     "DamageWarning",
@@ -75,8 +75,8 @@ def encode(
         UsageError: an argument is out of range, or the picture cannot meet the target.
         DamagedFileError: the picture cannot be read.
     """
-    from neuralcodec import targets
-    from neuralcodec.image import load
+    from neuralcodec.coding import targets
+    from neuralcodec.picture.reading import load
 
     found = targets.encode(
         load(image),
@@ -138,9 +138,9 @@ def decode(
             damage is an error only where no tile is intact.
         UsageError: the region is not within the picture; the file does not have that stage.
     """
-    from neuralcodec.codec import decode_picture
-    from neuralcodec.image import to_array, to_pil
-    from neuralcodec.tiling import Box
+    from neuralcodec.coding.codec import decode_picture
+    from neuralcodec.coding.tiling import Box
+    from neuralcodec.picture.reading import to_array, to_pil
 
     box = None
     if region is not None:
@@ -153,7 +153,7 @@ def decode(
 
 
 def _limits(max_pixels: int | None) -> Limits:
-    from neuralcodec.container import Limits
+    from neuralcodec.format.container import Limits
 
     return Limits() if max_pixels is None else Limits(max_pixels=max_pixels)
 
@@ -170,8 +170,9 @@ def info(data: bytes, *, max_pixels: int | None = None) -> dict[str, Any]:
     Raises:
         DamagedFileError: the data are not ours, ask for more than the limits, or no tile is intact.
     """
-    from neuralcodec import container, weights
-    from neuralcodec.header import CODECS, VERSION
+    from neuralcodec import weights
+    from neuralcodec.format import container
+    from neuralcodec.format.header import CODECS, VERSION
 
     file = container.read(data, limits=_limits(max_pixels), strict=False)
     header = file.header
@@ -207,11 +208,11 @@ def load_model(name: str = "conv") -> BatchedCodec:
         UsageError: there is no such model, or it has no form for batches.
     """
     from neuralcodec import weights
-    from neuralcodec.header import CONV
+    from neuralcodec.format.header import CONV
 
     path = weights.by_name(name)
     if weights.codec(path) != CONV:
         raise UsageError(f"model {name!r} has no form for batches: conv does")
-    from neuralcodec.models.batched import BatchedCodec
+    from neuralcodec.coding.batched import BatchedCodec
 
     return BatchedCodec(path)

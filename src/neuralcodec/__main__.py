@@ -2,7 +2,7 @@
 
 import sys
 
-from neuralcodec.cli import main
+from neuralcodec.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from neuralcodec.damage import Damage
+    from neuralcodec.coding.damage import Damage
 
 
 class NeuralCodecError(Exception):

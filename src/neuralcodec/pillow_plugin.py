@@ -19,9 +19,9 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from neuralcodec import container
 from neuralcodec.errors import DamagedFileError
-from neuralcodec.header import MAGIC
+from neuralcodec.format import container
+from neuralcodec.format.header import MAGIC
 
 FORMAT = "NC"
 MIME = "image/x-neuralcodec"
@@ -65,8 +65,8 @@ class NcImageFile(ImageFile.ImageFile):
             OSError: the file is damaged, cut short, or needs weights that are not here.
         """
         if self.tile:
-            from neuralcodec.codec import decode_picture
-            from neuralcodec.image import to_pil
+            from neuralcodec.coding.codec import decode_picture
+            from neuralcodec.picture.reading import to_pil
 
             try:
                 self.im = to_pil(decode_picture(self._all_bytes())).im
@@ -98,9 +98,9 @@ class NcImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    from neuralcodec.codec import DEFAULT_EFFORT
-    from neuralcodec.image import EXIF_PREFIX, load, matching_icc
-    from neuralcodec.targets import encode
+    from neuralcodec.coding.codec import DEFAULT_EFFORT
+    from neuralcodec.coding.targets import encode
+    from neuralcodec.picture.reading import EXIF_PREFIX, load, matching_icc
 
     options = image.encoderinfo
     picture = load(image)

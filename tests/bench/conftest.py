@@ -20,9 +20,10 @@ from conftest import photograph
 from PIL import Image
 from tiny import TINY_MODEL
 
-from neuralcodec import cli, weights
+from neuralcodec import weights
 from neuralcodec.bench import command, peers, speed, sweep
 from neuralcodec.bench.workers import Pool
+from neuralcodec.cli.main import main
 
 
 class Bench(NamedTuple):
@@ -70,7 +71,7 @@ def save_photo(path: Path, height: int = 180, width: int = 200, seed: int = 0) -
 
 def bench(*words: object) -> int:
     """`ncodec bench` with a few settings of ours."""
-    return cli.main(["bench", *map(str, words), "--qualities", "20,60", "-j", "1"])
+    return main(["bench", *map(str, words), "--qualities", "20,60", "-j", "1"])
 
 
 def scripts(name: str) -> ModuleType:
@@ -110,7 +111,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from neuralcodec.models.conv import ConvCodec
+    from neuralcodec.models.conv.network import ConvCodec
     from neuralcodec.training.export import export
 
     folder = tmp_path_factory.mktemp("weights")

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from neuralcodec import cli, files
+from neuralcodec import files
 from neuralcodec.bench import peers, sweep
 from neuralcodec.bench.ours import Ours
+from neuralcodec.cli.main import main
 
 from .conftest import Bench, bench, save_photo
 
@@ -76,7 +77,7 @@ def test_a_second_run_measures_only_what_is_new(
         sweep, "measure", lambda task: measured.append((task.codec, task.setting)) or measure(task)
     )
     arguments = ["bench", str(small.photos), "--against", "jpeg,webp", "--rounds", "0", "-j", "1"]
-    assert cli.main([*arguments, "--qualities", "20,40,60", "-o", str(out)]) == 0
+    assert main([*arguments, "--qualities", "20,40,60", "-o", str(out)]) == 0
     assert measured == [("ours", 40)] * 2
 
 

@@ -9,11 +9,12 @@ import pytest
 from conftest import photograph
 
 import neuralcodec
-from neuralcodec import cli, weights
+from neuralcodec import weights
 from neuralcodec.bench import ours, peers, sweep
 from neuralcodec.bench.ours import Ours
+from neuralcodec.cli.main import main
 from neuralcodec.errors import UsageError
-from neuralcodec.models import runner
+from neuralcodec.models.conv import runner
 
 from .conftest import Bench, bench, save_photo
 
@@ -165,7 +166,7 @@ def test_an_effort_that_is_not_there(
     tmp_path: Path, tiny_gru: Path, words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photo = save_photo(tmp_path / "a.png")
-    assert cli.main(["bench", str(photo), *words, "-o", str(tmp_path / "out")]) == 2
+    assert main(["bench", str(photo), *words, "-o", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -181,7 +182,7 @@ def test_a_model_that_is_not_there(
     tmp_path: Path, words: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     photo = save_photo(tmp_path / "a.png")
-    assert cli.main(["bench", str(photo), *words, "-o", str(tmp_path / "out")]) == 2
+    assert main(["bench", str(photo), *words, "-o", str(tmp_path / "out")]) == 2
     assert "no model named 'no-such'; there is conv" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image, features
 
 from neuralcodec.bench import peers
-from neuralcodec.bench.metrics import ms_ssim
 from neuralcodec.bench.ours import Ours
 from neuralcodec.bench.peers import PEERS, Avif, Jpeg, JpegXl, WebP, as_array, find, like, match
 from neuralcodec.errors import UsageError
+from neuralcodec.picture.metrics import ms_ssim
 
 PILLOW_PEERS = [
     pytest.param(

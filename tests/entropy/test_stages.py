@@ -12,7 +12,7 @@ from neuralcodec.entropy.coder import SilentCoder, SymbolReader, SymbolWriter
 from neuralcodec.entropy.exact import ONE
 from neuralcodec.entropy.stages import StagePriors
 from neuralcodec.errors import DamagedFileError
-from neuralcodec.models.stages import StagePriors as TrainedPriors
+from neuralcodec.models.gru.prior import StagePriors as TrainedPriors
 from neuralcodec.training.export import CountingWriter, stage_tensors
 
 Floats = npt.NDArray[np.float32]

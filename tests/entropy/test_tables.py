@@ -15,7 +15,7 @@ from neuralcodec.entropy.tables import (
     Tables,
     gaussian_tables,
 )
-from neuralcodec.models.runner import Model
+from neuralcodec.models.conv.runner import Model
 
 TABLES = gaussian_tables()
 PARTS = np.split(TABLES.counts, np.cumsum(2 * TABLES.radius + 2)[:-1])

@@ -26,13 +26,15 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from golden.regenerate import FOLDER, INDEX, digest, latents
 
-from neuralcodec import container, weights
-from neuralcodec.codec import decode_picture
-from neuralcodec.header import GRU
-from neuralcodec.models import runner, stage_runner
-from neuralcodec.models.conv import level_of
-from neuralcodec.models.runner import Model
-from neuralcodec.models.stage_runner import RecurrentModel
+from neuralcodec import weights
+from neuralcodec.coding.codec import decode_picture
+from neuralcodec.format import container
+from neuralcodec.format.header import GRU
+from neuralcodec.models.conv import runner
+from neuralcodec.models.conv.network import level_of
+from neuralcodec.models.conv.runner import Model
+from neuralcodec.models.gru import runner as gru_runner
+from neuralcodec.models.gru.runner import RecurrentModel
 
 
 class Setting(NamedTuple):
@@ -78,7 +80,7 @@ def decode(name: str, setting: Setting) -> Decoded:
     data = (FOLDER / name).read_bytes()
     file = container.read(data)
     path = weights.by_id(file.header.weights_id)
-    model = stage_runner.load(path) if file.header.codec == GRU else runner.load(path)
+    model = gru_runner.load(path) if file.header.codec == GRU else runner.load(path)
     with _applied(setting, model):
         y_hat = latents(data)
         if setting.device == "cpu" or isinstance(model, RecurrentModel):

@@ -2,9 +2,9 @@
 
 Do so when there are new weights, with their date in `pictures`. Files that are there already stay as they
 are, as those that are out in the world do; of a format that is no longer read, delete them first.
-`golden.json` holds, for each file, what `tests/test_codec.py` compares: the weights it needs, and the
+`golden.json` holds, for each file, what `tests/coding/test_codec.py` compares: the weights it needs, and the
 SHA-256 of its latents in sixteenths (int32, little endian, row by row, channels last; stage by stage for
-`gru`). The PNG beside each file has its pixels, decoded in float32, for `tests/test_determinism.py`.
+`gru`). The PNG beside each file has its pixels, decoded in float32, for `tests/coding/test_determinism.py`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from neuralcodec import container, stagewise, weights
-from neuralcodec.codec import decode_picture, encode_picture
-from neuralcodec.header import GRU
-from neuralcodec.image import Picture, to_pil
-from neuralcodec.latents import decode_latents
-from neuralcodec.models import runner, stage_runner
+from neuralcodec import weights
+from neuralcodec.coding import stagewise
+from neuralcodec.coding.codec import decode_picture, encode_picture
+from neuralcodec.coding.latents import decode_latents
+from neuralcodec.format import container
+from neuralcodec.format.header import GRU
+from neuralcodec.models.conv import runner
+from neuralcodec.models.gru import runner as gru_runner
+from neuralcodec.picture.reading import Picture, to_pil
 
 FOLDER = Path(__file__).parent
 INDEX = FOLDER / "golden.json"
@@ -42,7 +45,7 @@ def latents(data: bytes) -> npt.NDArray[np.float32]:
     file = container.read(data)
     path = weights.by_id(file.header.weights_id)
     if file.header.codec == GRU:
-        return np.stack([*stagewise.decode_latents(stage_runner.load(path), file.tiles, file.header)])
+        return np.stack([*stagewise.decode_latents(gru_runner.load(path), file.tiles, file.header)])
     return decode_latents(file, runner.load(path)).values
 
 
@@ -76,7 +79,7 @@ def main() -> None:
         # Tiles of 64 pixels: the larger pictures have several.
         data = encode_picture(picture, quality=quality, model=model, tile=64)
         (FOLDER / f"{name}.nc").write_bytes(data)
-        loaded = (stage_runner if model == "gru" else runner).load(weights.by_name(model))
+        loaded = (gru_runner if model == "gru" else runner).load(weights.by_name(model))
         loaded.bfloat16 = False
         to_pil(decode_picture(data)).save(FOLDER / f"{name}.png")
         y_hat = latents(data)

@@ -7,7 +7,8 @@ import torch
 from conftest import photograph
 
 import neuralcodec
-from neuralcodec import UsageError, cli
+from neuralcodec import UsageError
+from neuralcodec.cli.main import main
 from neuralcodec.models.device import transforms_device
 
 
@@ -46,8 +47,8 @@ def test_the_command_says_so_in_a_line(
     from PIL import Image
 
     Image.fromarray(photograph(8, 8)).save("a.png")
-    assert cli.main(["encode", "a.png", "--device", "cuda"]) == 2
+    assert main(["encode", "a.png", "--device", "cuda"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("ncodec: error: a.png: device cuda: ")
     assert err.count("\n") == 1
-    assert cli.main(["encode", "a.png", "--device", "cpu", "--quiet"]) == 0
+    assert main(["encode", "a.png", "--device", "cpu", "--quiet"]) == 0

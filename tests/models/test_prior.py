@@ -15,8 +15,8 @@ from neuralcodec.entropy.exact import FRACTION_BITS
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.entropy.tables import SCALE_COUNT, TOTAL, gaussian_tables
 from neuralcodec.models.blocks import LATENT_MAX
+from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.prior import LATENT_UNIT, STEPS, Prior, as_activation, bits, step_masks
-from neuralcodec.models.runner import Model
 from neuralcodec.training.export import integer_tensors
 
 

@@ -18,9 +18,9 @@ from neuralcodec.entropy.coder import SymbolReader, SymbolWriter
 from neuralcodec.entropy.exact import EXACT, Range
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.losses import Tradeoff
 from neuralcodec.models.prior import Prior
-from neuralcodec.models.runner import Model
 from neuralcodec.training import export as exporting
 from neuralcodec.training.export import export, integer_tensors, to_integers
 from neuralcodec.training.loop import CHECKPOINT, Trainer

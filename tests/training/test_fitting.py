@@ -14,9 +14,9 @@ from neuralcodec.entropy.coder import SymbolReader, SymbolWriter
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.entropy.tables import SCALE_COUNT, TOTAL, gaussian_tables, tables_of
 from neuralcodec.errors import UsageError
-from neuralcodec.models.conv import ConvCodec
+from neuralcodec.models.conv.network import ConvCodec
+from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.losses import Tradeoff
-from neuralcodec.models.runner import Model
 from neuralcodec.training import export as exporting
 from neuralcodec.training import fitting
 from neuralcodec.training.export import arrays_of, export, write_weights

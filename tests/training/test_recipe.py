@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from neuralcodec.errors import UsageError
-from neuralcodec.models.conv import ConvConfig
-from neuralcodec.models.recurrent import RecurrentConfig
+from neuralcodec.models.conv.network import ConvConfig
+from neuralcodec.models.gru.network import RecurrentConfig
 from neuralcodec.training.recipe import Recipe, read_recipe
 
 

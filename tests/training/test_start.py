@@ -10,12 +10,12 @@ import torch
 from tiny import TINY_MODEL, TINY_RECURRENT, write_conv_weights, write_recurrent_weights
 
 from neuralcodec import weights
-from neuralcodec.cli import main
+from neuralcodec.cli.main import main
 from neuralcodec.entropy.exact import Integers
 from neuralcodec.entropy.prior import integers_of
 from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.models.conv import ConvCodec, ConvConfig
-from neuralcodec.models.recurrent import RecurrentCodec
+from neuralcodec.models.conv.network import ConvCodec, ConvConfig
+from neuralcodec.models.gru.network import RecurrentCodec
 from neuralcodec.training.export import arrays_of
 from neuralcodec.training.loop import Trainer
 from neuralcodec.training.recipe import Recipe

@@ -14,7 +14,7 @@ import pytest
 from conftest import photograph
 from PIL import Image
 
-from neuralcodec import cli
+from neuralcodec.cli.main import main
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(photograph(180, 240)).save("phone.jpg", exif=exif)
-    assert cli.main(["encode", "phone.jpg", "--quiet"]) == 0
+    assert main(["encode", "phone.jpg", "--quiet"]) == 0
     return tmp_path
 
 
 def test_a_page_is_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["view", "phone.nc", "--against", "phone.jpg", "--out", "page.html"]) == 0
+    assert main(["view", "phone.nc", "--against", "phone.jpg", "--out", "page.html"]) == 0
     assert capsys.readouterr() == ("", "")
     html = (here / "page.html").read_text()
     assert "<title>phone.nc against phone.jpg</title>" in html
@@ -40,8 +40,8 @@ def test_a_page_is_written(here: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.usefixtures("tiny_gru")
 def test_a_file_in_stages_has_a_frame_for_each(here: Path) -> None:
-    assert cli.main(["encode", "phone.jpg", "stages.nc", "--model", "gru", "--quiet"]) == 0
-    assert cli.main(["view", "stages.nc", "--against", "phone.jpg", "--out", "page.html"]) == 0
+    assert main(["encode", "phone.jpg", "stages.nc", "--model", "gru", "--quiet"]) == 0
+    assert main(["view", "stages.nc", "--against", "phone.jpg", "--out", "page.html"]) == 0
     html = (here / "page.html").read_text()
     assert html.count("<img ") == 9
     assert "stages.nc, stage 3" in html
@@ -79,7 +79,7 @@ def test_what_is_wrong_is_said(
     (here / "cut.nc").write_bytes((here / "phone.nc").read_bytes()[:-30])
     Image.new("RGB", (20, 10)).save(here / "small.png")
     before = {path.name: path.read_bytes() for path in here.iterdir()}
-    assert cli.main(["view", *arguments.split()]) == status
+    assert main(["view", *arguments.split()]) == status
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("ncodec: error: ")
@@ -125,5 +125,5 @@ def test_a_page_is_served_here_and_to_nobody_else() -> None:
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert cli.main(["view", "phone.nc", "--port", str(port)]) == 1
+        assert main(["view", "phone.nc", "--port", str(port)]) == 1
     assert capsys.readouterr().err == f"ncodec: error: port {port}: Address already in use\n"

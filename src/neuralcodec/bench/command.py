@@ -18,7 +18,7 @@ from neuralcodec.bench.ours import DEFAULT_MODEL, Ours
 from neuralcodec.bench.summary import reference_of, setting_near
 from neuralcodec.bench.sweep import Cache, Codec, Measurement, Sweep
 from neuralcodec.bench.workers import pool
-from neuralcodec.codec import DEFAULT_EFFORT
+from neuralcodec.coding.codec import DEFAULT_EFFORT
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.terminal import progress, say
 

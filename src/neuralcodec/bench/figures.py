@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from neuralcodec.bench import charts
-from neuralcodec.bench.metrics import ms_ssim_db
 from neuralcodec.bench.summary import METRICS, TARGETS, key_of, rate_points
 from neuralcodec.bench.tables import Report, count, label
+from neuralcodec.picture.metrics import ms_ssim_db
 
 WIDTH = 1160
 MARGIN = 20

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from neuralcodec import image
-from neuralcodec.bench.metrics import Image8
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, NeuralCodecWarning, UsageError
+from neuralcodec.picture import reading
+from neuralcodec.picture.metrics import Image8
 
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".jxl", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 SMALLEST_SIDE = 161  # MS-SSIM has no published definition below
@@ -73,7 +73,7 @@ def pixels_of(path: Path) -> Image8:
     """What the codecs are given: uint8 `(H, W, 3)` or `(H, W, 1)`, transparency and profile left out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NeuralCodecWarning)  # 16 bits become 8 for every codec alike
-        return image.load(path).pixels
+        return reading.load(path).pixels
 
 
 def are_kodak(photos: Iterable[Photo]) -> bool:

@@ -17,11 +17,11 @@ from typing import ClassVar
 
 import neuralcodec
 from neuralcodec import weights
-from neuralcodec.bench.metrics import Image8
 from neuralcodec.bench.peers import as_array, as_pillow
-from neuralcodec.codec import DEFAULT_EFFORT
+from neuralcodec.coding.codec import DEFAULT_EFFORT
 from neuralcodec.errors import NeuralCodecError, NeuralCodecWarning, UsageError
-from neuralcodec.header import GRU, GRU_STAGES, quality_of_stages
+from neuralcodec.format.header import GRU, GRU_STAGES, quality_of_stages
+from neuralcodec.picture.metrics import Image8
 
 DEFAULT_MODEL = "conv"
 _NAME = re.compile(r"ours(?:-(?!e[1-9]$)(?P<model>.+?))?(?:-e(?P<effort>[1-9]))?")

@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image, features
 
 from neuralcodec.bench.curves import Point, rate_at
-from neuralcodec.bench.metrics import Image8, ms_ssim, ms_ssim_db
 from neuralcodec.errors import UsageError
+from neuralcodec.picture.metrics import Image8, ms_ssim, ms_ssim_db
 
 
 class Peer(Protocol):

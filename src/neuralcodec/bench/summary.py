@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from neuralcodec.bench.curves import Point, bd_rate, mean_curve, rate_at
-from neuralcodec.bench.metrics import ms_ssim_db
 from neuralcodec.bench.sweep import Measurement, finite_or_none
+from neuralcodec.picture.metrics import ms_ssim_db
 
 TARGETS = (0.90, 0.95, 0.98)
 METRICS = {"ms_ssim_db": "MS-SSIM", "psnr": "PSNR", "ssimulacra2": "SSIMULACRA2"}

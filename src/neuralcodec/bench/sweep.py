@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from neuralcodec import files
 from neuralcodec.bench import peers
 from neuralcodec.bench.images import Photo, Problem, pixels_of
-from neuralcodec.bench.metrics import ms_ssim, psnr, ssimulacra2
 from neuralcodec.bench.workers import pool
 from neuralcodec.errors import NeuralCodecError
+from neuralcodec.picture.metrics import ms_ssim, psnr, ssimulacra2
 
 Measurement = dict[str, Any]
 Key = tuple[Any, ...]

@@ -19,9 +19,9 @@ from PIL import Image
 from neuralcodec.bench import peers
 from neuralcodec.bench.curves import rate_at
 from neuralcodec.bench.images import Photo, pixels_of
-from neuralcodec.bench.metrics import Image8, ssim_map
 from neuralcodec.bench.summary import saving, setting_near, size_points
 from neuralcodec.bench.sweep import Measurement
+from neuralcodec.picture.metrics import Image8, ssim_map
 
 TARGET = 0.90  # where JPEG is seen to suffer
 SHOWN_WIDTH = 1200

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from neuralcodec.bench.download import fetch
-from neuralcodec.bench.metrics import Image8
 from neuralcodec.bench.workers import describe
 from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.picture.metrics import Image8
 from neuralcodec.terminal import say
 
 #: What `compressai` alone stands for: the strongest model of the zoo that has no serial context model.

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from neuralcodec.entropy.tables import SILENT_INDEX, Index, Int32, Tables
 from neuralcodec.errors import DamagedFileError
-from neuralcodec.varint import parse_varint, write_varint
+from neuralcodec.format.varint import parse_varint, write_varint
 
 #: Symbols beyond this are clipped by the encoder and refused by the decoder.
 SYMBOL_LIMIT = 1 << 19

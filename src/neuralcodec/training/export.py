@@ -25,16 +25,16 @@ from neuralcodec.entropy.prior import ACTIVATION_CLIP, INDEX_DROP, LATENT_CLIP, 
 from neuralcodec.entropy.stages import StagePriors
 from neuralcodec.entropy.tables import SCALE_COUNT, Index, Int32, Tables, gaussian_tables
 from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.models.conv import ConvCodec, ConvConfig, Transforms, level_of
+from neuralcodec.format.varint import write_varint
+from neuralcodec.models.conv.network import ConvCodec, ConvConfig, Transforms, level_of
+from neuralcodec.models.gru.network import RecurrentCodec, RecurrentConfig
+from neuralcodec.models.gru.prior import FeatureUpdate
+from neuralcodec.models.gru.prior import StagePriors as TrainedPriors
 from neuralcodec.models.losses import Tradeoff
 from neuralcodec.models.prior import ContextStep, Prior
-from neuralcodec.models.recurrent import RecurrentCodec, RecurrentConfig
-from neuralcodec.models.stages import FeatureUpdate
-from neuralcodec.models.stages import StagePriors as TrainedPriors
 from neuralcodec.training.data import load_crops
 from neuralcodec.training.fitting import fitted_tables
 from neuralcodec.training.loop import read_checkpoint
-from neuralcodec.varint import write_varint
 
 Tensors = dict[str, npt.NDArray[Any]]
 

@@ -32,7 +32,7 @@ from neuralcodec.entropy.tables import (
     gaussian_shares,
     tables_of,
 )
-from neuralcodec.models.conv import ConvCodec, blocks_of, level_of
+from neuralcodec.models.conv.network import ConvCodec, blocks_of, level_of
 from neuralcodec.training.data import load_crops
 
 #: Qualities whose tables of z are counted; the others use those of the nearest.

@@ -22,10 +22,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.models.conv import ConvConfig
+from neuralcodec.models.conv.network import ConvConfig
 from neuralcodec.models.device import has_fast_bfloat16
+from neuralcodec.models.gru.network import RecurrentConfig
 from neuralcodec.models.losses import Tradeoff
-from neuralcodec.models.recurrent import RecurrentConfig
 from neuralcodec.training.data import CropSampler, block_components, load_crops, open_store
 from neuralcodec.training.objectives import loss_of, objective
 from neuralcodec.training.optimizer import MuonAdamW

@@ -7,9 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.models.conv import ConvCodec, Reconstruction
+from neuralcodec.models.conv.network import ConvCodec, Reconstruction
+from neuralcodec.models.gru.network import RecurrentCodec, Stage
 from neuralcodec.models.losses import distortion, lambda_at, rate_distortion
-from neuralcodec.models.recurrent import RecurrentCodec, Stage
 from neuralcodec.training.data import CropSampler
 from neuralcodec.training.recipe import Recipe, TrainingConfig
 

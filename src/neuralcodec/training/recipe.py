@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from neuralcodec.errors import UsageError
-from neuralcodec.models.conv import ConvConfig
-from neuralcodec.models.recurrent import RecurrentConfig
+from neuralcodec.models.conv.network import ConvConfig
+from neuralcodec.models.gru.network import RecurrentConfig
 
 if sys.version_info >= (3, 11):
     import tomllib

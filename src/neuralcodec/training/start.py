@@ -26,7 +26,7 @@ from neuralcodec.entropy.prior import INDEX_DROP, LATENT_ONE, integers_of
 from neuralcodec.entropy.tables import LOG_SCALE_STEP, SCALE_COUNT, SCALE_MIN, Tables
 from neuralcodec.errors import UsageError
 from neuralcodec.models.blocks import ResidualBlock, interpolate_levels
-from neuralcodec.models.conv import ConvCodec, level_of
+from neuralcodec.models.conv.network import ConvCodec, level_of
 from neuralcodec.models.prior import LATENT_UNIT, Prior
 
 #: Sizes of the recipe's model that may be larger than those of the file.

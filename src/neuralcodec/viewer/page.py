@@ -18,9 +18,9 @@ from importlib import resources
 
 from PIL import Image
 
-from neuralcodec.bench import metrics
 from neuralcodec.errors import UsageError
-from neuralcodec.image import Picture, same_channels, to_pil
+from neuralcodec.picture import metrics
+from neuralcodec.picture.reading import Picture, same_channels, to_pil
 
 PICTURE_PIXELS = 1 << 22
 PAGE_PIXELS = 1 << 24

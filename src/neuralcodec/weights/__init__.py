@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
-from neuralcodec.header import CODECS
+from neuralcodec.format.header import CODECS
 
 _FOLDER = Path(__file__).parent
 _ID_BYTES = 4

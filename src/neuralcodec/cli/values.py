@@ -1,0 +1,88 @@
+"""What the texts of arguments stand for, and what is wrong with those that stand for nothing."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+
+from neuralcodec.coding.tiling import Box
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def quality(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise ArgumentTypeError(f"must be a number from 0 to 100, not {text!r}")
+    return value
+
+
+def size(text: str) -> int:
+    parts = re.fullmatch(r"(\d{1,15}|\d*\.\d+) ?([a-z]*)", text.strip().lower(), re.ASCII)
+    unit = _UNITS.get(parts[2]) if parts else None
+    if not parts or not unit or (size := round(float(parts[1]) * unit)) < 1:
+        raise ArgumentTypeError(f"must be a number of bytes such as 24000, 24kB or 1.5MiB, not {text!r}")
+    return size
+
+
+def ms_ssim(text: str) -> float:
+    value = positive(text)
+    if value >= 1:
+        raise ArgumentTypeError(f"must be between 0 and 1, not {text!r}")
+    return value
+
+
+def setting(text: str) -> int:
+    value = whole(text)
+    if not 0 <= value <= 100:
+        raise ArgumentTypeError(f"must be 0 to 100, not {value}")
+    return value
+
+
+def effort(text: str) -> int:
+    value = whole(text)
+    if not 1 <= value <= 9:
+        raise ArgumentTypeError(f"must be 1 to 9, not {value}")
+    return value
+
+
+def count(text: str) -> int:
+    value = whole(text)
+    if value < 1:
+        raise ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def port(text: str) -> int:
+    value = whole(text)
+    if not 0 <= value <= 65535:
+        raise ArgumentTypeError(f"must be 0 to 65535, not {value}")
+    return value
+
+
+def whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+
+
+def region(text: str) -> Box:
+    try:
+        x, y, width, height = (int(word) for word in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"must be X,Y,W,H in pixels, not {text!r}") from None
+    return Box(y, y + height, x, x + width)
+
+
+def positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"must be a number above 0, not {text!r}")
+    return value

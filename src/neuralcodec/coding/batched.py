@@ -1,0 +1,159 @@
+"""The conv codec for work in torch: batches of tensors to `.nc` files and back, and a differentiable pass.
+
+    codec = neuralcodec.load_model("conv")
+    files = codec.compress(x, quality=50)    # x: (B, 3, H, W) in [0, 1]; a list of B `.nc` files
+    x_hat = codec.decompress(files)          # (B, 3, H, W) in [0, 1]
+    x_hat, bits = codec(x, quality=50)       # the same pixels with gradients, and bits for each picture
+
+The transforms are those of `Transforms`, in float32 unless the caller's autocast says otherwise, on the
+device that `to` chose. The prior is the integer one that files are written with: it runs in numpy on the CPU,
+its rate is that of the coder and not an estimate, and no gradient goes through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neuralcodec import parallel
+from neuralcodec.coding.codec import DEFAULT_QUALITY, DEFAULT_TILES, checked_quality
+from neuralcodec.coding.latents import decode_latents
+from neuralcodec.coding.tiling import LATENT_STRIDE, Box, boxes
+from neuralcodec.entropy.coder import SymbolWriter
+from neuralcodec.entropy.exact import Floats
+from neuralcodec.entropy.rounding import Rounding, error_weight
+from neuralcodec.errors import UsageError
+from neuralcodec.format import container
+from neuralcodec.format.container import Container
+from neuralcodec.format.header import CONV, Header
+from neuralcodec.models.conv.network import level_of
+from neuralcodec.models.conv.runner import Model
+
+
+class Reconstruction(NamedTuple):
+    """Pixels `(B, 3, H, W)`, not clipped, and the bits of each picture's coded tiles `(B,)`."""
+
+    x_hat: Tensor
+    bits: Tensor
+
+
+class BatchedCodec(nn.Module):
+    """One weights file as a module. Heights and widths are any: edges are repeated to multiples of 16."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._model = Model(path, torch.device("cpu"))
+        self.transforms = self._model.transforms.requires_grad_(True)
+
+    def forward(self, x: Tensor, quality: float = DEFAULT_QUALITY) -> Reconstruction:
+        """Code and decode pixels `(B, 3, H, W)` in [0, 1].
+
+        The gradient of `x_hat` passes the rounding and the prior as if they were not there
+        (straight-through); `bits` has none.
+
+        Raises:
+            UsageError: the shape is another one, or the quality is out of range.
+        """
+        headers = self._headers(x, quality)
+        y, level = self._analyse(x, quality)
+        coded = [self._code(values, header) for values, header in zip(_arrays(y), headers, strict=True)]
+        decoded = np.stack([y_hat for _, y_hat in coded]).transpose(0, 3, 1, 2)
+        y_hat = y + (torch.from_numpy(decoded).to(y) - y).detach()
+        x_hat = self.transforms.synthesise(y_hat, level)[..., : x.shape[2], : x.shape[3]]
+        bits = [8 * sum(map(len, segments)) for segments, _ in coded]
+        return Reconstruction(x_hat, torch.tensor(bits, device=x.device))
+
+    @torch.no_grad()
+    def compress(self, x: Tensor, quality: float = DEFAULT_QUALITY) -> list[bytes]:
+        """The `.nc` file of each picture of `(B, 3, H, W)` in [0, 1]; `neuralcodec.decode` reads them too.
+
+        In one pass: unlike `neuralcodec.encode` it does not look at mean colours at low qualities.
+
+        Raises:
+            UsageError: the shape is another one, or the quality is out of range.
+        """
+        headers = self._headers(x, quality)
+        y, _ = self._analyse(x, quality)
+        pairs = zip(_arrays(y), headers, strict=True)
+        return [container.write(Container(header, self._code(values, header)[0])) for values, header in pairs]
+
+    @torch.no_grad()
+    def decompress(self, files: Sequence[bytes]) -> Tensor:
+        """Pixels `(B, 3, H, W)` in [0, 1], not rounded to 8 bits, of files of these weights and of one size.
+
+        Raises:
+            DamagedFileError: a file is damaged or not an `.nc` file.
+            UsageError: there is no file, one is of other weights, or the sizes differ.
+        """
+        parsed = [container.read(data) for data in files]
+        sizes = {(file.header.height, file.header.width) for file in parsed}
+        if len(sizes) != 1:
+            raise UsageError(f"a batch must have pictures of one size, not {sorted(sizes)}")
+        if any(file.header.codec != CONV or file.header.weights_id != self._model.id for file in parsed):
+            raise UsageError("a file was written with other weights than these")
+        decoded = np.stack([decode_latents(file, self._model).values for file in parsed])
+        device = self._device
+        y_hat = torch.from_numpy(decoded).to(device).permute(0, 3, 1, 2)
+        quality = torch.tensor([file.header.quality for file in parsed], device=device)
+        x_hat = self.transforms.synthesise(y_hat, level_of(quality, self.transforms.config.levels))
+        [(height, width)] = sizes
+        return x_hat[..., :height, :width].clamp(0, 1)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def _headers(self, x: Tensor, quality: float) -> list[Header]:
+        if x.dim() != 4 or x.shape[1] != 3 or not x.is_floating_point() or 0 in x.shape:
+            raise UsageError(f"pixels must be floats (B, 3, H, W) in [0, 1], not {x.dtype} {tuple(x.shape)}")
+        header = Header(
+            codec=CONV,
+            weights_id=self._model.id,
+            width=x.shape[3],
+            height=x.shape[2],
+            quality=checked_quality(quality),
+            tile=DEFAULT_TILES[CONV],
+            grey=False,
+            alpha=False,
+        )
+        return [header] * len(x)
+
+    def _analyse(self, x: Tensor, quality: float) -> tuple[Tensor, Tensor]:
+        """y `(B, C, H/16, W/16)` and the level `(B,)`."""
+        level = torch.full((len(x),), checked_quality(quality), device=x.device)
+        level = level_of(level, self.transforms.config.levels)
+        down, right = (-side % LATENT_STRIDE for side in x.shape[2:])
+        return self.transforms.analyse(F.pad(x, (0, right, 0, down), mode="replicate"), level), level
+
+    @torch.no_grad()
+    def _code(self, y: Floats, header: Header) -> tuple[list[bytes], Floats]:
+        """The segments of a picture's tiles and y_hat `(h, w, C)` as a decoder sees it, of y `(h, w, C)`."""
+        prior, device = self._model.prior, self._device
+        rounding = Rounding(prior.tables, error_weight(header.quality))
+        y_hat = np.empty_like(y)
+        tiles = []
+        for box in boxes(Box.whole(*y.shape[:2]), header.tile // LATENT_STRIDE):
+            values = np.pad(y[box.slices], ((0, -box.height % 4), (0, -box.width % 4), (0, 0)))
+            z = self.transforms.hyper_analysis(torch.from_numpy(values).to(device).permute(2, 0, 1)[None])
+            tiles.append((box, values, _arrays(z)[0]))
+
+        def write(tile: tuple[Box, Floats, Floats]) -> bytes:
+            box, values, z = tile
+            writer = SymbolWriter(prior.tables)
+            y_hat[box.slices] = prior.code(
+                writer, header.quality_row, *box.shape, (values, z), rounding=rounding
+            )
+            return writer.finish()
+
+        return parallel.run(write, tiles, self._model.threads, lambda share: None), y_hat
+
+
+def _arrays(x: Tensor) -> list[Floats]:
+    """Each sample of `(B, C, h, w)` as `(h, w, C)`."""
+    return list(np.ascontiguousarray(x.detach().float().permute(0, 2, 3, 1).cpu().numpy()))

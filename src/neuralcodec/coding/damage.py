@@ -1,0 +1,155 @@
+"""What is left of a damaged picture: which tiles are lost, and a smooth fill of their latents.
+
+Every channel of the latent is taken for a random field in which neighbours are as alike as they are in the
+intact positions around. Colours, whose neighbours are alike, run on from all sides; fine detail, whose
+neighbours are not, dies away within a position or two. What is smooth then predicts the other channels, so
+that the synthesis shows a blurred patch, neither stripes that repeat the last row of detail nor squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralcodec.coding.tiling import HALO, LATENT_STRIDE, Box
+from neuralcodec.entropy.exact import Floats
+
+#: Latent positions around lost tiles that the fill looks at.
+CONTEXT = 8
+#: Averages over the four neighbours, at each of its resolutions, that the fill takes.
+_SWEEPS = 16
+#: Channels that the others are predicted from.
+_SMOOTH = 8
+#: Values of a damage map: in a lost tile, and near enough to one that the synthesis lets it show.
+LOST, NEAR = 255, 128
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What of a decoded picture is not as it was encoded.
+
+    Args:
+        tiles: tiles of the whole picture.
+        lost: numbers, in raster order from 0, of those whose pixels are an approximation, as far as the
+            decoded region depends on them.
+        boxes: rows and columns of pixels of these, in the whole picture.
+        region: the pixels that were decoded.
+        notes: what is wrong with the file, one line each.
+    """
+
+    tiles: int
+    lost: tuple[int, ...]
+    boxes: tuple[Box, ...]
+    region: Box
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.lost)} of {self.tiles} tiles recovered as approximation"
+
+    def map(self) -> npt.NDArray[np.uint8]:
+        """A mask `(H, W)` of the decoded region: 255 in lost tiles, 128 up to 80 pixels around, else 0.
+
+        Where it is 0, the pixels are those of the undamaged file. Where it is 128, the latent is, but the
+        synthesis has seen some of what was filled in.
+        """
+        mask = np.zeros(self.region.shape, np.uint8)
+        for value, margin in ((NEAR, HALO * LATENT_STRIDE), (LOST, 0)):
+            for box in self.boxes:
+                seen = box.grown(margin).within(self.region)
+                if seen.height > 0 and seen.width > 0:
+                    mask[seen.moved(-self.region.top, -self.region.left).slices] = value
+        return mask
+
+
+def groups(lost: Sequence[Box]) -> Iterator[Box]:
+    """Boxes that together hold all lost tiles, from the top down, too far apart to need the same context."""
+    group: Box | None = None
+    for box in sorted(lost):
+        if group is not None and box.top < group.bottom + CONTEXT:
+            left, right = min(group.left, box.left), max(group.right, box.right)
+            group = Box(group.top, max(group.bottom, box.bottom), left, right)
+            continue
+        if group is not None:
+            yield group
+        group = box
+    if group is not None:
+        yield group
+
+
+def fill(latents: Floats, lost: Sequence[Box], area: Box) -> None:
+    """Replace the latents `(H, W, C)` of the lost tiles within `area` by what fits those around them."""
+    known = np.ones(latents.shape[:2], bool)
+    for box in lost:
+        known[box.slices] = False
+    known = known[area.slices]
+    values = np.zeros((*area.shape, latents.shape[2]), np.float32)
+    if known.any():
+        around = latents[area.slices][known]
+        mean = around.mean(0)
+        values[known] = around - mean
+        correlation = _correlation(values, known)
+        _fill(values, known, correlation)
+        _predict(values, known, np.argsort(correlation)[-_SMOOTH:])
+        values += mean
+    latents[area.slices][~known] = values[~known]
+
+
+def _correlation(values: Floats, known: npt.NDArray[np.bool_]) -> Floats:
+    """Of each channel between neighbours, `(C,)`, 0 to nearly 1, of values whose mean is 0."""
+    products = np.zeros(values.shape[2], np.float32)
+    pairs: int = 1
+    for one, two in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        both = known[one] & known[two]
+        products += (values[one] * values[two])[both].sum(0)
+        pairs += int(np.count_nonzero(both))
+    variance = np.square(values[known]).mean(0) + np.float32(1e-6)
+    return np.clip(products / pairs / variance, 0, 0.99).astype(np.float32)
+
+
+def _fill(values: Floats, known: npt.NDArray[np.bool_], correlation: Floats) -> None:
+    """Coarse to fine: half the resolution gives the start, averages over neighbours the rest."""
+    if known.all():
+        return
+    height, width = known.shape
+    even = ((0, height % 2), (0, width % 2))
+    weight = _pooled(np.pad(known[..., None].astype(np.float32), (*even, (0, 0))))
+    coarse = _pooled(np.pad(np.where(known[..., None], values, 0), (*even, (0, 0))))
+    coarse /= np.maximum(weight, 1)
+    _fill(coarse, weight[..., 0] > 0, correlation**2)
+    lost = ~known
+    values[lost] = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width][lost]
+    # On a line, u = share · (mean of both neighbours) has the solution u(n) = correlation^n.
+    share = 2 * correlation / (1 + correlation**2)
+    for _ in range(_SWEEPS):
+        x = np.pad(values, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        mean = (x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:]) / 4
+        values[lost] = (share * mean)[lost]
+
+
+def _predict(values: Floats, known: npt.NDArray[np.bool_], smooth: npt.NDArray[np.intp]) -> None:
+    """Set the lost values to what the smooth channels let expect, by least squares over the known ones.
+
+    Without this, each position would be a plain square: its slopes are in channels of their own.
+    """
+    x = np.pad(values[..., smooth], ((1, 1), (1, 1), (0, 0)), mode="edge")
+    across, down = x[1:-1, 2:] - x[1:-1, :-2], x[2:, 1:-1] - x[:-2, 1:-1]
+    features = np.concatenate((values[..., smooth], across, down), axis=2)
+    inner = known.copy()  # with known neighbours
+    for one, two in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        inner[one] &= known[two]
+        inner[two] &= known[one]
+    if not inner.any():
+        return
+    a = features[inner].astype(np.float64)
+    normal = a.T @ a + np.eye(a.shape[1]) * (1e-3 + 0.01 * np.square(a).mean() * len(a))
+    weights = np.linalg.solve(normal, a.T @ values[inner])
+    values[~known] = (features[~known] @ weights).astype(np.float32)
+
+
+def _pooled(x: Floats) -> Floats:
+    """Sums over squares of 2×2."""
+    total: Floats = x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]
+    return total

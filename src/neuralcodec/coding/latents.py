@@ -1,0 +1,126 @@
+"""From the tiles of a conv file to its latent: the exact part of decoding, with what damage left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from neuralcodec import parallel
+from neuralcodec.coding.damage import CONTEXT, fill, groups
+from neuralcodec.coding.tiling import LATENT_STRIDE, Box, boxes, latent_size
+from neuralcodec.entropy.coder import SymbolReader
+from neuralcodec.entropy.exact import Floats
+from neuralcodec.errors import DamagedFileError
+from neuralcodec.format.container import Container
+from neuralcodec.format.header import Header
+
+if TYPE_CHECKING:
+    from neuralcodec.models.conv.runner import Model
+
+Progress = Callable[[float], None]
+
+
+class Latents(NamedTuple):
+    """y_hat `(h, w, C)` of a part of the plane of latent positions."""
+
+    box: Box
+    values: Floats
+
+    def at(self, box: Box) -> Floats:
+        """The values in a box within this one."""
+        return self.values[box.moved(-self.box.top, -self.box.left).slices]
+
+
+def decode_latents(
+    file: Container,
+    codec: Model,
+    area: Box | None = None,
+    *,
+    known: Latents | None = None,
+    report: Progress = lambda share: None,
+) -> Latents:
+    """y_hat of all tiles that overlap an area: the exact part of decoding, the same on every machine.
+
+    Args:
+        area: in latent positions; None is the whole plane.
+        known: an earlier result, for an area as wide that reaches down to this one or further. Its tiles are
+            not decoded again.
+    """
+    header = file.header
+    size = header.tile // LATENT_STRIDE
+    plane = Box.whole(latent_size(header.height), latent_size(header.width))
+    box = (area or plane).shrunk(size).scaled(size).within(plane)
+    y_hat = Latents(box, np.empty((*box.shape, codec.prior.latent), np.float32))
+    fresh = box
+    if known is not None:
+        common = box.within(known.box)
+        y_hat.at(common)[:] = known.at(common)
+        fresh = box._replace(top=common.bottom)
+
+    def read_tile(tile: Box) -> None:
+        number = tile.top // size * header.tiles_across + tile.left // size
+        y_hat.at(tile)[:] = _decode_tile(file, codec, number, tile)
+
+    parallel.run(read_tile, list(boxes(fresh, size)), codec.threads, report)
+    return y_hat
+
+
+def recover_latents(file: Container, codec: Model, area: Box) -> tuple[Latents, list[int]]:
+    """y_hat in an area of a file that may be damaged, lost tiles filled in from those around them.
+
+    Returns:
+        The latents of the whole plane, of which the tiles that overlap the area are meaningful, and the
+        numbers of those of them that are lost. What is wrong with a tile whose checksum fits is added to
+        `file.damage`.
+    """
+    header = file.header
+    plane = Box.whole(latent_size(header.height), latent_size(header.width))
+    tiles = list(boxes(plane, header.tile // LATENT_STRIDE))
+    values = np.empty((*plane.shape, codec.prior.latent), np.float32)
+    lost, read = set(file.lost), set(file.lost)
+
+    def read_tile(number: int) -> str | None:
+        try:
+            values[tiles[number].slices] = _decode_tile(file, codec, number, tiles[number])
+        except DamagedFileError as error:
+            return f"tile {number}: {error}"
+        return None
+
+    def read_tiles(near: list[Box]) -> list[Box]:
+        """Reads the tiles that overlap these boxes, and says where the groups of lost tiles then lie."""
+        numbers = sorted({n for box in near for n in _tiles_of(header, box)} - read)
+        read.update(numbers)
+        for number, problem in zip(
+            numbers, parallel.run(read_tile, numbers, codec.threads, _quietly), strict=True
+        ):
+            if problem:
+                lost.add(number)
+                file.damage.append(problem)
+        return [box.grown(CONTEXT).within(plane) for box in groups([tiles[number] for number in lost])]
+
+    around = [box for box in read_tiles([area]) if box.overlaps(area)]
+    around = read_tiles(around)
+    if len(lost) > len(file.lost):
+        around = read_tiles([plane])  # a tile that fails only now may lie beside others that would
+    for box in around:
+        if box.overlaps(area):
+            fill(values, [tiles[number] for number in lost], box)
+    return Latents(plane, values), sorted(number for number in lost if tiles[number].overlaps(area))
+
+
+def _tiles_of(header: Header, box: Box) -> Iterator[int]:
+    """Numbers of the tiles that a box of latent positions overlaps."""
+    top, bottom, left, right = box.shrunk(header.tile // LATENT_STRIDE)
+    for row in range(top, bottom):
+        yield from range(row * header.tiles_across + left, row * header.tiles_across + right)
+
+
+def _decode_tile(file: Container, codec: Model, number: int, box: Box) -> Floats:
+    reader = SymbolReader(codec.prior.tables, file.tiles[number])
+    return codec.prior.code(reader, file.header.quality_row, box.height, box.width)
+
+
+def _quietly(share: float) -> None:
+    """Progress that nobody sees."""

@@ -1,0 +1,107 @@
+"""What a file in stages is for: cutting it to a size, and watching it arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from neuralcodec.errors import UsageError
+from neuralcodec.format import container
+from neuralcodec.format.container import Container, Limits
+from neuralcodec.format.header import GRU, quality_of_stages
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from neuralcodec.picture.reading import Picture
+
+#: Pixels across one picture of a contact sheet, and pictures in a row.
+_SHEET_WIDTH, _SHEET_COLUMNS = 480, 4
+
+
+class Frame(NamedTuple):
+    """A picture after some of its stages, and how many bytes of the file that takes."""
+
+    stage: int
+    size: int
+    picture: Picture
+
+
+def truncate(
+    data: bytes,
+    *,
+    stages: int | None = None,
+    size: int | None = None,
+    limits: Limits = container.DEFAULT_LIMITS,
+) -> bytes:
+    """The first stages of a file, which is what encoding with fewer stages gives. Nothing is decoded.
+
+    Args:
+        stages: how many, from 1.
+        size: or as many as these bytes hold.
+
+    Raises:
+        UsageError: the file has no stages, or fewer; one stage alone is larger than `size`.
+        DamagedFileError: the file is damaged or asks for more than `limits`.
+    """
+    if (stages is None) == (size is None):
+        raise UsageError("give either a number of stages or a size")
+    file = container.read(data, limits=limits)
+    if file.header.codec != GRU:
+        raise UsageError("the file has no stages: only those of the gru model can be truncated")
+    if stages is not None:
+        if not 1 <= stages <= file.header.stages:
+            raise UsageError(f"the file has stages 1 to {file.header.stages}, not {stages}")
+        return _first(file, stages)
+    shorter = b""
+    for count in range(file.header.stages, 0, -1):
+        shorter = _first(file, count)
+        if size is not None and len(shorter) <= size:
+            return shorter
+    raise UsageError(f"one stage alone takes {len(shorter):,} bytes, more than {size:,}")
+
+
+def frames(data: bytes, *, limits: Limits = container.DEFAULT_LIMITS) -> Iterator[Frame]:
+    """The picture after each stage of a file; any other file is one frame.
+
+    Raises:
+        DamagedFileError: the file is damaged or asks for more than `limits`.
+    """
+    from neuralcodec.coding.codec import decode_stages
+
+    file = container.read(data, limits=limits)
+    for stage, picture in enumerate(decode_stages(data, limits=limits), 1):
+        size = len(data) if file.header.codec != GRU else len(_first(file, stage))
+        yield Frame(stage, size, picture)
+
+
+def contact_sheet(frames: list[Frame], labels: list[str]) -> Image.Image:
+    """All frames in one picture, small, each with its label below."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    from neuralcodec.picture.reading import to_pil
+
+    first = to_pil(frames[0].picture)
+    width = min(_SHEET_WIDTH, first.width)
+    height = max(round(first.height * width / first.width), 1)
+    font = ImageFont.load_default(16)
+    margin, line = 8, 24
+    columns = min(_SHEET_COLUMNS, len(frames))
+    rows = -(-len(frames) // columns)
+    cell = (max(width, 300) + margin, height + line + margin)
+    sheet = Image.new("RGB", (columns * cell[0] + margin, rows * cell[1] + margin), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, (frame, label) in enumerate(zip(frames, labels, strict=True)):
+        at = (margin + number % columns * cell[0], margin + number // columns * cell[1])
+        small = to_pil(frame.picture).convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+        sheet.paste(small, at)
+        pen.text((at[0], at[1] + height + 3), label, "black", font)
+    return sheet
+
+
+def _first(file: Container, stages: int) -> bytes:
+    header = replace(file.header, quality=quality_of_stages(stages))
+    if stages == file.header.stages:
+        header = file.header
+    return container.write(replace(file, header=header, tiles=file.tiles[: stages * header.tile_count]))

@@ -1,0 +1,289 @@
+"""Encoding to a target, a size or an MS-SSIM, instead of a quality.
+
+With each step of quality, sizes grow by a few percent and MS-SSIM by a tenth or two of a decibel, smoothly.
+Straight lines through the logarithms of what was tried find most targets in two or three encodes. What does
+not depend on the quality is done once for all of them (`kept` of `encode_picture`).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol
+
+from neuralcodec.coding import codec
+from neuralcodec.coding.progressive import truncate
+from neuralcodec.coding.tilewise import Kept, Progress
+from neuralcodec.errors import NeuralCodecWarning, UsageError
+from neuralcodec.format import container
+from neuralcodec.format.container import Limits
+from neuralcodec.format.header import GRU_STAGES, quality_of_stages
+from neuralcodec.picture.content import looks_drawn
+from neuralcodec.picture.reading import Picture
+
+MOST_ENCODES = 8
+#: How far below its target a size may be, as a share of it.
+SIZE_TOLERANCE = 0.02
+MS_SSIM_TOLERANCE = 0.001
+#: Pixels a side from which MS-SSIM is defined.
+MS_SSIM_SIDE = 161
+
+# Of photographs at quality 0, and what a step of quality adds. They only say where the search begins.
+_TYPICAL_BPP, _LOG_BYTES_A_STEP = 0.036, 0.037
+_TYPICAL_DECIBELS, _DECIBELS_A_STEP = 7.7, 0.146
+
+
+_NONE = Limits(max_pixels=2**70)  # for files that were just made here
+
+
+class Encoded(NamedTuple):
+    """An `.nc` file, and how it was found."""
+
+    data: bytes
+    quality: float
+    encodes: int
+    ms_ssim: float | None = None  # where it was the target
+
+
+class _Trial(NamedTuple):
+    """A quality that was tried.
+
+    Args:
+        excess: how far the file is above the middle of what is near enough, in logarithmic units.
+        near: near enough.
+        allowed: good for an answer where nothing is near enough.
+    """
+
+    quality: float
+    data: bytes
+    excess: float
+    near: bool
+    allowed: bool
+    words: str
+    ms_ssim: float | None = None
+
+
+class _Target(Protocol):
+    @property
+    def first(self) -> float:
+        """The quality to begin with, from 0 to 100 or beyond."""
+
+    @property
+    def slope(self) -> float:
+        """How much a step of quality usually adds to `excess`."""
+
+    def judge(self, quality: float, data: bytes) -> _Trial:
+        """How near an encoded picture is."""
+
+    def out_of_range(self, end: _Trial) -> str:
+        """What to say of an end of the range of qualities that is on the near side of the target.
+
+        Raises:
+            UsageError: it cannot stand for the target.
+        """
+
+    def choose(self, trials: list[_Trial]) -> _Trial | None:
+        """The one to take of all that there are, the smallest first; None if none will do."""
+
+
+def encode(
+    picture: Picture,
+    *,
+    quality: float | None = None,
+    target_size: int | None = None,
+    target_bpp: float | None = None,
+    target_msssim: float | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Encoded:
+    """The `.nc` file of a picture, at a quality or at the quality that meets a target.
+
+    Args:
+        quality: 0 (smallest) to 100 (best). Without it and a target it is 50, and 100 for the gru model.
+        target_size: bytes that the file may have; it comes out up to 2 % smaller, never larger.
+        target_bpp: the same in bits for each pixel, metadata and transparency included.
+        target_msssim: above 0 and below 1, met within 0.001 by the decoded 8-bit picture.
+        progress: as in `encode_picture`.
+        options: the others of `encode_picture`.
+
+    Raises:
+        UsageError: several of the four are given, one is out of range, or the picture cannot meet it.
+    """
+    targets = {"target_size": target_size, "target_bpp": target_bpp, "target_msssim": target_msssim}
+    given = [name for name, value in {"quality": quality, **targets}.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} cannot both be met: give one of them")
+    target = _target(picture, target_size, target_bpp, target_msssim)
+    if looks_drawn(picture.pixels):
+        message = "looks drawn: text, interfaces and line art are sharper as PNG, and often no larger"
+        warnings.warn(message, NeuralCodecWarning, stacklevel=3)
+    if target is not None:
+        find = _among_stages if options.get("model") == "gru" else _search
+        return find(picture, target, progress or (lambda share: None), options)
+    if quality is None:
+        # A file in stages may be cut later, so it has them all.
+        quality = 100.0 if options.get("model") == "gru" else codec.DEFAULT_QUALITY
+    quality = codec.checked_quality(quality)
+    return Encoded(codec.encode_picture(picture, quality=quality, progress=progress, **options), quality, 1)
+
+
+def _target(picture: Picture, size: int | None, bpp: float | None, ms_ssim: float | None) -> _Target | None:
+    height, width = picture.pixels.shape[:2]
+    if size is not None:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise UsageError(f"target_size must be a whole number of bytes above 0, not {size!r}")
+        return _Size(size, height * width)
+    if bpp is not None:
+        if isinstance(bpp, bool) or not isinstance(bpp, (int, float)) or not 0 < bpp < math.inf:
+            raise UsageError(f"target_bpp must be a number above 0, not {bpp!r}")
+        return _Size(math.floor(bpp * height * width / 8), height * width)
+    if ms_ssim is not None:
+        if not isinstance(ms_ssim, float) or not 0 < ms_ssim < 1:
+            raise UsageError(f"target_msssim must be a number between 0 and 1, not {ms_ssim!r}")
+        if min(height, width) < MS_SSIM_SIDE:
+            raise UsageError(
+                f"target_msssim: MS-SSIM is not defined under {MS_SSIM_SIDE} pixels a side, "
+                f"and the picture has {width}x{height}"
+            )
+        return _MsSsim(ms_ssim, picture)
+    return None
+
+
+def _search(picture: Picture, target: _Target, progress: Progress, options: dict[str, Any]) -> Encoded:
+    kept: Kept = {}
+    trials: list[_Trial] = []
+
+    def found(trial: _Trial) -> Encoded:
+        progress(1.0)
+        return Encoded(trial.data, trial.quality, len(trials), trial.ms_ssim)
+
+    quality = _within_range(target.first)
+    while True:
+        data = codec.encode_picture(
+            picture,
+            quality=quality,
+            kept=kept,
+            progress=lambda share: progress((len(trials) + share) / MOST_ENCODES),
+            **options,
+        )
+        trial = target.judge(quality, data)
+        trials.append(trial)
+        if trial.near:
+            return found(trial)
+        if quality == (0 if trial.excess > 0 else 100):
+            warnings.warn(target.out_of_range(trial), NeuralCodecWarning, stacklevel=4)
+            return found(trial)
+        quality = _next_quality(trials, target.slope)
+        tried = any(trial.quality == quality for trial in trials)
+        if not any(trial.allowed for trial in trials) and (tried or len(trials) == MOST_ENCODES - 1):
+            quality = 0.0  # the last chance, and where the smallest file is
+        elif tried or len(trials) == MOST_ENCODES:
+            break
+    best = min((trial for trial in trials if trial.allowed), key=lambda trial: abs(trial.excess))
+    message = f"{best.words} is as near to the target as {len(trials)} encodes came"
+    warnings.warn(message, NeuralCodecWarning, stacklevel=4)
+    return found(best)
+
+
+def _among_stages(picture: Picture, target: _Target, progress: Progress, options: dict[str, Any]) -> Encoded:
+    """The gru model: one encode, of which some of the stages are taken."""
+    data = codec.encode_picture(picture, quality=100, progress=progress, **options)
+    trials = []
+    for stages in range(1, GRU_STAGES + 1):
+        trials.append(target.judge(quality_of_stages(stages), truncate(data, stages=stages)))
+    best = target.choose(trials)
+    if best is None:
+        end = trials[0] if trials[0].excess > 0 else trials[-1]
+        raise UsageError(target.out_of_range(end))
+    return Encoded(best.data, best.quality, 1, best.ms_ssim)
+
+
+def _next_quality(trials: list[_Trial], slope: float) -> float:
+    """Where a straight line between two trials meets the target; `slope` is the usual one."""
+    by_quality = sorted(trials)
+    around = [(a, b) for a, b in pairwise(by_quality) if a.excess <= 0 < b.excess]
+    if around:
+        a, b = min(around, key=lambda pair: pair[1].excess - pair[0].excess)
+        quality = _within_range(a.quality - a.excess * (b.quality - a.quality) / (b.excess - a.excess))
+        return quality if a.quality < quality < b.quality else _within_range((a.quality + b.quality) / 2)
+    # All on one side: go on beyond the last of them. Noise must not make a leap of it, nor a standstill.
+    last, *others = by_quality if by_quality[0].excess > 0 else reversed(by_quality)
+    if others and others[0].quality != last.quality:
+        rise = (others[0].excess - last.excess) / (others[0].quality - last.quality)
+        slope = min(max(rise, slope / 4), 4 * slope)
+    return _within_range(last.quality - last.excess / slope)
+
+
+def _within_range(quality: float) -> float:
+    return min(max(round(quality, 2), 0.0), 100.0)
+
+
+@dataclass(frozen=True)
+class _Size:
+    """At most `size` bytes, for a picture of so many pixels."""
+
+    size: int
+    pixels: int
+    slope: float = _LOG_BYTES_A_STEP
+
+    @property
+    def first(self) -> float:
+        return math.log(max(8 * self.size / self.pixels, 1e-9) / _TYPICAL_BPP) / self.slope
+
+    def judge(self, quality: float, data: bytes) -> _Trial:
+        # Only the tiles grow with the quality, the rest is the same at any.
+        tiles = sum(map(len, container.read(data, limits=_NONE).tiles))
+        aim = (1 - SIZE_TOLERANCE / 2) * self.size - (len(data) - tiles)
+        excess = math.log(max(tiles, 1) / max(aim, 1.0))
+        allowed = len(data) <= self.size
+        near = allowed and len(data) >= (1 - SIZE_TOLERANCE) * self.size
+        return _Trial(quality, data, excess, near, allowed, f"a file of {len(data):,} bytes")
+
+    def choose(self, trials: list[_Trial]) -> _Trial | None:
+        return max((trial for trial in trials if trial.allowed), default=None)
+
+    def out_of_range(self, end: _Trial) -> str:
+        if end.allowed:
+            return f"{end.words} is all that quality 100 takes, the target is {self.size:,}"
+        tiles = sum(map(len, container.read(end.data, limits=_NONE).tiles))
+        raise UsageError(
+            f"the target of {self.size:,} bytes is too small: the smallest file of this picture has "
+            f"{len(end.data):,}, {len(end.data) - tiles:,} of them for metadata, transparency and headers"
+        )
+
+
+@dataclass(frozen=True)
+class _MsSsim:
+    """An MS-SSIM of `value` to the picture."""
+
+    value: float
+    picture: Picture
+    slope: float = _DECIBELS_A_STEP
+
+    @property
+    def first(self) -> float:
+        return (_decibels(self.value) - _TYPICAL_DECIBELS) / self.slope
+
+    def judge(self, quality: float, data: bytes) -> _Trial:
+        from neuralcodec.picture.metrics import ms_ssim
+
+        pixels = self.picture.pixels
+        decoded = codec.decode_picture(data, limits=_NONE).pixels
+        value = ms_ssim(pixels, decoded)
+        near = abs(value - self.value) <= MS_SSIM_TOLERANCE
+        excess = _decibels(value) - _decibels(self.value)
+        return _Trial(quality, data, excess, near, True, f"MS-SSIM {value:.4f}", value)
+
+    def choose(self, trials: list[_Trial]) -> _Trial | None:
+        return next((trial for trial in trials if trial.near or trial.excess > 0), None)
+
+    def out_of_range(self, end: _Trial) -> str:
+        if end.excess > 0:
+            return f"{end.words} is what quality 0 has already, the target is {self.value:g}"
+        raise UsageError(f"an MS-SSIM of {self.value:g} is out of reach: quality 100 has {end.words}")
+
+
+def _decibels(ms_ssim: float) -> float:
+    return -10 * math.log10(max(1 - ms_ssim, 1e-9))

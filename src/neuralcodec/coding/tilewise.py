@@ -1,0 +1,243 @@
+"""The convolutional codec's way of a picture: bands of tiles, each through windows.
+
+    encode:  pixels ─windows, analysis─► y ─tiles─► hyper-analysis, prior, coder ─► segments
+    decode:  segments ─tiles─► coder, prior ─► y_hat ─windows, synthesis─► pixels
+
+Both walk down the picture in bands, so that of the latent only a few rows of tiles are held at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralcodec import parallel
+from neuralcodec.coding.latents import Latents, decode_latents
+from neuralcodec.coding.tiling import (
+    HALO,
+    LATENT_STRIDE,
+    WINDOW,
+    Box,
+    Window,
+    band_height,
+    bands,
+    boxes,
+    latent_size,
+    windows,
+)
+from neuralcodec.entropy.coder import SymbolWriter
+from neuralcodec.entropy.exact import Floats
+from neuralcodec.entropy.rounding import Rounding, error_weight
+from neuralcodec.format.container import Container
+from neuralcodec.format.header import Header
+
+if TYPE_CHECKING:
+    from neuralcodec.coding.refine import Refiner
+    from neuralcodec.models.conv.network import Features
+    from neuralcodec.models.conv.runner import Model, Pixels
+
+#: Below this quality the mean colour of the decoded picture is looked at.
+COLOUR_KEPT_BELOW = 35
+#: How far the mean of a channel may be off, in 8-bit levels; to where it is brought if it is further, since
+#: to move more than needed makes spots of colour; and how many encodes that may take.
+MOST_SHIFT, AIM = 0.9, 0.5
+MOST_ROUNDS = 5
+
+Progress = Callable[[float], None]
+#: Results that do not depend on the quality, for other encodes of the same picture.
+Kept = dict[Hashable, Any]
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+
+def encode_tiles(
+    codec: Model,
+    pixels: Pixels,
+    header: Header,
+    *,
+    effort: int,
+    report: Progress = lambda share: None,
+    kept: Kept | None = None,
+) -> list[bytes]:
+    """The segments of all tiles, in raster order.
+
+    At low qualities a plain ground rounds its few flat components all in the same direction, and the mean
+    colour of the picture moves. There the result is decoded, and the picture encoded again with its colours
+    moved the other way, until it is right.
+
+    Args:
+        pixels: `(H, W, 3)`, or `(H, W, 1)` of a grey picture.
+        effort, kept: see `encode_picture`.
+        report: called now and then with the share that is done, 0 to 1.
+    """
+    if header.quality >= COLOUR_KEPT_BELOW:
+        return _encode(codec, pixels, header, effort=effort, report=report, kept=kept)
+    mean = pixels.mean((0, 1))
+    shift, error = np.zeros_like(mean), np.zeros_like(mean)
+    step = np.zeros_like(mean)
+    best: tuple[float, list[bytes]] | None = None
+    for number in range(MOST_ROUNDS):
+        round_report = part(report, number / MOST_ROUNDS, (number + 1) / MOST_ROUNDS)
+        moved = shift.astype(np.float32) if number else None
+        segments = _encode(codec, pixels, header, effort=effort, report=round_report, kept=kept, shift=moved)
+        before, error = error, _decoded_mean(codec, Container(header, segments)) - mean
+        worst = float(np.abs(error).max())
+        if best is None or worst < best[0]:
+            best = worst, segments
+        if worst <= MOST_SHIFT:
+            break
+        # By all that is beyond the aim, but where the last step went too far, by what a straight line says.
+        too_far = before * error < 0
+        gain = np.divide(step, before - error, out=-np.ones_like(step), where=too_far)
+        step = gain * (error - error.clip(-AIM, AIM))
+        shift += step
+    report(1.0)
+    assert best is not None
+    return best[1]
+
+
+def _encode(
+    codec: Model,
+    pixels: Pixels,
+    header: Header,
+    *,
+    effort: int,
+    report: Progress,
+    kept: Kept | None,
+    shift: Floats | None = None,
+) -> list[bytes]:
+    """The segments of the pixels, with `shift` added to each channel `(1,)` or `(3,)`, in 8-bit levels."""
+
+    def read(box: Box) -> Pixels | Floats:
+        values = padded_pixels(pixels, box.slices)
+        return values if shift is None else values + shift
+
+    def features(window: Window) -> Features:
+        return codec.features(read(window.read.scaled(LATENT_STRIDE)))
+
+    def write_tile(latents: tuple[Box, Floats, Floats]) -> bytes:
+        box, y, z = latents
+        writer = SymbolWriter(codec.prior.tables)
+        codec.prior.code(writer, header.quality_row, *box.shape, (y, z), rounding=rounding)
+        return writer.finish()
+
+    if shift is not None:
+        kept = None  # those are features of the pixels as they are
+    height, width = pixels.shape[:2]
+    refine = _refiner(codec, header, effort)
+    # What was refined is meant to be rounded to the nearest.
+    rounding = Rounding(codec.prior.tables, error_weight(header.quality)) if refine is None else None
+    plane = Box.whole(latent_size(height), latent_size(width))
+    segments: list[bytes] = []
+    most = WINDOW if refine is None else refine.window
+    for band in bands(plane, band_height(plane, header.tile // LATENT_STRIDE, most)):
+        report_band = part(report, band.top / plane.height, band.bottom / plane.height)
+        y = np.empty((*band.shape, codec.prior.latent), np.float32)
+        refined = y if refine is None else np.empty_like(y)
+        cut = list(windows(*plane.shape, area=band, most=most))
+        for number, window in enumerate(cut, 1):
+            report_window = part(report_band, 0.7 * (number - 1) / len(cut), 0.7 * number / len(cut))
+            latent = codec.latent(once(kept, window, features), header.quality)
+            place = window.keep.moved(-band.top, 0).slices
+            y[place] = latent[window.inner.slices]
+            if refine is not None:
+                seen = window.read.scaled(LATENT_STRIDE).within(Box.whole(height, width))
+                refined[place] = refine(read(seen), latent, window, report_window)
+            report_window(1)
+
+        tiles = []
+        for box in boxes(band, header.tile // LATENT_STRIDE):
+            place = box.moved(-band.top, 0).slices
+            beyond = ((0, -box.height % 4), (0, -box.width % 4), (0, 0))
+            tile_y = np.pad(y[place], beyond)
+            z = codec.hyper_analyse(tile_y)
+            if refine is not None:
+                tile_y = np.pad(refined[place], beyond)
+            tiles.append((box, tile_y, z))
+        segments += parallel.run(write_tile, tiles, codec.threads, part(report_band, 0.7, 1))
+    return segments
+
+
+def _refiner(codec: Model, header: Header, effort: int) -> Refiner | None:
+    """What makes a better latent of a window, with an effort above 1."""
+    if effort == 1:
+        return None
+    from neuralcodec.coding.refine import STEPS_OF_EFFORT, Refiner
+
+    tile, steps = header.tile // LATENT_STRIDE, STEPS_OF_EFFORT[effort - 1]
+    return Refiner(codec, header.quality, header.quality_row, tile, steps)
+
+
+def _decoded_mean(codec: Model, file: Container) -> npt.NDArray[np.float64]:
+    """The mean of each channel `(1,)` or `(3,)` of the decoded picture, in 8-bit levels."""
+    header = file.header
+    parts = decode_windows(codec, file, Box.whole(header.height, header.width))
+    total = sum(pixels.sum((0, 1), dtype=np.int64) for _, pixels in parts)
+    return np.asarray(total) / (header.height * header.width)
+
+
+def decode_windows(
+    codec: Model,
+    file: Container,
+    region: Box,
+    report: Progress = lambda share: None,
+    recovered: Latents | None = None,
+) -> Iterator[tuple[Box, Pixels]]:
+    """A region in parts that do not overlap: where each lies in the picture, and its pixels `(h, w, 1 or 3)`.
+
+    Args:
+        recovered: latents of the region and a halo around it, if not those of the file.
+
+    Raises:
+        DamagedFileError: a tile is damaged.
+    """
+    header = file.header
+    plane = Box.whole(latent_size(header.height), latent_size(header.width))
+    area = region.shrunk(LATENT_STRIDE)
+    latents = None
+    for band in bands(area, band_height(area, header.tile // LATENT_STRIDE)):
+        start, end = ((edge - area.top) / area.height for edge in (band.top, band.bottom))
+        report_band = part(report, start, end)
+        needed = band.grown(HALO).within(plane)
+        latents = recovered or decode_latents(
+            file, codec, needed, known=latents, report=part(report_band, 0, 0.3)
+        )
+        cut = list(windows(*plane.shape, area=band))
+        for number, window in enumerate(cut, 1):
+            pixels = codec.synthesise(np.ascontiguousarray(latents.at(window.read)), header.quality)
+            target = window.keep.scaled(LATENT_STRIDE).within(region)
+            inner = target.moved(-window.read.top * LATENT_STRIDE, -window.read.left * LATENT_STRIDE)
+            pixels = pixels[inner.slices]
+            yield target, grey(pixels) if header.grey else pixels
+            report_band(0.3 + 0.7 * number / len(cut))
+
+
+def once(kept: Kept | None, key: K, make: Callable[[K], T]) -> T:
+    """What `make` makes of the key, from `kept` if that was done before."""
+    if kept is None:
+        return make(key)
+    if key not in kept:
+        kept[key] = make(key)
+    return kept[key]
+
+
+def part(report: Progress, start: float, end: float) -> Progress:
+    """Reports the progress of a part of the work, from one share of the whole to another."""
+    return lambda share: report(start + share * (end - start))
+
+
+def grey(pixels: Pixels) -> Pixels:
+    """One channel of three that differ by rounding alone."""
+    return pixels.mean(2, keepdims=True, dtype=np.float32).round().astype(np.uint8)
+
+
+def padded_pixels(pixels: Pixels, place: tuple[slice, slice]) -> Pixels:
+    """The pixels `(h, w, 3)` at `place`, the last row and column repeated where it reaches beyond."""
+    values = pixels[place]
+    rows, columns = (s.stop - s.start - n for s, n in zip(place, values.shape, strict=False))
+    if rows or columns:
+        values = np.pad(values, ((0, rows), (0, columns), (0, 0)), mode="edge")
+    return np.require(np.broadcast_to(values, (*values.shape[:2], 3)), requirements=["C", "W"])

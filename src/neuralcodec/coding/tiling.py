@@ -1,0 +1,145 @@
+"""How a picture is cut: tiles for the entropy coder, windows with a halo for the transforms.
+
+The two are unrelated on purpose. A tile's latent is coded by itself, so tiles are the unit of damage, of
+parallel work and of regions. The transforms see across tiles: they run over windows as large as memory
+allows, each read with a halo as wide as their receptive field, of which the result is cut off again, so a
+seam has nowhere to come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+#: Pixels to a side that share one position of the latent.
+LATENT_STRIDE = 16
+#: Latent positions on each side that a transform's result depends on, in any of the shipped weights;
+#: `tests/coding/test_tiling.py` measures it.
+HALO = 7
+#: Latent positions that a window reads at most, halo included. A layer's activations are 3 KB for each, and
+#: those of larger windows leave the last cache.
+WINDOW = 8500
+#: Rows of latent positions of a band, at most.
+BAND = 128
+
+
+class Box(NamedTuple):
+    """Rows `top..bottom` and columns `left..right`, ends excluded."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @classmethod
+    def whole(cls, height: int, width: int) -> Box:
+        """All of a plane."""
+        return cls(0, height, 0, width)
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.height, self.width
+
+    def scaled(self, factor: int) -> Box:
+        return Box(*(edge * factor for edge in self))
+
+    def shrunk(self, factor: int) -> Box:
+        """The box of coarser positions, each `factor` wide, that covers this one."""
+        return Box(
+            self.top // factor, -(-self.bottom // factor), self.left // factor, -(-self.right // factor)
+        )
+
+    def moved(self, down: int, right: int) -> Box:
+        return Box(self.top + down, self.bottom + down, self.left + right, self.right + right)
+
+    def grown(self, margin: int) -> Box:
+        return Box(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
+
+    def within(self, other: Box) -> Box:
+        """The part of this box that lies in the other."""
+        return Box(
+            max(self.top, other.top),
+            min(self.bottom, other.bottom),
+            max(self.left, other.left),
+            min(self.right, other.right),
+        )
+
+    def overlaps(self, other: Box) -> bool:
+        common = self.within(other)
+        return common.height > 0 and common.width > 0
+
+
+class Window(NamedTuple):
+    """What to read, what of the plane it gives, and where in the result that lies."""
+
+    read: Box
+    keep: Box
+    inner: Box
+
+
+def boxes(area: Box, size: int) -> Iterator[Box]:
+    """Cut an area into squares of `size`, smaller at the right and bottom edge, in raster order."""
+    for top in range(area.top, area.bottom, size):
+        for left in range(area.left, area.right, size):
+            yield Box(top, min(top + size, area.bottom), left, min(left + size, area.right))
+
+
+def bands(area: Box, height: int) -> Iterator[Box]:
+    """Cut an area from the top down into boxes of its width and of `height`, the last one lower."""
+    for top in range(area.top, area.bottom, height):
+        yield area._replace(top=top, bottom=min(top + height, area.bottom))
+
+
+def band_height(area: Box, unit: int, most: int = WINDOW) -> int:
+    """Rows of the bands of an area, a multiple of `unit`, whose windows read the least more than once."""
+
+    def positions_read(rows: int) -> int:
+        count = -(-area.height // rows)
+        across = _across(area.width, min(rows + 2 * HALO, area.height), most, HALO)
+        return (area.height + 2 * HALO * (count - 1)) * (area.width + 2 * HALO * (across - 1))
+
+    return min(range(unit, max(unit, BAND) + 1, unit), key=positions_read)
+
+
+def windows(
+    height: int, width: int, *, area: Box | None = None, most: int = WINDOW, halo: int = HALO
+) -> Iterator[Window]:
+    """Windows side by side over an area, or all, of a plane of latent positions.
+
+    They are as high as the area, so that should be a band, and about equally wide.
+
+    Args:
+        most: positions that a window reads at most, where a single column does not have more.
+    """
+    plane = Box.whole(height, width)
+    area = area or plane
+    count = _across(area.width, area.grown(halo).within(plane).height, most, halo)
+    edges = [area.left + area.width * number // count for number in range(count + 1)]
+    for left, right in pairwise(edges):
+        keep = area._replace(left=left, right=right)
+        read = keep.grown(halo).within(plane)
+        yield Window(read, keep, keep.moved(-read.top, -read.left))
+
+
+def _across(width: int, rows: int, most: int, halo: int) -> int:
+    """How many windows of so many rows, halo included, a width needs."""
+    columns = max(most // rows - 2 * halo, 1)  # that a window in the middle keeps
+    return 1 if width * rows <= most else -(-width // columns)
+
+
+def latent_size(pixels: int) -> int:
+    """Latent positions that cover so many pixels."""
+    return -(-pixels // LATENT_STRIDE)

@@ -1,0 +1,201 @@
+"""The header of an `.nc` file: one table of its fields, walked by both directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.format.varint import parse_varint, write_varint
+
+MAGIC = b"\x8eNC"
+VERSION = 2
+CONV, GRU = 1, 2  # codec ids
+CODECS = {"conv": CONV, "gru": GRU}  # ids by name
+GRU_STAGES = 8  # of a file of quality 100
+
+
+class _Part(NamedTuple):
+    """A number of the header: its name, its width, and the values it may have."""
+
+    name: str
+    bits: int
+    low: int
+    high: int
+
+
+_VARINT = 0  # in place of a size in bytes
+
+# What follows the magic, in order. Both directions walk this table, so they cannot drift apart. An entry
+# is a size in bytes (big endian) and the parts that share those bytes, lowest bits first.
+_LAYOUT: tuple[tuple[int, tuple[_Part, ...]], ...] = (
+    (1, (_Part("version", 8, VERSION, VERSION),)),
+    (1, (_Part("codec", 8, CONV, GRU),)),
+    (4, (_Part("weights_id", 32, 0, 2**32 - 1),)),
+    (_VARINT, (_Part("width", 35, 1, 2**35 - 1),)),
+    (_VARINT, (_Part("height", 35, 1, 2**35 - 1),)),
+    (_VARINT, (_Part("quality", 35, 0, 10000),)),  # in hundredths
+    (
+        1,
+        (_Part("tile", 4, 0, 5), _Part("grey", 1, 0, 1), _Part("alpha", 1, 0, 1), _Part("reserved", 2, 0, 0)),
+    ),
+)
+_TILE_SIZES = tuple(64 << n for n in range(6))  # pixels; the part `tile` holds the index
+
+# How files that are often taken for ours begin, for a message that helps.
+_FOREIGN = (
+    (0, b"\x89PNG", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (8, b"WEBP", "WebP"),
+    (4, b"ftypavif", "AVIF"),
+    (0, b"GIF8", "GIF"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (0, b"BM", "BMP"),
+)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a picture before any of it is decoded.
+
+    Args:
+        codec: `CONV` (1) or `GRU` (2).
+        weights_id: the first 4 bytes of the SHA-256 of the weights that decode the file.
+        width, height: in pixels, from 1.
+        quality: 0 to 100, kept to two decimals.
+        tile: side of a tile in pixels, a power of two from 64 to 2048.
+        grey: one channel instead of three.
+        alpha: the file carries an alpha plane.
+    """
+
+    codec: int
+    weights_id: bytes
+    width: int
+    height: int
+    quality: float
+    tile: int
+    grey: bool
+    alpha: bool
+
+    @property
+    def stages(self) -> int:
+        """How many stages the quality stands for: 1 to 8, evenly; 1 for `CONV`, which has none."""
+        if self.codec == CONV:
+            return 1
+        return 1 + (_hundredths(self.quality) * (GRU_STAGES - 1) + 5000) // 10000
+
+    @property
+    def quality_row(self) -> int:
+        """The quality rounded to a whole number, half up: the row of the tables that go by quality.
+
+        In integers, so that it is the same on every machine.
+        """
+        return (_hundredths(self.quality) + 50) // 100
+
+    @property
+    def tiles_across(self) -> int:
+        return -(-self.width // self.tile)
+
+    @property
+    def tiles_down(self) -> int:
+        return -(-self.height // self.tile)
+
+    @property
+    def tile_count(self) -> int:
+        return self.tiles_across * self.tiles_down
+
+
+def quality_of_stages(stages: int) -> float:
+    """The quality that stands for 1 to 8 stages."""
+    return round(100 * (stages - 1) / (GRU_STAGES - 1), 2)
+
+
+def _hundredths(quality: float) -> int:
+    return round(100 * quality)
+
+
+def _to_numbers(header: Header) -> dict[str, int]:
+    if len(header.weights_id) != 4:
+        raise UsageError(f"weights_id must have 4 bytes, not {len(header.weights_id)}")
+    if header.tile not in _TILE_SIZES:
+        raise UsageError(f"tile must be a power of two from 64 to 2048, not {header.tile}")
+    if not 0 <= header.quality <= 100:
+        raise UsageError(f"quality must be 0 to 100, not {header.quality}")
+    return {
+        **vars(header),
+        "quality": _hundredths(header.quality),
+        "version": VERSION,
+        "weights_id": int.from_bytes(header.weights_id, "big"),
+        "tile": _TILE_SIZES.index(header.tile),
+        "reserved": 0,
+    }
+
+
+def _from_numbers(numbers: dict[str, int]) -> Header:
+    return Header(
+        codec=numbers["codec"],
+        weights_id=numbers["weights_id"].to_bytes(4, "big"),
+        width=numbers["width"],
+        height=numbers["height"],
+        quality=numbers["quality"] / 100,
+        tile=_TILE_SIZES[numbers["tile"]],
+        grey=bool(numbers["grey"]),
+        alpha=bool(numbers["alpha"]),
+    )
+
+
+def write_header(header: Header) -> bytes:
+    numbers = _to_numbers(header)
+    out = bytearray(MAGIC)
+    for size, parts in _LAYOUT:
+        word = shift = 0
+        for part in parts:
+            value = numbers[part.name]
+            if not part.low <= value <= part.high:
+                raise UsageError(f"{part.name} must be {part.low} to {part.high}, not {value}")
+            word |= value << shift
+            shift += part.bits
+        out += write_varint(word) if size == _VARINT else word.to_bytes(size, "big")
+    return bytes(out)
+
+
+def parse_header(data: bytes) -> tuple[Header, int]:
+    """The header, and the offset of the first chunk."""
+    _check_magic(data)
+    numbers: dict[str, int] = {}
+    at = len(MAGIC)
+    for size, parts in _LAYOUT:
+        start = at
+        if size == _VARINT:
+            word, at = parse_varint(data, at, "the header")
+        else:
+            at += size
+            if at > len(data):
+                raise DamagedFileError(f"the file is cut short: it ends at byte {len(data)}, in the header")
+            word = int.from_bytes(data[start:at], "big")
+        for part in parts:
+            value = word & ((1 << part.bits) - 1)
+            word >>= part.bits
+            if not part.low <= value <= part.high:
+                raise DamagedFileError(
+                    f"{part.name} at byte {start} is {value}, not {part.low} to {part.high}: "
+                    "the file is damaged, or another version of neuralcodec wrote it"
+                )
+            numbers[part.name] = value
+    return _from_numbers(numbers), at
+
+
+def _check_magic(data: bytes) -> None:
+    if data.startswith(MAGIC):
+        return
+    if MAGIC.startswith(data):
+        raise DamagedFileError(f"the file is cut short: it has {len(data)} bytes")
+    for offset, signature, name in _FOREIGN:
+        if data.startswith(signature, offset):
+            raise DamagedFileError(
+                f"not an .nc file: it starts with the signature of {name}, use `ncodec encode` for pictures"
+            )
+    raise DamagedFileError(f"not an .nc file: it starts with {data[:4].hex(' ')}, not {MAGIC.hex(' ')}")

@@ -1,0 +1,131 @@
+"""The transforms at work: numpy in, numpy out, no gradients. The only user of torch outside training."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neuralcodec import weights
+from neuralcodec.entropy.exact import Floats
+from neuralcodec.entropy.prior import IntegerPrior
+from neuralcodec.errors import NeuralCodecError
+from neuralcodec.models.conv.network import ConvConfig, Features, Transforms, blocks_of, level_of
+from neuralcodec.models.device import has_fast_bfloat16, transforms_device
+from neuralcodec.models.losses import Tradeoff
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Model:
+    """One weights file, ready to code: `prior` for the exact part, methods for the transforms."""
+
+    def __init__(self, path: Path, device: torch.device | None = None) -> None:
+        self.device = device or transforms_device()
+        file = weights.read(path)
+        self.id = file.id
+        try:
+            if file.codec != "conv":
+                raise ValueError(f"it is for codec {file.codec!r}")
+            self.prior = IntegerPrior(file.arrays)
+            config = ConvConfig(**file.model)
+            self.tradeoff = Tradeoff(**file.tradeoff)
+            with torch.device("meta"):  # no time spent on initial values
+                self.transforms = Transforms(config).eval()
+            read_transforms(self.transforms, file, self.device)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise NeuralCodecError(f"{path} is not a weights file of this version: {error}") from None
+        self.bfloat16 = has_fast_bfloat16(self.device)
+
+    @property
+    def threads(self) -> int:
+        """How many threads the transforms use, and so the rest should."""
+        return torch.get_num_threads()
+
+    def level(self, quality: float) -> Tensor:
+        """The trained level `(1,)`, a real number, of a quality."""
+        return level_of(torch.tensor([quality], device=self.device), self.transforms.config.levels)
+
+    @torch.inference_mode()
+    def analyse(self, pixels: Pixels, quality: float) -> Floats:
+        """y `(H/16, W/16, C)` of pixels `(H, W, 3)`, H and W multiples of 16."""
+        return self.latent(self.features(pixels), quality)
+
+    @torch.inference_mode()
+    def features(self, pixels: Pixels | Floats) -> Features:
+        """The part of `analyse` that is the same for every quality, about 8 bytes for each pixel."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            blocks = blocks_of(from_numpy(pixels, self.device)).float().div_(255)
+            return self.transforms.features(blocks)
+
+    @torch.inference_mode()
+    def latent(self, features: Features, quality: float) -> Floats:
+        """The other part: y `(H/16, W/16, C)` of what `features` gave."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return to_numpy(self.transforms.latent(features, self.level(quality)))
+
+    @torch.inference_mode()
+    def hyper_analyse(self, y: Floats) -> Floats:
+        """z `(h/4, w/4, C_z)` of y `(h, w, C)`, h and w multiples of four."""
+        return to_numpy(self.transforms.hyper_analysis(from_numpy(y, self.device)))
+
+    @torch.inference_mode()
+    def synthesise(self, y_hat: Floats, quality: float) -> Pixels:
+        """Pixels `(16 h, 16 w, 3)` of y_hat `(h, w, C)`."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            y_hat_on_device = from_numpy(y_hat, self.device)
+            blocks = self.transforms.synthesise_blocks(y_hat_on_device, self.level(quality))
+        return to_pixels(F.pixel_shuffle(to_bytes(blocks), 8))
+
+
+def load(path: Path) -> Model:
+    """The model of a weights file, on the device that `transforms_device` chooses.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    return _load(path, transforms_device())
+
+
+@functools.lru_cache(maxsize=2)  # the last two used stay in memory
+def _load(path: Path, device: torch.device) -> Model:
+    return Model(path, device)
+
+
+def read_transforms(transforms: nn.Module, file: weights.Weights, device: torch.device) -> None:
+    """Give `transforms`, made on the meta device, the values of a weights file, on `device`.
+
+    Raises:
+        RuntimeError: they do not fit.
+    """
+    state = {
+        name.removeprefix("transforms."): torch.from_numpy(array).float().to(device)
+        for name, array in file.arrays.items()
+        if name.startswith("transforms.")
+    }
+    transforms.load_state_dict(state, assign=True)
+    transforms.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    transforms.requires_grad_(False)
+
+
+def from_numpy(x: Floats | Pixels, device: torch.device) -> Tensor:
+    return torch.from_numpy(x).to(device).permute(2, 0, 1)[None]
+
+
+def to_numpy(x: Tensor) -> Floats:
+    return x.float()[0].permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """Pixel values around [0, 1] as bytes."""
+    return x.float().mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def to_pixels(x: Tensor) -> Pixels:
+    """Pixels `(H, W, 3)` of bytes `(1, 3, H, W)`."""
+    return x[0].permute(1, 2, 0).contiguous().cpu().numpy()

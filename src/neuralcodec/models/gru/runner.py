@@ -1,0 +1,124 @@
+"""The transforms of the recurrent codec at work: numpy in, numpy out, no gradients."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neuralcodec import weights
+from neuralcodec.entropy.exact import Floats
+from neuralcodec.entropy.stages import StagePriors
+from neuralcodec.errors import NeuralCodecError
+from neuralcodec.format.header import GRU_STAGES
+from neuralcodec.models.conv.runner import Pixels, from_numpy, read_transforms, to_bytes, to_numpy, to_pixels
+from neuralcodec.models.device import has_fast_bfloat16, transforms_device
+from neuralcodec.models.gru.network import RecurrentConfig, RecurrentTransforms
+
+
+class RecurrentModel:
+    """One weights file, ready to code: `prior` is the exact part, `transforms` the rest."""
+
+    def __init__(self, path: Path, device: torch.device | None = None) -> None:
+        self.device = device or transforms_device()
+        file = weights.read(path)
+        self.id = file.id
+        try:
+            config = RecurrentConfig(**file.model)
+            if config.stages != GRU_STAGES:
+                raise ValueError(f"it has {config.stages} stages")
+            self.prior = StagePriors(file.arrays, config.stages)
+            with torch.device("meta"):  # no time spent on initial values
+                self.transforms = RecurrentTransforms(config).eval()
+            read_transforms(self.transforms, file, self.device)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise NeuralCodecError(f"{path} is not a weights file of this version: {error}") from None
+        self.bfloat16 = has_fast_bfloat16(self.device)
+
+    @property
+    def threads(self) -> int:
+        """How many threads the transforms use, and so the rest should."""
+        return torch.get_num_threads()
+
+
+def load(path: Path) -> RecurrentModel:
+    """The model of a weights file, on the device that `transforms_device` chooses.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    return _load(path, transforms_device())
+
+
+@functools.lru_cache(maxsize=1)  # the last one used stays in memory
+def _load(path: Path, device: torch.device) -> RecurrentModel:
+    return RecurrentModel(path, device)
+
+
+class StageDecoder:
+    """The decoder of a picture of `height` x `width` latent positions: takes one stage after another."""
+
+    def __init__(self, model: RecurrentModel, height: int, width: int) -> None:
+        self._model, self.stage = model, 0
+        self._state, self._linear = model.transforms.start(torch.zeros(1, device=model.device), height, width)
+
+    @torch.inference_mode()
+    def add(self, y_hat: Floats) -> None:
+        """Take the latent `(height, width, C)` of the next stage."""
+        transforms = self._model.transforms
+        with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._model.bfloat16):
+            state, linear = transforms.synthesis(
+                from_numpy(y_hat, self._model.device),
+                self._state,
+                self._linear,
+                self.stage,
+                transforms.passes(self.stage),
+            )
+        self._state, self._linear = state, linear
+        self.stage += 1
+
+    @torch.inference_mode()
+    def render(self) -> Tensor:
+        """What the stages so far show: `(1, 3, 16·height, 16·width)` around [-0.5, 0.5], not clipped."""
+        with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._model.bfloat16):
+            return self._model.transforms.synthesis.render(self._state, self._linear).float()
+
+    def pixels(self) -> Pixels:
+        """What the stages so far show: `(16·height, 16·width, 3)`."""
+        return to_pixels(to_bytes(self.render() + 0.5))
+
+
+class StageEncoder:
+    """The encoder of pixels `(H, W, 3)`, sides multiples of 16, with a decoder to see what is left over."""
+
+    def __init__(self, model: RecurrentModel, pixels: Pixels) -> None:
+        height, width = pixels.shape[0] // 16, pixels.shape[1] // 16
+        self._model, self.decoder = model, StageDecoder(model, height, width)
+        self._state, _ = model.transforms.start(torch.zeros(1, device=model.device), height, width)
+        self._target = from_numpy(pixels, model.device).float() / 255 - 0.5
+        self._x_hat = torch.zeros_like(self._target)
+
+    @torch.inference_mode()
+    def latent(self) -> Floats:
+        """y `(H/16, W/16, C)` of the next stage; `add` must be called before the one after it."""
+        transforms, stage = self._model.transforms, self.decoder.stage
+        with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._model.bfloat16):
+            y, self._state = transforms.analysis(
+                self._target - self._x_hat, self._state, stage, transforms.passes(stage)
+            )
+        return to_numpy(y)
+
+    @torch.inference_mode()
+    def add(self, y_hat: Floats) -> None:
+        """Take what the decoder will see of the latent."""
+        self.decoder.add(y_hat)
+        self._x_hat = self.decoder.render()
+
+    @torch.inference_mode()
+    def squared_error(self) -> Floats:
+        """Mean squared error of every latent position's pixels `(H/16, W/16)`, in 8-bit levels."""
+        error = ((self._target - self._x_hat.clamp(-0.5, 0.5)) * 255).square().mean(1, keepdim=True)
+        return np.asarray(torch.nn.functional.avg_pool2d(error, 16)[0, 0].cpu().numpy())

@@ -1,0 +1,104 @@
+"""Batches of tensors to real files and back."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from conftest import photograph
+from PIL import Image
+
+import neuralcodec
+from neuralcodec.coding.batched import BatchedCodec
+
+
+@pytest.fixture(scope="module")
+def codec() -> BatchedCodec:
+    return neuralcodec.load_model("conv")
+
+
+def batch(height: int = 70, width: int = 90, count: int = 2) -> torch.Tensor:
+    pixels = np.stack([photograph(height, width, seed=seed) for seed in range(count)])
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
+
+
+@pytest.mark.parametrize("size", [(70, 90), (1, 1), (64, 16), (33, 600)])
+def test_files_are_those_that_everything_reads(codec: BatchedCodec, size: tuple[int, int]) -> None:
+    x = batch(*size)
+    files = codec.compress(x, quality=62.5)
+    x_hat = codec.decompress(files)
+    assert x_hat.shape == x.shape
+    for data, planes in zip(files, x_hat, strict=True):
+        assert neuralcodec.info(data)["quality"] == 62.5
+        pixels = (planes.permute(1, 2, 0) * 255).round().numpy()
+        assert np.abs(neuralcodec.decode(data, as_array=True).astype(float) - pixels).max() <= 2
+
+
+def test_it_codes_as_encode_does(codec: BatchedCodec) -> None:
+    x = batch(count=1)
+    [data] = codec.compress(x, quality=50)
+    expected = neuralcodec.encode((x[0].permute(1, 2, 0) * 255).round().byte().numpy(), quality=50)
+    assert abs(len(data) - len(expected)) < 0.05 * len(expected)
+
+
+def test_forward_is_compress_and_decompress(codec: BatchedCodec) -> None:
+    x = batch()
+    files = codec.compress(x, quality=30)
+    with torch.no_grad():
+        x_hat, bits = codec(x, quality=30)
+    torch.testing.assert_close(x_hat.clamp(0, 1), codec.decompress(files), atol=1e-4, rtol=0)
+    assert bits.tolist() == [8 * neuralcodec.info(data)["tile_bytes"] for data in files]
+
+
+def test_qualities_of_a_batch_may_differ(codec: BatchedCodec) -> None:
+    x = batch(count=1)
+    files = codec.compress(x, quality=10) + codec.compress(x, quality=90)
+    together = codec.decompress(files)
+    for data, planes in zip(files, together, strict=True):
+        torch.testing.assert_close(codec.decompress([data])[0], planes, atol=1e-4, rtol=0)
+    assert (together[1] - x[0]).abs().mean() < (together[0] - x[0]).abs().mean()
+
+
+def test_gradients(codec: BatchedCodec) -> None:
+    x = batch(count=1).requires_grad_()
+    x_hat, bits = codec(x, quality=50)
+    (x_hat - x.detach()).square().mean().backward()
+    assert x.grad is not None and bool(x.grad.any())
+    weight = codec.transforms.synthesis.shortcut.weight
+    assert weight.grad is not None and bool(weight.grad.any())
+    assert not bits.requires_grad
+    codec.zero_grad()
+
+
+def test_the_codec_itself_is_left_alone(codec: BatchedCodec) -> None:
+    """Training the module changes nothing of what `encode` and `decode` use."""
+    pixels = photograph(40, 50)
+    before = neuralcodec.encode(pixels)
+    own = neuralcodec.load_model("conv")
+    with torch.no_grad():
+        own.transforms.analysis.shortcut.weight.zero_()
+    assert neuralcodec.encode(pixels) == before
+
+
+def test_what_is_refused(codec: BatchedCodec) -> None:
+    for x in (torch.rand(3, 8, 8), torch.rand(1, 1, 8, 8), torch.zeros(1, 3, 8, 8, dtype=torch.uint8)):
+        with pytest.raises(neuralcodec.UsageError, match="must be floats"):
+            codec.compress(x)
+    with pytest.raises(neuralcodec.UsageError, match="0 to 100"):
+        codec.compress(batch(), quality=101)
+    with pytest.raises(neuralcodec.UsageError, match="one size"):
+        codec.decompress(codec.compress(batch(16, 16, 1)) + codec.compress(batch(16, 32, 1)))
+    with pytest.raises(neuralcodec.UsageError, match="one size"):
+        codec.decompress([])
+    with pytest.raises(neuralcodec.DamagedFileError):
+        codec.decompress([codec.compress(batch(16, 16, 1))[0][:-1]])
+    with pytest.raises(neuralcodec.UsageError, match="no model named"):
+        neuralcodec.load_model("vast")
+
+
+def test_a_file_of_the_command_line(codec: BatchedCodec) -> None:
+    out = io.BytesIO()
+    Image.fromarray(photograph(40, 50)).save(out, "PNG")
+    assert codec.decompress([neuralcodec.encode(io.BytesIO(out.getvalue()))]).shape == (1, 3, 40, 50)
