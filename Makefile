@@ -32,10 +32,11 @@ fuzz: $(DEV_STAMP) ## fuzz the container and the decoder (ARGS=-max_total_time=6
 		$(BIN)/python fuzz/fuzz.py $$target $(or $(ARGS),-max_total_time=30 -verbosity=0 -print_final_stats=1) || exit 1; \
 	done
 
-lint: $(DEV_STAMP) ## check style and types
+lint: $(DEV_STAMP) ## check style, types, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 bench: $(BENCH_STAMP) ## compare all codecs on Kodak, which it fetches, or on FOLDER=photos [OUT=folder]
 	@test -n "$(FOLDER)" || $(BIN)/python benchmarks/kodak.py $(KODAK)
