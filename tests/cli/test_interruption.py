@@ -23,7 +23,9 @@ OLD, NEW = b"old", b"new" * 100_000
 KILLED = """
 import os, pathlib, signal, sys
 from contextlib import contextmanager
-from neuralcodec import cli, codec, files
+from neuralcodec import files
+from neuralcodec.cli.main import main
+from neuralcodec.coding import codec
 
 def kill(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -110,7 +112,7 @@ def test_kill_of_a_real_decoder_that_writes(here: Path) -> None:
 
 LIMITED = """
 import resource, sys
-from neuralcodec import cli
+from neuralcodec.cli.main import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 sys.exit(main(sys.argv[1:]))
 """
