@@ -40,7 +40,7 @@ CASES = [
     ("", {"encode", "decode", "info", "compare", "completion"}, {"photo.png"}),
     ("enc", {"encode"}, {"decode"}),
     ("encode --qu", {"--quality", "--quiet"}, {"--format"}),
-    ("encode --model ", {"conv"}, {"photo.png"}),
+    ("encode --model ph", {"photo.png"}, {"encode"}),
     ("encode -q 30 ph", {"photo.png"}, {"encode"}),
     ("encode photo.png p", {"photo.png"}, {"encode"}),
     ("train --data p", {"pictures"}, {"photo.png"}),

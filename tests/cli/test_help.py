@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from neuralcodec.cli.arguments import parsers
-from neuralcodec.cli.help import EXIT_CODES
+from neuralcodec.cli.command import EXIT_CODES
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "cli.md").read_text()

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -87,21 +86,27 @@ def only_error(capsys: pytest.CaptureFixture[str]) -> str:
 # ---- the command itself ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["encode", "-q", "101", "a.png"]])
-def test_answers_at_once(arguments: list[str]) -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
-        subprocess.run([*NCODEC, *arguments], capture_output=True, check=False)
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(3)) <= 0.3
+#: Each takes longer to load than Python itself, or is not needed before there is work.
+HEAVY = {"torch", "numpy", "PIL", "rich", "safetensors", "shtab", "multiprocessing", "ray", "concurrent"}
 
 
-def test_importing_is_light() -> None:
-    heavy = "{'torch', 'numpy', 'PIL', 'rich'}"
-    code = f"import neuralcodec, neuralcodec.cli.main, sys; print(*{heavy} & {{*sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "\n"
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["encode", "--help"], ["encode", "-q", "101", "a.png"], ["nothing"]],
+)
+def test_answers_without_loading_what_it_does_not_need(arguments: list[str]) -> None:
+    """What takes the time: a clock would measure how busy the machine is."""
+    program = f"""import sys; from neuralcodec.cli.main import main; main({arguments!r})
+print(*{HEAVY!r} & {{*sys.modules}}, file=sys.stderr)"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == ""
+
+
+def test_a_command_does_not_load_the_others() -> None:
+    program = """import sys; from neuralcodec.cli.main import main; main(["info", "--help"])
+print(*(name for name in sys.modules if name.startswith("neuralcodec.cli.commands.")), file=sys.stderr)"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "neuralcodec.cli.commands.info\n"
 
 
 @pytest.mark.parametrize("command", ["encode", "decode", "info", "compare", "train", "export"])
@@ -379,7 +384,6 @@ def test_encode_refuses_what_is_no_picture(
 
 
 def test_decode_refuses_damage(here: Path, coded: bytes, capsys: pytest.CaptureFixture[str]) -> None:
-    start = time.perf_counter()
     flipped = bytearray(coded)
     flipped[len(coded) // 2] ^= 4
     damaged = [coded[:length] for length in range(0, len(coded), len(coded) // 20)] + [bytes(flipped)]
@@ -388,7 +392,6 @@ def test_decode_refuses_damage(here: Path, coded: bytes, capsys: pytest.CaptureF
         assert main(["decode", "b.nc"]) == 3
         only_error(capsys)
     assert names(here) == {"a.png", "b.nc"}
-    assert time.perf_counter() - start < 2
 
 
 def test_limits(here: Path, coded: bytes, capsys: pytest.CaptureFixture[str]) -> None:
@@ -537,7 +540,7 @@ def test_threads_reach_the_libraries(monkeypatch: pytest.MonkeyPatch, here: Path
     for name in variables:
         monkeypatch.setenv(name, "7")  # so that it is put back
     monkeypatch.setitem(sys.modules, "torch", torch)
-    assert main(["info", str(here / "missing.nc"), "-j", "3"]) == 2
+    assert main(["decode", str(here / "missing.nc"), "-j", "3"]) == 2
     assert [os.environ[name] for name in variables] == ["3"] * 4
     assert torch.threads == 3
 
@@ -582,14 +585,14 @@ def test_compare(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_compare_says_why_a_measure_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    from neuralcodec.cli import looking
+    from neuralcodec.cli.commands import compare
 
     picture(7, 20).save("small.png")
     for name, limit, expected in (
         ("a.png", 64 * 48 - 1, "–  only up to 4 megapixels"),
         ("small.png", 1 << 22, "–  only from 8 pixels a side"),
     ):
-        monkeypatch.setattr(looking, "SSIMULACRA2_PIXELS", limit)
+        monkeypatch.setattr(compare, "SSIMULACRA2_PIXELS", limit)
         assert main(["compare", name, name]) == 0
         assert f"\nSSIMULACRA2  {expected}\n" in capsys.readouterr().out
         assert main(["compare", name, name, "--json"]) == 0

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 import shtab
 
 #: Arguments by what their help calls them: the shell offers the names of files, or of folders.
-_FILES = ("A", "B", "CHECKPOINT", "FILE", "IMAGE", "IN", "OUT", "PAGE", "PICTURE", "RECIPE")
+_FILES = ("A", "B", "CHECKPOINT", "FILE", "IMAGE", "IN", "MODEL", "OUT", "PAGE", "PICTURE", "RECIPE")
 _NAMES = dict.fromkeys(_FILES, shtab.FILE)
 _NAMES["DIR"] = shtab.DIRECTORY
 

@@ -1,32 +1,34 @@
-"""The commands for files in stages: `ncodec truncate` and `ncodec progressive`."""
+"""`ncodec progressive`: a picture of every stage of a file."""
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from neuralcodec import files
+from neuralcodec.cli.command import Command, add_force, add_limit, add_quiet, add_threads
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of, path_of
 from neuralcodec.errors import UsageError
 from neuralcodec.terminal import about, say
 
+TEXT = """\
+examples:
+  ncodec progressive photo.nc --out stages/
+  ncodec progressive photo.nc --out stages/ --against photo.png
 
-def truncate(args: Namespace) -> int:
-    """The first stages of a file, without encoding again."""
-    (job,) = files.plan([args.file, args.out], None, lambda name: name, force=args.force)
-    from neuralcodec.coding.progressive import truncate as first_stages
+Writes stage-1.png, stage-2.png, ... and sheet.png, which has all of them with their bytes and MS-SSIM.
 
-    with about(name_of(job.source)):
-        data = files.read(job.source, byte_limit(args))
-        shorter = first_stages(data, stages=args.stage, size=args.size, limits=limits_of(args))
-    with about(name_of(job.target, "standard output")), files.writing(job.target) as file:
-        file.write(shorter)
-    if not args.quiet:
-        from neuralcodec.format.container import read_header
+"""
 
-        stages = f"{read_header(shorter).stages} of {read_header(data).stages} stages"
-        say(f"{args.file} → {args.out}  {len(data):,} → {len(shorter):,} bytes  {stages}")
-    return 0
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a gru file, or - for standard input")
+    parser.add_argument("-o", "--out", required=True, metavar="DIR", help="folder of the pictures")
+    parser.add_argument("--against", metavar="PICTURE", help="the original, to measure against")
+    add_force(parser, "existing files")
+    add_limit(parser)
+    add_quiet(parser)
+    add_threads(parser)
 
 
 def progressive(args: Namespace) -> int:
@@ -71,3 +73,6 @@ def progressive(args: Namespace) -> int:
         for label in labels:
             say(f"  {label}")
     return 0
+
+
+COMMAND = Command("progressive", "show all stages of a gru file", progressive, add_arguments, TEXT)

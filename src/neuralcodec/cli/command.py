@@ -1,0 +1,125 @@
+"""What a command of `ncodec` is made of, and the options that several commands share.
+
+A command is a module in `commands/` that has a `COMMAND`: what it is called, what it does, its arguments and
+its examples. Adding one takes that module and its name in `NAMES`.
+"""
+
+from __future__ import annotations
+
+from argparse import PARSER, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from importlib import import_module
+from typing import NamedTuple, NoReturn
+
+from neuralcodec.cli.values import count
+from neuralcodec.errors import UsageError
+
+#: In the order of the help. Each is imported when it is called, or when the help lists all of them.
+NAMES = (
+    "encode",
+    "decode",
+    "info",
+    "compare",
+    "truncate",
+    "progressive",
+    "view",
+    "bench",
+    "train",
+    "export",
+    "completion",
+)
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    failed: no permission, a full disk, not enough memory, ...
+  2    wrong usage: an option, a missing input, an output that exists
+  3    the input is damaged, cut short, not of a known format, or beyond the limits
+  4    decoded with --partial from a damaged file: parts are approximate or missing
+  130  interrupted by Ctrl-C
+  of several files, the highest code counts
+"""
+
+
+class Command(NamedTuple):
+    """A command of `ncodec`.
+
+    Args:
+        name: as it is typed.
+        help: what it does, for the list of commands: begins with a verb, has no full stop.
+        run: does the work, and returns the exit code. Its heavy imports belong inside.
+        add_arguments: adds what is particular to it; `-v` is added to every command.
+        text: shown below the options: examples, then what else to know. It ends with an empty line.
+    """
+
+    name: str
+    help: str
+    run: Callable[[Namespace], int]
+    add_arguments: Callable[[ArgumentParser], None]
+    text: str
+
+
+def load(name: str) -> Command:
+    """Import the command of this name, one of `NAMES`."""
+    command: Command = import_module(f"neuralcodec.cli.commands.{name}").COMMAND
+    return command
+
+
+class Parser(ArgumentParser):
+    """Reports a wrong call as every other error is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+    def read(self, argv: list[str]) -> Namespace:
+        """Parse the arguments of one command, options between the files included.
+
+        The mode that allows that knows neither `--` nor commands of a command.
+        """
+        if "--" in argv or any(action.nargs == PARSER for action in self._actions):
+            return self.parse_args(argv)
+        return self.parse_intermixed_args(argv)
+
+
+def fill(parser: ArgumentParser, command: Command) -> None:
+    """Give an empty parser the arguments and the help of a command."""
+    parser.description = command.help[0].upper() + command.help[1:] + "."
+    parser.epilog = command.text + EXIT_CODES
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.set_defaults(run=command.run)
+    command.add_arguments(parser)
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more; trace unexpected errors")
+
+
+# ---- options of several commands -------------------------------------------------------------------------
+
+
+def add_threads(parser: ArgumentParser, help: str = "threads (default: all cores)") -> None:
+    """`-j N`."""
+    parser.add_argument("-j", "--threads", type=count, metavar="N", help=help)
+
+
+def add_device(parser: ArgumentParser) -> None:
+    """`--device`, for commands that run a model."""
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda"],
+        help="where the transforms run (default: auto, a GPU if there is one)",
+    )
+
+
+def add_limit(parser: ArgumentParser) -> None:
+    """`--max-pixels N`, for commands that read a picture; `inputs.limits_of` reads it."""
+    parser.add_argument(
+        "--max-pixels", type=count, metavar="N", help="refuse larger pictures (default: 268435456)"
+    )
+
+
+def add_force(parser: ArgumentParser, what: str = "OUT") -> None:
+    """`-f`, for commands that write."""
+    parser.add_argument("-f", "--force", action="store_true", help=f"overwrite {what}")
+
+
+def add_quiet(parser: ArgumentParser) -> None:
+    """`--quiet`."""
+    parser.add_argument("--quiet", action="store_true", help="print errors only")

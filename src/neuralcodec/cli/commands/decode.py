@@ -1,0 +1,180 @@
+"""`ncodec decode`: `.nc` files to pictures."""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neuralcodec import files
+from neuralcodec.cli import batch, coding
+from neuralcodec.cli.command import Command
+from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
+from neuralcodec.cli.values import count, region
+from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.format.container import read, read_header
+from neuralcodec.terminal import Show, about, say
+
+if TYPE_CHECKING:
+    from neuralcodec.coding.damage import Damage
+    from neuralcodec.picture.reading import Picture, Plane
+
+
+TEXT = """\
+examples:
+  ncodec decode photo.nc                      writes photo.png
+  ncodec decode photo.nc photo.jpg
+  ncodec decode *.nc -o pictures/ --format webp
+  ncodec decode --format ppm photo.nc - | display -
+  ncodec decode --region 1000,500,400,300 large.nc detail.png
+  ncodec decode --partial --damage-map mask.png damaged.nc
+
+The extension of OUT says the format: png, jpg, webp, tif, avif, ppm or bmp.
+
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    coding.add_files(parser)
+    parser.add_argument(
+        "--region",
+        type=region,
+        metavar="X,Y,W,H",
+        help="decode these pixels only: left, top, width, height",
+    )
+    parser.add_argument("--stage", type=count, metavar="N", help="of a gru file, stop after N stages")
+    parser.add_argument("--format", metavar="EXT", help="format of the pictures (default: by name, else png)")
+    damaged = parser.add_mutually_exclusive_group()
+    damaged.add_argument(
+        "--strict",
+        action="store_false",
+        dest="partial",
+        default=False,
+        help="refuse a damaged file (the default)",
+    )
+    damaged.add_argument(
+        "--partial",
+        action="store_true",
+        help="of a damaged file, decode what is left and fill in the rest; exit code 4",
+    )
+    parser.add_argument(
+        "--damage-map",
+        metavar="MASK.png",
+        help="with --partial: where the picture is approximate, white; near enough to differ, grey",
+    )
+    coding.add_output(parser)
+
+
+def decode(args: Namespace) -> int:
+    """`.nc` files to pictures."""
+    extension = _extension(args)
+    from neuralcodec.picture import reading
+
+    reading.format_for(f"x{extension}")
+    jobs, found = coding.plan(args, lambda name: _decoded_name(name, extension), {".nc"})
+    for job in jobs:
+        _format(job, args)  # refuses an unknown one before any work
+    if args.damage_map is not None:
+        _check_mask(args, jobs)
+    return batch.run(batch.Task(_decode_one, args, byte_limit(args)), jobs, found=found)
+
+
+def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show | None) -> batch.Sizes:
+    with about(job.name, quiet=args.quiet):
+        data = store.read(job.source, byte_limit(args))
+        read_header(data)  # what is not ours is refused here, before the second that torch takes to load
+        from neuralcodec.coding.codec import decode_picture
+        from neuralcodec.picture import reading
+
+        start = time.perf_counter()
+        try:
+            picture = decode_picture(
+                data,
+                region=args.region,
+                stage=args.stage,
+                partial=args.partial,
+                limits=limits_of(args),
+                progress=show,
+            )
+        except DamagedFileError as error:
+            if args.partial or not _something_is_left(data, args):
+                raise
+            raise DamagedFileError(f"{error} (--partial decodes what is left)") from None
+        seconds = time.perf_counter() - start
+    with about(name_of(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
+        reading.save(picture, file, _format(job, args))
+        after = file.tell()
+    if args.damage_map is not None:
+        mask = Path(args.damage_map)
+        with about(name_of(mask), quiet=args.quiet), store.writing(mask) as file:
+            reading.save(reading.Picture(_damage_map(picture)), file, "PNG")
+    if picture.damage is not None and not args.quiet:
+        _report_damage(job.name, picture.damage)
+    pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
+    sizes = batch.Sizes(len(data), after, pixels, damaged=picture.damage is not None)
+    coding.report(job, picture, sizes, coded=len(data), notes=[], seconds=seconds, args=args)
+    return sizes
+
+
+def _something_is_left(data: bytes, args: Namespace) -> bool:
+    """Whether a damaged file has intact tiles, in stages a whole first stage of them."""
+    try:
+        file = read(data, limits=limits_of(args), strict=False)
+        return bool(file.damage) and len(file.tiles) >= file.header.tile_count
+    except DamagedFileError:
+        return False
+
+
+def _check_mask(args: Namespace, jobs: list[files.Job]) -> None:
+    """Refuse a damage map that could not be written, as any other output."""
+    if not args.partial:
+        raise UsageError("--damage-map needs --partial, which is what leaves something to map")
+    if len(jobs) != 1 or args.ray is not None:
+        raise UsageError("--damage-map is the mask of one picture, decoded on this machine")
+    if not args.damage_map.lower().endswith(".png"):
+        raise UsageError(f"--damage-map {args.damage_map}: the mask is a .png")
+    (job,) = jobs
+    files.plan(["-" if job.source is None else str(job.source), args.damage_map], None, str, force=args.force)
+    if job.target is not None and Path(args.damage_map).resolve() == job.target.resolve():
+        raise UsageError(f"{args.damage_map} would be both the picture and its damage map")
+
+
+def _damage_map(picture: Picture) -> Plane:
+    """`(H, W, 1)`; all black where nothing is damaged."""
+    import numpy as np
+
+    height, width = picture.pixels.shape[:2]
+    mask = np.zeros((height, width), np.uint8) if picture.damage is None else picture.damage.map()
+    return mask[..., None]
+
+
+def _report_damage(name: str, damage: Damage) -> None:
+    """What is approximate or missing, and why: the first few places."""
+    shown = 5
+    for note in damage.notes[:shown]:
+        say(f"ncodec: warning: {name}: {note}")
+    if len(damage.notes) > shown:
+        say(f"ncodec: warning: {name}: {len(damage.notes) - shown} more damaged places")
+    say(f"ncodec: warning: {name}: {damage}")
+
+
+def _extension(args: Namespace) -> str:
+    return "." + (args.format or "png").lower().removeprefix(".")
+
+
+def _format(job: files.Job, args: Namespace) -> str:
+    """The format of a decoded picture."""
+    from neuralcodec.picture import reading
+
+    if args.format or job.target is None or files.is_stream(job.target):
+        return reading.format_for(f"x{_extension(args)}")
+    return reading.format_for(job.target)
+
+
+def _decoded_name(name: str, extension: str) -> str:
+    path = Path(name)
+    return f"{path.stem if path.suffix.lower() == '.nc' else name}{extension}"
+
+
+COMMAND = Command("decode", "turn .nc files into pictures", decode, add_arguments, TEXT)

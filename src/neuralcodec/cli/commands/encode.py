@@ -1,0 +1,133 @@
+"""`ncodec encode`: pictures to `.nc` files."""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from neuralcodec import files
+from neuralcodec.cli import batch, coding
+from neuralcodec.cli.command import Command
+from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
+from neuralcodec.cli.values import effort, ms_ssim, positive, quality, size
+from neuralcodec.errors import UsageError
+from neuralcodec.format.header import MAGIC
+from neuralcodec.terminal import Show, about
+
+TEXT = """\
+examples:
+  ncodec encode photo.png                     writes photo.nc
+  ncodec encode -q 80 photo.png best.nc
+  ncodec encode --target-size 24kB photo.png
+  ncodec encode -e 9 photo.png                takes its time for a smaller file
+  ncodec encode *.png -o small/               writes small/NAME.nc for each
+  ncodec encode -r photos/ -o small/ --resume goes on where it was stopped
+  curl -s https://example.org/a.jpg | ncodec encode - a.nc
+
+Any format Pillow reads goes in, whatever its name says. ICC profile, EXIF, XMP and transparency are kept.
+
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    coding.add_files(parser)
+    wanted = parser.add_mutually_exclusive_group()
+    wanted.add_argument(
+        "-q",
+        "--quality",
+        type=quality,
+        metavar="0..100",
+        help="higher is better, and two decimals count (default: 50; gru: 100)",
+    )
+    wanted.add_argument(
+        "--target-size",
+        type=size,
+        metavar="SIZE",
+        help="at most 24000, 24kB, 1.5MiB, ...; up to 2 %% less",
+    )
+    wanted.add_argument(
+        "--target-bpp",
+        type=positive,
+        metavar="BPP",
+        help="the same, in bits for each pixel of the picture",
+    )
+    wanted.add_argument(
+        "--target-msssim",
+        type=ms_ssim,
+        metavar="VALUE",
+        help="an MS-SSIM, such as .95; met within .001",
+    )
+    parser.add_argument(
+        "--model",
+        default="conv",
+        metavar="MODEL",
+        help="conv: fewest bytes; gru: a file in stages that may be cut anywhere (default: conv)",
+    )
+    parser.add_argument(
+        "-e",
+        "--effort",
+        type=effort,
+        default=1,
+        metavar="1..9",
+        help="more finds smaller files of equal quality and takes far longer (default: 1)",
+    )
+    parser.add_argument("--strip", action="store_true", help="drop ICC profile, EXIF and XMP")
+    coding.add_output(parser)
+
+
+def encode(args: Namespace) -> int:
+    """Turn pictures into `.nc` files."""
+    from neuralcodec import weights
+
+    weights.by_name(args.model)  # refuses an unknown one before any work
+    jobs, found = coding.plan(args, _encoded_name, coding.PICTURE_SUFFIXES)
+    for job in jobs:
+        # `ncodec encode *.png` with two files in the folder must not replace the second one.
+        if job.target is not None and job.target.suffix.lower() in coding.PICTURE_SUFFIXES:
+            raise UsageError(f"{job.target} is no name for an .nc file; -o FOLDER takes several inputs")
+    return batch.run(batch.Task(_encode_one, args, byte_limit(args)), jobs, found=found)
+
+
+def _encode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show | None) -> batch.Sizes:
+    with about(job.name, quiet=args.quiet):
+        data = store.read(job.source, byte_limit(args))
+        if data.startswith(MAGIC):
+            raise UsageError("is an .nc file already: `ncodec decode` makes a picture of it")
+        from neuralcodec.picture import reading
+
+        picture = reading.load(data, max_pixels=limits_of(args).max_pixels)
+        if args.strip:
+            # The orientation, which is in the EXIF block, goes into the pixels.
+            picture = replace(reading.upright(picture), icc=None, exif=None, xmp=None)
+        from neuralcodec.coding import targets
+
+        start = time.perf_counter()
+        found = targets.encode(
+            picture,
+            quality=args.quality,
+            target_size=args.target_size,
+            target_bpp=args.target_bpp,
+            target_msssim=args.target_msssim,
+            model=args.model,
+            effort=args.effort,
+            progress=show,
+        )
+        seconds = time.perf_counter() - start
+    with about(name_of(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
+        file.write(found.data)
+    sizes = batch.Sizes(len(data), len(found.data), picture.pixels.shape[0] * picture.pixels.shape[1])
+    notes = [f"quality {found.quality:g}"]
+    notes += [] if found.ms_ssim is None else [f"MS-SSIM {found.ms_ssim:.4f}"]
+    notes += [] if found.encodes == 1 else [f"{found.encodes} encodes"]
+    coding.report(job, picture, sizes, coded=len(found.data), notes=notes, seconds=seconds, args=args)
+    return sizes
+
+
+def _encoded_name(name: str) -> str:
+    path = Path(name)
+    return f"{path.stem if path.suffix.lower() in coding.PICTURE_SUFFIXES else name}.nc"
+
+
+COMMAND = Command("encode", "turn pictures into .nc files", encode, add_arguments, TEXT)
