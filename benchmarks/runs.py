@@ -41,7 +41,7 @@ def main() -> int:
 def jpeg_curve(held_out: Path) -> list[tuple[float, float]]:
     """JPEG's bits per pixel and MS-SSIM in dB, means over the crops of a folder."""
     from neuralcodec.bench.curves import mean_curve
-    from neuralcodec.bench.peers import find
+    from neuralcodec.bench.registry import find
     from neuralcodec.picture.metrics import ms_ssim, ms_ssim_db
     from neuralcodec.training.data import load_crops
 

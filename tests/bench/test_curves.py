@@ -2,10 +2,9 @@
 
 import math
 
-import numpy as np
 import pytest
 
-from neuralcodec.bench.curves import bd_rate, mean_curve, pareto_front, pchip, rate_at
+from neuralcodec.bench.curves import bd_rate, mean_curve, pareto_front, rate_at
 
 CURVE = [(0.1, 8.0), (0.2, 11.0), (0.45, 14.5), (0.8, 17.0), (1.6, 21.0)]
 
@@ -67,27 +66,23 @@ def test_rate_at_settings_between_and_outside() -> None:
     assert rate_at([(1.0, 10.0)], 10.0) == pytest.approx(1.0)
 
 
-def test_pchip_passes_through_its_nodes_and_stays_monotone() -> None:
-    rng = np.random.default_rng(0)
-    for count in (2, 3, 4, 12):
-        x = np.cumsum(rng.uniform(0.01, 2, count))
-        y = np.cumsum(rng.exponential(1, count) ** 3)
-        assert pchip(x, y, x) == pytest.approx(y)
-        fine = pchip(x, y, np.linspace(x[0], x[-1], 2000))
-        assert np.all(np.diff(fine) >= -1e-9)
+def test_log_rate_between_the_settings_is_that_of_pchip() -> None:
+    # By hand: slopes of 0 and 4 at the ends, and 1.5 inside, the harmonic mean of 1 and 3 with
+    # equal steps. The Hermite cubics through 0, 1, 4 have the integrals 1/2 - 1.5/12 and 5/2 + (1.5 - 4)/12.
+    bent = [(math.exp(log_rate), quality) for quality, log_rate in ((0, 0), (1, 1), (2, 4))]
+    flat = [(1.0, 0.0), (1.0 + 1e-12, 2.0)]
+    area = (1 / 2 - 1.5 / 12) + (5 / 2 + (1.5 - 4) / 12)
+    assert bd_rate(flat, bent) == pytest.approx(100 * math.expm1(area / 2))
 
 
-def test_pchip_does_not_overshoot_a_step() -> None:
-    x, y = np.arange(6.0), np.array([0.0, 0, 0, 1, 1, 1])
-    fine = pchip(x, y, np.linspace(0, 5, 501))
-    assert fine.min() == 0
-    assert fine.max() == 1
-
-
-def test_pchip_known_values() -> None:
-    # Slopes by hand: 13/7 at 1 (ends), 1.5 inside (harmonic mean of 1 and 3 with equal steps).
-    middle = pchip(np.array([0.0, 1, 2]), np.array([0.0, 1, 4]), np.array([0.5, 1.5]))
-    assert middle == pytest.approx([0.5 + (0 - 1.5) / 8, 2.5 + (1.5 - 4) / 8])
+def test_a_span_of_qualities() -> None:
+    # 80 % of the bytes below a quality of 3, half above; log-rate is linear in quality in either part.
+    reference = [(2.0**q, float(q)) for q in range(7)]
+    test = [(0.8 * 2.0**q, float(q)) for q in range(4)] + [(0.5 * 2.0**q, float(q)) for q in (4, 5, 6)]
+    assert bd_rate(reference, test, (0, 2)) == pytest.approx(-20, abs=0.5)
+    assert bd_rate(reference, test, (4, 6)) == pytest.approx(-50, abs=1)
+    assert bd_rate(reference, test, (4, 6.1)) == pytest.approx(-50, abs=1)  # nearly all of it
+    assert bd_rate(reference, test, (4, 8)) is None  # half of it
 
 
 def test_mean_curve() -> None:

@@ -10,7 +10,7 @@ from conftest import photograph
 
 import neuralcodec
 from neuralcodec import weights
-from neuralcodec.bench import ours, peers, sweep
+from neuralcodec.bench import ours, registry, sweep
 from neuralcodec.bench.ours import Ours
 from neuralcodec.cli.main import main
 from neuralcodec.errors import UsageError
@@ -30,7 +30,7 @@ from .conftest import Bench, bench, save_photo
 )
 def test_names_lead_back_to_the_codec(tiny_model: Path, codec: Ours, name: str, label: str) -> None:
     assert (codec.name, codec.label) == (name, label)
-    assert peers.find(name) == codec
+    assert registry.find(name) == codec
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_names_lead_back_to_the_codec(tiny_model: Path, codec: Ours, name: str, 
 )
 def test_names_of_nothing(name: str) -> None:
     with pytest.raises(UsageError):
-        peers.find(name)
+        registry.find(name)
 
 
 def test_round_trip(tiny_model: Path) -> None:

@@ -9,7 +9,8 @@ from PIL import Image, features
 
 from neuralcodec.bench import peers
 from neuralcodec.bench.ours import Ours
-from neuralcodec.bench.peers import PEERS, Avif, Jpeg, JpegXl, WebP, as_array, find, like, match
+from neuralcodec.bench.peers import Avif, Jpeg, JpegXl, WebP, as_array, like, match
+from neuralcodec.bench.registry import PEERS, find
 from neuralcodec.errors import UsageError
 from neuralcodec.picture.metrics import ms_ssim
 

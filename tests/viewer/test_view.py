@@ -111,7 +111,16 @@ def test_a_page_is_served_here_and_to_nobody_else() -> None:
             assert policy.startswith("default-src 'none'")
             assert ask("/", f"127.0.0.1:{port}", "HEAD")[:2] == (200, "")
             assert ask("/etc/passwd", f"localhost:{port}")[0] == 404
-            assert ask("/", f"attacker.example:{port}")[0] == 403
+            for host in (
+                f"attacker.example:{port}",
+                "attacker.example",
+                "127.0.0.1.example",
+                "127.0.0.1:x",
+                "",
+            ):
+                assert ask("/", host)[0] == 403
+            for host in ("127.0.0.1", "localhost"):  # a browser names no port where it is 80
+                assert ask("/", host)[0] == 200
             if sys.platform == "linux":  # where all of 127.0.0.0/8 is this machine
                 with pytest.raises(OSError), socket.create_connection(("127.0.0.2", port), timeout=5):
                     pass

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from neuralcodec.bench import peers, report, speed, tables, views, zoo
+from neuralcodec.bench import peers, registry, report, speed, tables, views, zoo
 from neuralcodec.bench.images import Photo, Problem, gather
 from neuralcodec.bench.ours import DEFAULT_MODEL, Ours
 from neuralcodec.bench.summary import reference_of, setting_near
@@ -141,7 +141,7 @@ def choose_codecs(args: Namespace) -> Chosen:
         NeuralCodecError: there is nothing to compare with.
     """
     own = own_codecs(args)
-    asked = [peers.find(name) for name in dict.fromkeys(args.against or DEFAULT_AGAINST)]
+    asked = [registry.find(name) for name in dict.fromkeys(args.against or DEFAULT_AGAINST)]
     codecs: dict[str, Codec] = {}
     problems = []
     for peer in (*asked, *own.values()):

@@ -1,8 +1,8 @@
-"""The codecs that are compared, behind one small interface: JPEG, WebP, AVIF and JPEG XL.
+"""The interface of a codec that is compared, and JPEG, WebP, AVIF and JPEG XL behind it.
 
 A peer turns a `uint8` array of shape `(H, W, 3)` or `(H, W, 1)` into the bytes of a file and back. Its
-settings are integers of which more means more bytes and a better picture. Our codecs are peers too, in
-`ours.py`, and so are CompressAI's models, in `zoo.py`.
+settings are integers; a higher one means more bytes and a better picture. Our codecs are peers too, in
+`ours.py`, and so are CompressAI's models, in `zoo.py`; `registry.py` knows them all by name.
 """
 
 from __future__ import annotations
@@ -176,29 +176,6 @@ class JpegXl(PillowPeer):
         """The picture as a viewer sees it."""
         self.missing()  # makes the format known
         return super().decode(data)
-
-
-PEERS: dict[str, Peer] = {peer.name: peer for peer in (Jpeg(), WebP(), Avif(), JpegXl())}
-
-
-def find(name: str) -> Peer:
-    """The codec of that name, `ours...` and `compressai...` included.
-
-    Raises:
-        UsageError: there is none.
-    """
-    if name in PEERS:
-        return PEERS[name]
-    # These two build on this module.
-    if name.startswith("ours"):
-        from neuralcodec.bench import ours
-
-        return ours.find(name)
-    if name.partition(":")[0] == "compressai":
-        from neuralcodec.bench import zoo
-
-        return zoo.find(name)
-    raise UsageError(f"no codec named {name!r}; there is {', '.join(PEERS)}, ours and compressai")
 
 
 class Trial(NamedTuple):

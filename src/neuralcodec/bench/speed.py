@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from neuralcodec.bench import peers
+from neuralcodec.bench import registry
 from neuralcodec.bench.images import Photo, Problem, pixels_of
 from neuralcodec.bench.workers import pool
 from neuralcodec.errors import NeuralCodecError
@@ -121,7 +121,7 @@ def time_round(turn: Round) -> dict[str, Seconds | str]:
     image = pixels_of(turn.photo.path)
     result: dict[str, Seconds | str] = {}
     for codec, setting in turn.settings.items():
-        peer = peers.find(codec)
+        peer = registry.find(codec)
         try:
             start = time.perf_counter()
             data = peer.encode(image, setting)
@@ -135,7 +135,7 @@ def time_round(turn: Round) -> dict[str, Seconds | str]:
 
 def peak_memory(task: Single) -> float | None:
     """The most memory, in MB, that this process has held when it has encoded and decoded a picture."""
-    peer = peers.find(task.codec)
+    peer = registry.find(task.codec)
     peer.decode(peer.encode(pixels_of(task.photo.path), task.setting))
     return _peak_memory_mb()
 

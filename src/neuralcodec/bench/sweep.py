@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from neuralcodec import files
-from neuralcodec.bench import peers
+from neuralcodec.bench import peers, registry
 from neuralcodec.bench.images import Photo, Problem, pixels_of
 from neuralcodec.bench.workers import pool
 from neuralcodec.errors import NeuralCodecError
@@ -92,7 +92,7 @@ def _ends_a_line(file: Any) -> bool:
 
 def measure(task: Task) -> Measurement:
     """Encodes a picture to a file, reads that back, decodes it and scores the 8-bit result."""
-    peer = peers.find(task.codec)
+    peer = registry.find(task.codec)
     original = pixels_of(task.photo.path)
     with tempfile.TemporaryDirectory(prefix="ncodec-bench-") as folder:
         file = Path(folder) / "picture"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from neuralcodec.bench import peers
+from neuralcodec.bench import peers, registry
 from neuralcodec.bench.curves import rate_at
 from neuralcodec.bench.images import Photo, pixels_of
 from neuralcodec.bench.summary import saving, setting_near, size_points
@@ -52,8 +52,8 @@ def make(task: ViewTask) -> dict[str, Any]:
     """The view of one picture: what was encoded how, and the data URIs of all its pictures."""
     original = pixels_of(task.photo.path)
     setting = setting_near(task.our_points, TARGET)
-    ours = peers.attempt(peers.find(task.ours), original, setting)
-    theirs = _nearest(peers.find(task.reference), original, ours.ms_ssim, task.reference_points)
+    ours = peers.attempt(registry.find(task.ours), original, setting)
+    theirs = _nearest(registry.find(task.reference), original, ours.ms_ssim, task.reference_points)
     needed = rate_at(size_points(task.reference_points), ours.point[1])
     three = (original, theirs.decoded, ours.decoded)
     corners = where_they_differ(theirs.decoded, ours.decoded)

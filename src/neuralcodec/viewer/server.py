@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +20,7 @@ _HEADERS = {
 
 
 def serve(document: str, port: int, ready: Callable[[str], None]) -> None:
-    """Answers requests for `/` with the document until interrupted.
+    """Answer requests for `/` with the document until interrupted.
 
     Args:
         port: to listen on; 0 takes a free one.
@@ -33,7 +34,7 @@ def serve(document: str, port: int, ready: Callable[[str], None]) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             # Another site can point a name of its own at this address: its pages must not read ours.
-            if self.headers.get("Host", "").rpartition(":")[0] not in _NAMES:
+            if re.sub(r":\d+$", "", self.headers.get("Host", "")) not in _NAMES:
                 self.send_error(HTTPStatus.FORBIDDEN)
             elif self.path != "/":
                 self.send_error(HTTPStatus.NOT_FOUND)
