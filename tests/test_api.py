@@ -126,6 +126,13 @@ def test_a_header_is_read_without_torch(tmp_path: Path, pixels: np.ndarray) -> N
     assert loaded_by(program, *HEAVY) == set()
 
 
+def test_coding_loads_no_loss() -> None:
+    """What training minimises is none of a decoder's business, nor of an encoder's that does not search."""
+    program = "import neuralcodec, numpy; data = neuralcodec.encode(numpy.zeros((9, 9), numpy.uint8))"
+    program += "; neuralcodec.decode(data)"
+    assert loaded_by(program, "torch", "pytorch_msssim", "neuralcodec.models.losses") == {"torch"}
+
+
 def test_all_but_the_transforms_does_without_torch() -> None:
     """A light run time for the transforms needs no torch beside it."""
     modules = ("container", "tiling", "image", "codec", "weights", "entropy.coder", "entropy.prior")

@@ -8,9 +8,9 @@ from conftest import photograph
 
 from neuralcodec.models.conv.network import ConvCodec, ConvConfig
 from neuralcodec.models.gru.network import RecurrentCodec, RecurrentConfig
-from neuralcodec.models.losses import Tradeoff
 from neuralcodec.training.data import PixelStore, block_components
 from neuralcodec.training.export import arrays_of, write_weights
+from neuralcodec.weights import Tradeoff
 
 TINY_MODEL = ConvConfig(
     levels=3,

@@ -19,12 +19,12 @@ from neuralcodec.entropy.exact import EXACT, Range
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.models.conv.runner import Model
-from neuralcodec.models.losses import Tradeoff
 from neuralcodec.models.prior import Prior
 from neuralcodec.training import export as exporting
 from neuralcodec.training.export import export, integer_tensors, to_integers
 from neuralcodec.training.loop import CHECKPOINT, Trainer
 from neuralcodec.training.recipe import Recipe
+from neuralcodec.weights import Tradeoff
 
 pytestmark = pytest.mark.usefixtures("quick_start")
 
@@ -63,7 +63,7 @@ def test_exported_weights_load_and_code(checkpoint: Path, recipe: Recipe, tmp_pa
     assert file.codec == "conv"
     assert file.model == vars(recipe.model)
     trained = vars(recipe.training)
-    assert file.tradeoff == {f.name: trained[f.name] for f in fields(Tradeoff)}
+    assert file.tradeoff == Tradeoff(**{f.name: trained[f.name] for f in fields(Tradeoff)})
     assert file.id == weights.weights_id(out)
     kinds = {array.dtype for name, array in file.arrays.items() if not name.startswith("transforms.")}
     assert all(np.issubdtype(kind, np.integer) for kind in kinds)
@@ -213,4 +213,4 @@ def test_tables_of_z_cover_every_quality() -> None:
 def test_checkpoints_that_do_not_say_what_they_were_trained_for(checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "tiny.safetensors"
     export(changed(checkpoint, "prior.hyper_mid.weight", 1.0), out)
-    assert weights.read(out).tradeoff == vars(Tradeoff())
+    assert weights.read(out).tradeoff == Tradeoff()

@@ -16,7 +16,6 @@ from neuralcodec.entropy.tables import SCALE_COUNT, TOTAL, gaussian_tables, tabl
 from neuralcodec.errors import UsageError
 from neuralcodec.models.conv.network import ConvCodec
 from neuralcodec.models.conv.runner import Model
-from neuralcodec.models.losses import Tradeoff
 from neuralcodec.training import export as exporting
 from neuralcodec.training import fitting
 from neuralcodec.training.export import arrays_of, export, write_weights
@@ -31,6 +30,7 @@ from neuralcodec.training.fitting import (
 from neuralcodec.training.loop import CHECKPOINT, Trainer
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.training.start import start_from_weights
+from neuralcodec.weights import Tradeoff
 
 Counts = npt.NDArray[np.int64]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from pytorch_msssim import ms_ssim
 from torch import Tensor
@@ -12,19 +10,6 @@ from torch.nn import functional as F
 #: MSE alone stands in for 1 - MS-SSIM at the start of a run; this makes the two of a size on photographs.
 MSE_AS_DISTORTION = 25.0
 FLAT = 32
-
-
-@dataclass(frozen=True)
-class Tradeoff:
-    """What a model was trained for; stored beside its weights, for encoders to aim at the same.
-
-    The defaults are those of the weights that say nothing.
-    """
-
-    lambda_low: float = 0.15
-    lambda_high: float = 320.0
-    mse_weight: float = 1.0
-    flat_weight: float = 0.0
 
 
 def lambda_at(level: Tensor, levels: int, low: float, high: float) -> Tensor:

@@ -30,11 +30,11 @@ from neuralcodec.models.conv.network import ConvCodec, ConvConfig, Transforms, l
 from neuralcodec.models.gru.network import RecurrentCodec, RecurrentConfig
 from neuralcodec.models.gru.prior import FeatureUpdate
 from neuralcodec.models.gru.prior import StagePriors as TrainedPriors
-from neuralcodec.models.losses import Tradeoff
 from neuralcodec.models.prior import ContextStep, Prior
 from neuralcodec.training.data import load_crops
 from neuralcodec.training.fitting import fitted_tables
 from neuralcodec.training.loop import read_checkpoint
+from neuralcodec.weights import Tradeoff
 
 Tensors = dict[str, npt.NDArray[Any]]
 

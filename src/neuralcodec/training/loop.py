@@ -25,12 +25,12 @@ from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.models.conv.network import ConvConfig
 from neuralcodec.models.device import has_fast_bfloat16
 from neuralcodec.models.gru.network import RecurrentConfig
-from neuralcodec.models.losses import Tradeoff
 from neuralcodec.training.data import CropSampler, block_components, load_crops, open_store
 from neuralcodec.training.objectives import loss_of, objective
 from neuralcodec.training.optimizer import MuonAdamW
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.training.start import start_from_weights
+from neuralcodec.weights import Tradeoff
 
 CHECKPOINT = "checkpoint.safetensors"
 #: A step that took longer than this was interrupted (a stopped process, a sleeping machine).

@@ -23,13 +23,26 @@ _ID_BYTES = 4
 
 
 @dataclass(frozen=True)
+class Tradeoff:
+    """What a model was trained for; stored beside its weights, for encoders to aim at the same.
+
+    The defaults are those of the weights that say nothing.
+    """
+
+    lambda_low: float = 0.15
+    lambda_high: float = 320.0
+    mse_weight: float = 1.0
+    flat_weight: float = 0.0
+
+
+@dataclass(frozen=True)
 class Weights:
     """A weights file in memory: arrays by name, the sizes of the model, and what it was trained for."""
 
     id: bytes
     codec: str
     model: Mapping[str, int]
-    tradeoff: Mapping[str, float]
+    tradeoff: Tradeoff
     arrays: Mapping[str, Any]
 
 
@@ -99,7 +112,7 @@ def read(path: Path) -> Weights:
         with safe_open(path, "numpy") as file:
             described = json.loads((file.metadata() or {})["neuralcodec"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        tradeoff = described.get("tradeoff", {})
+        tradeoff = Tradeoff(**described.get("tradeoff", {}))
         return Weights(weights_id(path), described["codec"], described["model"], tradeoff, arrays)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise NeuralCodecError(f"{path} is not a weights file: {error}") from None

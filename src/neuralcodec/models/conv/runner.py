@@ -17,7 +17,6 @@ from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.errors import NeuralCodecError
 from neuralcodec.models.conv.network import ConvConfig, Features, Transforms, blocks_of, level_of
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
-from neuralcodec.models.losses import Tradeoff
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -34,7 +33,7 @@ class Model:
                 raise ValueError(f"it is for codec {file.codec!r}")
             self.prior = IntegerPrior(file.arrays)
             config = ConvConfig(**file.model)
-            self.tradeoff = Tradeoff(**file.tradeoff)
+            self.tradeoff = file.tradeoff
             with torch.device("meta"):  # no time spent on initial values
                 self.transforms = Transforms(config).eval()
             read_transforms(self.transforms, file, self.device)
