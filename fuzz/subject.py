@@ -28,7 +28,7 @@ from neuralcodec.errors import DamagedFileError  # noqa: E402
 from neuralcodec.format import container  # noqa: E402
 from neuralcodec.format.container import Container, Limits  # noqa: E402
 from neuralcodec.format.header import CONV, Header  # noqa: E402
-from neuralcodec.picture.reading import Picture  # noqa: E402
+from neuralcodec.picture.picture import Picture  # noqa: E402
 
 #: Small, so that work and memory come from the bytes and not from the size of a picture they claim.
 LIMITS = Limits(max_pixels=2**15, max_metadata=2**16)

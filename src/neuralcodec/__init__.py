@@ -76,10 +76,13 @@ def encode(
         DamagedFileError: the picture cannot be read.
     """
     from neuralcodec.coding import targets
+    from neuralcodec.errors import warn
     from neuralcodec.picture.reading import load
 
+    picture = load(image)
+    warn(picture.notes, stacklevel=2)
     found = targets.encode(
-        load(image),
+        picture,
         quality=quality,
         target_size=target_size,
         target_bpp=target_bpp,
@@ -140,7 +143,7 @@ def decode(
     """
     from neuralcodec.coding.codec import decode_picture
     from neuralcodec.coding.tiling import Box
-    from neuralcodec.picture.reading import to_array, to_pil
+    from neuralcodec.picture.picture import to_array, to_pil
 
     box = None
     if region is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,3 +40,14 @@ class DamageWarning(NeuralCodecWarning):
         more = f" (and {len(others)} more)" if others else ""
         super().__init__(f"{damage}; {first}{more}")
         self.damage = damage
+
+
+# Python shows one text once for each line of a program. The next picture that the line reads is news all the
+# same, unless the program has a filter of its own.
+warnings.simplefilter("always", NeuralCodecWarning, append=True)
+
+
+def warn(notes: Iterable[str], *, stacklevel: int) -> None:
+    """Give each note as a `NeuralCodecWarning`; a `stacklevel` of 2 is that of the function's caller."""
+    for note in notes:
+        warnings.warn(note, NeuralCodecWarning, stacklevel=stacklevel + 1)

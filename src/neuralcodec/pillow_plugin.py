@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from neuralcodec.errors import DamagedFileError
+from neuralcodec.errors import DamagedFileError, warn
 from neuralcodec.format import container
 from neuralcodec.format.header import MAGIC
 
@@ -66,7 +66,7 @@ class NcImageFile(ImageFile.ImageFile):
         """
         if self.tile:
             from neuralcodec.coding.codec import decode_picture
-            from neuralcodec.picture.reading import to_pil
+            from neuralcodec.picture.picture import to_pil
 
             try:
                 self.im = to_pil(decode_picture(self._all_bytes())).im
@@ -100,12 +100,15 @@ class NcImageFile(ImageFile.ImageFile):
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     from neuralcodec.coding.codec import DEFAULT_EFFORT
     from neuralcodec.coding.targets import encode
-    from neuralcodec.picture.reading import EXIF_PREFIX, load, matching_icc
+    from neuralcodec.picture.exif import EXIF_PREFIX
+    from neuralcodec.picture.icc import matching_icc
+    from neuralcodec.picture.reading import load
 
     options = image.encoderinfo
     picture = load(image)
+    notes = list(picture.notes)
     if "icc_profile" in options:
-        picture.icc = matching_icc(options["icc_profile"], picture.pixels.shape[2] == 1)
+        picture.icc = matching_icc(options["icc_profile"], picture.pixels.shape[2] == 1, notes)
     if "exif" in options:
         exif = options["exif"]
         picture.exif = (exif.tobytes() if isinstance(exif, Image.Exif) else exif or b"").removeprefix(
@@ -116,6 +119,7 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
         picture.xmp = xmp.encode() if isinstance(xmp, str) else xmp
     quality, model = options.get("quality"), options.get("model", "conv")
     effort = options.get("effort", DEFAULT_EFFORT)
+    warn(notes, stacklevel=3)  # between here and the caller is Pillow's `save`
     stream.write(encode(picture, quality=quality, model=model, effort=effort).data)
 
 

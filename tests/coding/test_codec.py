@@ -33,7 +33,7 @@ from neuralcodec.format.chunks import parse_chunks
 from neuralcodec.format.container import read_header
 from neuralcodec.format.header import CODECS, GRU, parse_header
 from neuralcodec.models.conv.runner import Model
-from neuralcodec.picture.reading import Picture
+from neuralcodec.picture.picture import Picture
 from neuralcodec.training.export import CountingWriter
 
 XMP = "<x:xmpmeta>é</x:xmpmeta>".encode()

@@ -18,7 +18,7 @@ from PIL import Image
 from neuralcodec.coding.codec import decode_picture, encode_picture
 from neuralcodec.models.conv import runner
 from neuralcodec.models.conv.runner import Model
-from neuralcodec.picture.reading import Picture
+from neuralcodec.picture.picture import Picture
 
 GOLDEN = matrix.golden()
 

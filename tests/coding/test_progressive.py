@@ -15,7 +15,7 @@ from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
 from neuralcodec.format.header import quality_of_stages
 from neuralcodec.format.varint import write_varint
-from neuralcodec.picture.reading import Picture
+from neuralcodec.picture.picture import Picture
 
 EXIF = b"MM\0*\0\0\0\x08\0\0 left by a camera \xff\0"
 

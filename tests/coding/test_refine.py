@@ -15,7 +15,7 @@ from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import UsageError
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.losses import distortion, lambda_at
-from neuralcodec.picture.reading import Picture
+from neuralcodec.picture.picture import Picture
 
 
 def cost(model: Model, pixels: Pixels, data: bytes, quality: int) -> float:

@@ -19,7 +19,7 @@ from neuralcodec.format import container
 from neuralcodec.format.container import Container, read, read_header, write
 from neuralcodec.format.header import CONV, GRU, Header
 from neuralcodec.picture.alpha import pack_alpha, unpack_alpha
-from neuralcodec.picture.reading import Picture
+from neuralcodec.picture.picture import Picture
 
 # Always the same examples, and no clock: these run beside everything else that a machine does.
 stable = settings(

@@ -16,7 +16,7 @@ from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
 from neuralcodec.format.header import GRU, quality_of_stages
 from neuralcodec.models.gru.runner import RecurrentModel, StageDecoder, load
-from neuralcodec.picture.reading import Picture
+from neuralcodec.picture.picture import Picture
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from neuralcodec.errors import NeuralCodecWarning, UsageError
 from neuralcodec.format import container
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.picture.metrics import ms_ssim
-from neuralcodec.picture.reading import Picture
+from neuralcodec.picture.picture import Picture
 
 PICTURE = Picture(photograph(176, 240))
 

@@ -9,7 +9,7 @@ from conftest import photograph
 from neuralcodec.coding import tilewise
 from neuralcodec.coding.codec import decode_picture, encode_picture
 from neuralcodec.models.conv.runner import Pixels
-from neuralcodec.picture.reading import Picture
+from neuralcodec.picture.picture import Picture
 
 
 def dusk(channels: int = 3) -> Pixels:

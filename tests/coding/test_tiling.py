@@ -26,7 +26,7 @@ from neuralcodec.coding.tiling import (
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.format import container
 from neuralcodec.models.conv.runner import Model
-from neuralcodec.picture.reading import Picture
+from neuralcodec.picture.picture import Picture
 
 WINDOWS = [(1, 1, 1), (4, 4, 16), (5, 9, 30), (3, 20, 36), (17, 1, 16), (40, 33, 900)]
 SIZES = [(1, 1, 4), (4, 4, 4), (5, 9, 4), (3, 20, 8), (17, 1, 16), (40, 33, 7)]

@@ -25,7 +25,7 @@ from neuralcodec.format import container
 from neuralcodec.format.header import GRU
 from neuralcodec.models.conv import runner
 from neuralcodec.models.gru import runner as gru_runner
-from neuralcodec.picture.reading import Picture, to_pil
+from neuralcodec.picture.picture import Picture, to_pil
 
 FOLDER = Path(__file__).parent
 INDEX = FOLDER / "golden.json"

@@ -14,7 +14,7 @@ from conftest import photograph
 from PIL import Image, features
 
 from neuralcodec import DamagedFileError
-from neuralcodec.picture import formats
+from neuralcodec.picture import formats, opening
 from neuralcodec.picture.reading import load
 
 FORMATS: dict[str, dict[str, Any]] = {
@@ -43,7 +43,7 @@ JXL = b"\xff\x0a\xfa\x1f\x01\x91\x08\x06\x01"
 
 
 def as_file(pixels: np.ndarray, name: str) -> bytes:
-    formats._register_plugins()
+    opening.register_plugins()
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, name, **FORMATS[name])
     return out.getvalue()
@@ -76,8 +76,12 @@ def test_plugins_are_found_without_being_asked_for(name: str) -> None:
 
 @pytest.mark.parametrize(("data", "extra"), [(HEIC, "heif"), (JXL, "jxl")])
 def test_a_missing_plugin_is_named(data: bytes, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = [plugin._replace(package=f"missing_{plugin.package}") for plugin in formats._PLUGINS]
-    monkeypatch.setattr(formats, "_PLUGINS", absent)
-    monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name not in ("JXL", "HEIF")])
+    absent = [
+        format._replace(plugin=plugin._replace(package="missing")) if (plugin := format.plugin) else format
+        for format in formats.FORMATS
+    ]
+    monkeypatch.setattr(opening, "FORMATS", absent)
+    for name in ("JXL", "HEIF"):
+        monkeypatch.delitem(Image.OPEN, name, raising=False)
     with pytest.raises(DamagedFileError, match=rf"pip install 'neuralcodec\[{extra}\]'"):
         load(data + bytes(100))

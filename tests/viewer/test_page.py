@@ -14,7 +14,7 @@ from conftest import photograph
 from PIL import Image
 
 from neuralcodec import UsageError
-from neuralcodec.picture.reading import Picture
+from neuralcodec.picture.picture import Picture
 from neuralcodec.viewer import page as viewer
 from neuralcodec.viewer.page import Frame, page
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from neuralcodec.errors import DamagedFileError, NeuralCodecError, NeuralCodecWarning, UsageError
-from neuralcodec.picture import reading
+from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
+from neuralcodec.picture.formats import SUFFIXES
 from neuralcodec.picture.metrics import Image8
+from neuralcodec.picture.reading import load
 
-SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".jxl", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 SMALLEST_SIDE = 161  # MS-SSIM has no published definition below
 KODAK = (24, {(768, 512), (512, 768)})
 
@@ -71,9 +70,7 @@ def gather(sources: Sequence[Path], limit: int | None = None) -> tuple[list[Phot
 @functools.lru_cache(maxsize=1)  # tasks come picture by picture
 def pixels_of(path: Path) -> Image8:
     """What the codecs are given: uint8 `(H, W, 3)` or `(H, W, 1)`, transparency and profile left out."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NeuralCodecWarning)  # 16 bits become 8 for every codec alike
-        return reading.load(path).pixels
+    return load(path).pixels  # what its notes say is lost is lost for every codec alike
 
 
 def are_kodak(photos: Iterable[Photo]) -> bool:

@@ -12,10 +12,7 @@ from neuralcodec.cli.command import add_device, add_limit, add_quiet, add_thread
 from neuralcodec.terminal import say
 
 if TYPE_CHECKING:
-    from neuralcodec.picture.reading import Picture
-
-PICTURE_SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".jxl"}
-PICTURE_SUFFIXES |= {".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
+    from neuralcodec.picture.picture import Picture
 
 
 def add_files(parser: ArgumentParser) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralcodec import files
+from neuralcodec.errors import warn
 from neuralcodec.format.container import Limits
 from neuralcodec.format.header import MAGIC
 from neuralcodec.terminal import about
 
 if TYPE_CHECKING:
-    from neuralcodec.picture.reading import Picture
+    from neuralcodec.picture.picture import Picture
 
 
 def path_of(name: str) -> Path | None:
@@ -48,6 +49,8 @@ def decode_any(data: bytes, args: Namespace) -> Picture:
         from neuralcodec.coding.codec import decode_picture
 
         return decode_picture(data, limits=limits_of(args))
-    from neuralcodec.picture import reading
+    from neuralcodec.picture.reading import load
 
-    return reading.load(data, max_pixels=limits_of(args).max_pixels)
+    picture = load(data, max_pixels=limits_of(args).max_pixels)
+    warn(picture.notes, stacklevel=1)
+    return picture

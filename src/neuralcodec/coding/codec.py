@@ -23,7 +23,7 @@ from neuralcodec.format import container
 from neuralcodec.format.container import Container, Limits
 from neuralcodec.format.header import CONV, GRU, Header, write_header
 from neuralcodec.picture.alpha import pack_alpha, unpack_alpha
-from neuralcodec.picture.reading import Picture, Plane
+from neuralcodec.picture.picture import Picture, Plane
 
 DEFAULT_QUALITY = 50
 #: Side of a tile in pixels. Damage stays in a tile, a region takes whole ones; large ones take fewer bytes.

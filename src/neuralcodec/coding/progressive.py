@@ -14,7 +14,7 @@ from neuralcodec.format.header import GRU, quality_of_stages
 if TYPE_CHECKING:
     from PIL import Image
 
-    from neuralcodec.picture.reading import Picture
+    from neuralcodec.picture.picture import Picture
 
 #: Pixels across one picture of a contact sheet, and pictures in a row.
 _SHEET_WIDTH, _SHEET_COLUMNS = 480, 4
@@ -80,7 +80,7 @@ def contact_sheet(frames: list[Frame], labels: list[str]) -> Image.Image:
     """All frames in one picture, small, each with its label below."""
     from PIL import Image, ImageDraw, ImageFont
 
-    from neuralcodec.picture.reading import to_pil
+    from neuralcodec.picture.picture import to_pil
 
     first = to_pil(frames[0].picture)
     width = min(_SHEET_WIDTH, first.width)

@@ -21,7 +21,7 @@ from neuralcodec.format import container
 from neuralcodec.format.container import Limits
 from neuralcodec.format.header import GRU_STAGES, quality_of_stages
 from neuralcodec.picture.content import looks_drawn
-from neuralcodec.picture.reading import Picture
+from neuralcodec.picture.picture import Picture
 
 MOST_ENCODES = 8
 #: How far below its target a size may be, as a share of it.

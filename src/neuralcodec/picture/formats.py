@@ -1,21 +1,17 @@
-"""Which of Pillow's readers a file is for, those of installed plugins included."""
+"""The picture formats: what is read, what is written, which extensions and packages stand for them."""
 
 from __future__ import annotations
 
-import importlib
-import struct
-from contextlib import suppress
-from importlib.util import find_spec
-from typing import BinaryIO, NamedTuple
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from PIL import Image
-from PIL.ImageFile import ImageFile
+from neuralcodec.errors import UsageError
 
 
-class _Plugin(NamedTuple):
+class Plugin(NamedTuple):
     """A package that teaches Pillow another format."""
 
-    format: str
     package: str
     extra: str  # of ours, that installs it
     register: str | None  # to call; None where importing the package is enough
@@ -23,46 +19,67 @@ class _Plugin(NamedTuple):
     signatures: tuple[bytes, ...]
 
 
-_HEIC = (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1")
-_PLUGINS = (
-    _Plugin("HEIC", "pillow_heif", "heif", "register_heif_opener", 4, _HEIC),
-    _Plugin("JPEG XL", "pillow_jxl", "jxl", None, 0, (b"\xff\x0a", b"\0\0\0\x0cJXL ")),
-)
+class Format(NamedTuple):
+    """A format that Pillow reads, and perhaps writes, under this name.
 
-
-def open_image(stream: BinaryIO) -> ImageFile | None:
-    """What `Image.open` does, with installed plugins, and without its limit of the size.
-
-    That limit is a global that belongs to the program around us. None where no reader knows the file.
+    Args:
+        options: for Pillow's writer; None for a format that is only read.
     """
-    prefix = stream.read(16)
-    tried: set[str] = set()
-    for load_readers in (Image.preinit, Image.init, _register_plugins):  # the common formats load faster
-        load_readers()
-        for name in [name for name in Image.ID if name not in tried]:
-            tried.add(name)
-            factory, accept = Image.OPEN[name]
-            try:
-                accepted = accept is None or accept(prefix)
-                if accepted and not isinstance(accepted, str):  # a string says what is not supported
-                    stream.seek(0)
-                    return factory(stream, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):
-                continue  # so a reader says: not my format
-    return None
+
+    name: str
+    extensions: tuple[str, ...]
+    options: dict[str, Any] | None = None
+    alpha: bool = False
+    metadata: bool = False
+    plugin: Plugin | None = None
 
 
-def missing_plugin(prefix: bytes) -> str | None:
-    """What to install, if it is only a plugin that lacks to read a file that begins so."""
-    for plugin in _PLUGINS:
-        if prefix.startswith(plugin.signatures, plugin.offset) and find_spec(plugin.package) is None:
-            return f"{plugin.format} needs a plugin: pip install 'neuralcodec[{plugin.extra}]'"
-    return None
+_HEIC = (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1")
+_LOSSY = {"quality": 95, "subsampling": "4:4:4"}
+
+#: Readers are tried in this order. Readers of Pillow that are not here are never tried: some start another
+#: program (EPS), the others are of formats that hold no photographs.
+FORMATS = (
+    Format("PNG", (".png", ".apng"), {}, alpha=True, metadata=True),
+    Format("JPEG", (".jpg", ".jpeg", ".jfif", ".jpe", ".mpo"), _LOSSY, metadata=True),
+    # `exact` keeps the colours of transparent pixels.
+    Format("WEBP", (".webp",), {"lossless": True, "exact": True}, alpha=True, metadata=True),
+    Format("TIFF", (".tif", ".tiff"), {"compression": "tiff_adobe_deflate"}, alpha=True, metadata=True),
+    Format("AVIF", (".avif",), _LOSSY, alpha=True, metadata=True),
+    Format("PPM", (".ppm", ".pgm", ".pnm", ".pbm"), {}),
+    Format("BMP", (".bmp", ".dib"), {}),
+    Format("GIF", (".gif",)),
+    Format("JPEG2000", (".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc")),
+    Format(
+        "HEIF",
+        (".heic", ".heif", ".hif"),
+        plugin=Plugin("pillow_heif", "heif", "register_heif_opener", 4, _HEIC),
+    ),
+    Format(
+        "JXL",
+        (".jxl",),
+        plugin=Plugin("pillow_jxl", "jxl", None, 0, (b"\xff\x0a", b"\0\0\0\x0cJXL ")),
+    ),
+    Format("PSD", (".psd",)),
+    Format("QOI", (".qoi",)),
+    Format("SGI", (".sgi", ".rgb")),
+    Format("PCX", (".pcx",)),
+    Format("TGA", (".tga",)),  # the last one: it has no signature
+)
+#: The extensions of all pictures that are read.
+SUFFIXES = frozenset(extension for format in FORMATS for extension in format.extensions)
 
 
-def _register_plugins() -> None:
-    for plugin in _PLUGINS:
-        with suppress(ImportError, OSError):  # it is not installed, or lacks a library
-            module = importlib.import_module(plugin.package)
-            if plugin.register is not None:
-                getattr(module, plugin.register)()
+def format_for(path: str | os.PathLike[str]) -> str:
+    """The format to write that the extension of `path` stands for: PNG, JPEG, WEBP, TIFF, AVIF, PPM or BMP.
+
+    Raises:
+        UsageError: it stands for none of these.
+    """
+    extension = Path(path).suffix.lower()
+    written = [format for format in FORMATS if format.options is not None]
+    for format in written:
+        if extension in format.extensions:
+            return format.name
+    known = " ".join(extension for format in written for extension in format.extensions)
+    raise UsageError(f"no format to write has the extension {extension!r}; use one of {known}")

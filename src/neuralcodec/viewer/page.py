@@ -20,7 +20,7 @@ from PIL import Image
 
 from neuralcodec.errors import UsageError
 from neuralcodec.picture import metrics
-from neuralcodec.picture.reading import Picture, same_channels, to_pil
+from neuralcodec.picture.picture import Picture, same_channels, to_pil
 
 PICTURE_PIXELS = 1 << 22
 PAGE_PIXELS = 1 << 24

@@ -50,7 +50,7 @@ def compare(args: Namespace) -> int:
         say("ncodec: warning: MS-SSIM is defined from 161 pixels a side: compare this one with its like only")
 
     from neuralcodec.picture import metrics
-    from neuralcodec.picture.reading import same_channels
+    from neuralcodec.picture.picture import same_channels
 
     one, two = same_channels(a, b)
     similarity = metrics.ms_ssim(one, two)

@@ -12,13 +12,14 @@ from neuralcodec.cli import batch, coding
 from neuralcodec.cli.command import Command
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
 from neuralcodec.cli.values import count, region
-from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.errors import DamagedFileError, UsageError, warn
 from neuralcodec.format.container import read, read_header
+from neuralcodec.picture.formats import format_for
 from neuralcodec.terminal import Show, about, say
 
 if TYPE_CHECKING:
     from neuralcodec.coding.damage import Damage
-    from neuralcodec.picture.reading import Picture, Plane
+    from neuralcodec.picture.picture import Picture, Plane
 
 
 TEXT = """\
@@ -69,9 +70,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def decode(args: Namespace) -> int:
     """`.nc` files to pictures."""
     extension = _extension(args)
-    from neuralcodec.picture import reading
-
-    reading.format_for(f"x{extension}")
+    format_for(f"x{extension}")
     jobs, found = coding.plan(args, lambda name: _decoded_name(name, extension), {".nc"})
     for job in jobs:
         _format(job, args)  # refuses an unknown one before any work
@@ -85,7 +84,8 @@ def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
         data = store.read(job.source, byte_limit(args))
         read_header(data)  # what is not ours is refused here, before the second that torch takes to load
         from neuralcodec.coding.codec import decode_picture
-        from neuralcodec.picture import reading
+        from neuralcodec.picture.picture import Picture
+        from neuralcodec.picture.writing import save
 
         start = time.perf_counter()
         try:
@@ -103,12 +103,12 @@ def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
             raise DamagedFileError(f"{error} (--partial decodes what is left)") from None
         seconds = time.perf_counter() - start
     with about(name_of(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
-        reading.save(picture, file, _format(job, args))
+        warn(save(picture, file, _format(job, args)), stacklevel=1)
         after = file.tell()
     if args.damage_map is not None:
         mask = Path(args.damage_map)
         with about(name_of(mask), quiet=args.quiet), store.writing(mask) as file:
-            reading.save(reading.Picture(_damage_map(picture)), file, "PNG")
+            save(Picture(_damage_map(picture)), file, "PNG")
     if picture.damage is not None and not args.quiet:
         _report_damage(job.name, picture.damage)
     pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
@@ -165,11 +165,9 @@ def _extension(args: Namespace) -> str:
 
 def _format(job: files.Job, args: Namespace) -> str:
     """The format of a decoded picture."""
-    from neuralcodec.picture import reading
-
     if args.format or job.target is None or files.is_stream(job.target):
-        return reading.format_for(f"x{_extension(args)}")
-    return reading.format_for(job.target)
+        return format_for(f"x{_extension(args)}")
+    return format_for(job.target)
 
 
 def _decoded_name(name: str, extension: str) -> str:

@@ -12,8 +12,9 @@ from neuralcodec.cli import batch, coding
 from neuralcodec.cli.command import Command
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
 from neuralcodec.cli.values import effort, ms_ssim, positive, quality, size
-from neuralcodec.errors import UsageError
+from neuralcodec.errors import UsageError, warn
 from neuralcodec.format.header import MAGIC
+from neuralcodec.picture.formats import SUFFIXES
 from neuralcodec.terminal import Show, about
 
 TEXT = """\
@@ -82,10 +83,10 @@ def encode(args: Namespace) -> int:
     from neuralcodec import weights
 
     weights.by_name(args.model)  # refuses an unknown one before any work
-    jobs, found = coding.plan(args, _encoded_name, coding.PICTURE_SUFFIXES)
+    jobs, found = coding.plan(args, _encoded_name, SUFFIXES)
     for job in jobs:
         # `ncodec encode *.png` with two files in the folder must not replace the second one.
-        if job.target is not None and job.target.suffix.lower() in coding.PICTURE_SUFFIXES:
+        if job.target is not None and job.target.suffix.lower() in SUFFIXES:
             raise UsageError(f"{job.target} is no name for an .nc file; -o FOLDER takes several inputs")
     return batch.run(batch.Task(_encode_one, args, byte_limit(args)), jobs, found=found)
 
@@ -95,12 +96,14 @@ def _encode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
         data = store.read(job.source, byte_limit(args))
         if data.startswith(MAGIC):
             raise UsageError("is an .nc file already: `ncodec decode` makes a picture of it")
-        from neuralcodec.picture import reading
+        from neuralcodec.picture.picture import upright
+        from neuralcodec.picture.reading import load
 
-        picture = reading.load(data, max_pixels=limits_of(args).max_pixels)
+        picture = load(data, max_pixels=limits_of(args).max_pixels)
+        warn(picture.notes, stacklevel=1)
         if args.strip:
             # The orientation, which is in the EXIF block, goes into the pixels.
-            picture = replace(reading.upright(picture), icc=None, exif=None, xmp=None)
+            picture = replace(upright(picture), icc=None, exif=None, xmp=None)
         from neuralcodec.coding import targets
 
         start = time.perf_counter()
@@ -127,7 +130,7 @@ def _encode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
 
 def _encoded_name(name: str) -> str:
     path = Path(name)
-    return f"{path.stem if path.suffix.lower() in coding.PICTURE_SUFFIXES else name}.nc"
+    return f"{path.stem if path.suffix.lower() in SUFFIXES else name}.nc"
 
 
 COMMAND = Command("encode", "turn pictures into .nc files", encode, add_arguments, TEXT)

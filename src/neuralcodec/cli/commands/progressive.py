@@ -7,8 +7,8 @@ from pathlib import Path
 
 from neuralcodec import files
 from neuralcodec.cli.command import Command, add_force, add_limit, add_quiet, add_threads
-from neuralcodec.cli.inputs import byte_limit, limits_of, name_of, path_of
-from neuralcodec.errors import UsageError
+from neuralcodec.cli.inputs import byte_limit, decode_any, limits_of, name_of, path_of
+from neuralcodec.errors import UsageError, warn
 from neuralcodec.terminal import about, say
 
 TEXT = """\
@@ -39,7 +39,8 @@ def progressive(args: Namespace) -> int:
     if not args.force and (existing := sorted(out.glob("stage-*.png")) + sorted(out.glob("sheet.png"))):
         raise UsageError(f"{existing[0]} exists: -f overwrites")
     from neuralcodec.coding.progressive import contact_sheet, frames
-    from neuralcodec.picture import reading
+    from neuralcodec.picture.picture import same_channels
+    from neuralcodec.picture.writing import save
 
     source = path_of(args.file)
     with about(name_of(source)):
@@ -50,7 +51,7 @@ def progressive(args: Namespace) -> int:
     else:
         with about(args.against):
             original = files.read(Path(args.against), byte_limit(args))
-            reference, of = reading.load(original, max_pixels=limits_of(args).max_pixels), args.against
+            reference, of = decode_any(original, args), args.against
     height, width = reference.pixels.shape[:2]
     if shown[0].picture.pixels.shape[:2] != (height, width):
         raise UsageError(f"{args.against} has {width}x{height} pixels, the file has not")
@@ -58,14 +59,14 @@ def progressive(args: Namespace) -> int:
 
     labels = []
     for frame in shown:
-        similarity = metrics.ms_ssim(*reading.same_channels(reference, frame.picture))
+        similarity = metrics.ms_ssim(*same_channels(reference, frame.picture))
         bpp = 8 * frame.size / (height * width)
         labels.append(f"{frame.stage}: {frame.size:,} bytes  {bpp:.3f} bpp  MS-SSIM {similarity:.4f}")
     out.mkdir(parents=True, exist_ok=True)
     for frame in shown:
         target = out / f"stage-{frame.stage}.png"
         with about(str(target)), files.writing(target) as file:
-            reading.save(frame.picture, file, "PNG")
+            warn(save(frame.picture, file, "PNG"), stacklevel=1)
     with about(str(out / "sheet.png")), files.writing(out / "sheet.png") as file:
         contact_sheet(shown, labels).save(file, "PNG")
     if not args.quiet:

@@ -51,7 +51,7 @@ def view(args: Namespace) -> int:
         if args.out != "-" and args.against and Path(args.out).resolve() == Path(args.against).resolve():
             raise UsageError(f"{args.out} is an input, which is never overwritten")
         [(_, target)] = files.plan([args.file, args.out], None, str, force=args.force)
-    from neuralcodec.picture.reading import upright
+    from neuralcodec.picture.picture import upright
     from neuralcodec.viewer.page import Frame, page
 
     def frames(name: str) -> list[Frame]:

@@ -1,0 +1,57 @@
+"""Find the reader of Pillow, or of a plugin, that knows a file."""
+
+from __future__ import annotations
+
+import importlib
+import struct
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import BinaryIO
+
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from neuralcodec.picture.formats import FORMATS
+
+
+def open_image(stream: BinaryIO) -> ImageFile | None:
+    """Do what `Image.open` does for the formats of the table, without its limit of the size.
+
+    That limit is a global that belongs to the program around us. None where no reader knows the file.
+    """
+    prefix = stream.read(16)
+    tried: set[str] = set()
+    for load_readers in (Image.preinit, Image.init, register_plugins):  # the common formats load faster
+        load_readers()
+        for name in [format.name for format in FORMATS if format.name in Image.OPEN]:
+            if name in tried:
+                continue
+            tried.add(name)
+            factory, accept = Image.OPEN[name]
+            try:
+                accepted = accept is None or accept(prefix)
+                if accepted and not isinstance(accepted, str):  # a string says what is not supported
+                    stream.seek(0)
+                    return factory(stream, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue  # so a reader says: not my format
+    return None
+
+
+def missing_plugin(prefix: bytes) -> str | None:
+    """Name the extra that would let us read a file that begins so, if any."""
+    for format in FORMATS:
+        plugin = format.plugin
+        known = plugin is not None and prefix.startswith(plugin.signatures, plugin.offset)
+        if plugin is not None and known and find_spec(plugin.package) is None:
+            return f"{format.name} needs a plugin: pip install 'neuralcodec[{plugin.extra}]'"
+    return None
+
+
+def register_plugins() -> None:
+    """Teach Pillow the formats of the packages that are installed."""
+    for plugin in [format.plugin for format in FORMATS if format.plugin is not None]:
+        with suppress(ImportError, OSError):  # it is not installed, or lacks a library
+            module = importlib.import_module(plugin.package)
+            if plugin.register is not None:
+                getattr(module, plugin.register)()

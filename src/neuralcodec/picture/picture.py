@@ -1,0 +1,84 @@
+"""The picture as the codec sees it, and its way to arrays and Pillow images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from neuralcodec.picture.exif import EXIF_PREFIX, orientation
+
+if TYPE_CHECKING:
+    from neuralcodec.coding.damage import Damage
+
+Plane: TypeAlias = NDArray[np.uint8]
+
+
+@dataclass
+class Picture:
+    """A picture as the codec sees it.
+
+    Args:
+        pixels: uint8 `(H, W, 3)`, or `(H, W, 1)` for grey.
+        alpha: uint8 `(H, W)`, not premultiplied.
+        icc: a profile for such pixels: its colour space is RGB, or GRAY for grey.
+        exif: the EXIF block, from its `II` or `MM` on, without the `Exif` prefix that JPEG gives it.
+        xmp: the XMP packet.
+        damage: what of it is not as it was encoded, when it was decoded from a damaged file.
+        notes: what of the source could not be kept, a line for each; the caller's edge makes them warnings.
+    """
+
+    pixels: Plane
+    alpha: Plane | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    damage: Damage | None = None
+    notes: tuple[str, ...] = ()
+
+
+def to_array(picture: Picture) -> Plane:
+    """Pixels `(H, W)` of a grey picture, `(H, W, 3)` of a colour one; alpha is the last of 2 or 4."""
+    if picture.alpha is not None:
+        return np.dstack([picture.pixels, picture.alpha])
+    return picture.pixels[..., 0] if picture.pixels.shape[2] == 1 else picture.pixels
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """A Pillow image of mode L, LA, RGB or RGBA; `info` has `icc_profile`, `exif` and `xmp` where present."""
+    image = Image.fromarray(to_array(picture))
+    if picture.icc:
+        image.info["icc_profile"] = picture.icc
+    if picture.exif:
+        image.info["exif"] = EXIF_PREFIX + picture.exif
+    if picture.xmp:
+        image.info["xmp"] = picture.xmp
+    return image
+
+
+def upright(picture: Picture) -> Picture:
+    """The picture as a viewer shows it: turned the way its EXIF block says, and without that block."""
+    turn = orientation(picture.exif or b"")
+    alpha = None if picture.alpha is None else _turned(picture.alpha, turn)
+    return replace(picture, pixels=_turned(picture.pixels, turn), alpha=alpha, exif=None)
+
+
+def _turned(plane: Plane, turn: int) -> Plane:
+    """`(H, W, ...)` as EXIF's orientation 1 to 8 wants it shown."""
+    if turn >= 5:  # these exchange rows and columns
+        plane = plane.swapaxes(0, 1)
+    if turn in (3, 4, 7, 8):
+        plane = plane[::-1]
+    if turn in (2, 3, 6, 7):
+        plane = plane[:, ::-1]
+    return np.ascontiguousarray(plane)
+
+
+def same_channels(one: Picture, two: Picture) -> tuple[Plane, Plane]:
+    """The pixels of both `(H, W, C)`, grey ones as three channels where the other picture has colours."""
+    channels = max(one.pixels.shape[2], two.pixels.shape[2])
+    first, second = (np.repeat(p.pixels, channels // p.pixels.shape[2], axis=2) for p in (one, two))
+    return first, second
