@@ -66,3 +66,51 @@ def noted(picture: Picture, *words: str) -> Picture:
     for word in words:
         assert any(word in note for note in picture.notes), (word, picture.notes)
     return picture
+
+
+def exif_of(tags: dict[int, object], *, order: str = "<", **directories: dict[int, object]) -> bytes:
+    """A block that Pillow writes, without the prefix; `exif`, `gps` and `interop` are its sub-directories."""
+    block = Image.Exif()
+    block.endian = order
+    for tag, value in tags.items():
+        block[tag] = value
+    for name, tag in (("exif", 0x8769), ("gps", 0x8825), ("interop", 0xA005)):
+        if name in directories:
+            block.get_ifd(tag).update(directories[name])
+    return block.tobytes()[6:]
+
+
+SCENE = {0x010E: "a rocket", 0x010F: "Maker", 0x0132: "2024:01:02 03:04:05", 0x013B: "Someone"}
+PHOTO = {0x829A: 0.01, 0x9003: "2024:01:02 03:04:05", 0x927C: b"maker note\0\1\2", 0x9101: b"\1\2\3\0"}
+PLACE = {1: "N", 2: (47.0, 22.0, 30.0), 0x1D: "2024:01:02"}
+#: Sizes, photometric interpretation, layout, strips and so on of another file, and an orientation of 0.
+OTHER_FILE = {
+    0x0100: 4000,
+    0x0101: 3000,
+    0x0102: (16, 16, 16),
+    0x0103: 7,
+    0x0106: 6,
+    0x0111: 8,
+    0x0112: 0,
+    0x0115: 4,
+    0x0116: 1,
+    0x0117: 9999999,
+    0x011C: 2,
+    0x0144: 12,
+    0x0153: (3, 3, 3),
+}
+EXIFS = {
+    "plain": exif_of(SCENE),
+    "plain, big-endian": exif_of({**SCENE, 0x0112: 6}, order=">"),
+    "sub-directories": exif_of(SCENE, exif=PHOTO, gps=PLACE),
+    "sub-directories, big-endian": exif_of({**SCENE, 0x0112: 3}, order=">", exif=PHOTO, gps=PLACE),
+    "of another file": exif_of({**SCENE, **OTHER_FILE}, exif=PHOTO),
+    "orientation 9": exif_of({**SCENE, 0x0112: 9}),
+    "no block": b"camera left this here" * 3,
+    "cut short": exif_of(SCENE, exif=PHOTO)[:70],
+    "points outside": b"II*\0\x08\0\0\0\x02\0" + struct.pack("<HHII", 0x010F, 2, 900, 2**31) * 2 + bytes(4),
+    "points to itself": b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIII", 0x8769, 4, 1, 8, 8),
+    "no directory": b"MM\0*\xff\xff\xff\xf0",
+    "orientation is a text": b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHI4sI", 0x0112, 2, 4, b"six\0", 0),
+    "70 kB": exif_of(SCENE, exif={**PHOTO, 0x927C: bytes(70_000)}),
+}

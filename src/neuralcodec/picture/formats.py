@@ -24,28 +24,32 @@ class Format(NamedTuple):
 
     Args:
         options: for Pillow's writer; None for a format that is only read.
+        lossy: those that go with a quality.
+        largest_side: the width or height that its files, or the readers that people have, end at.
     """
 
     name: str
     extensions: tuple[str, ...]
     options: dict[str, Any] | None = None
+    lossy: dict[str, Any] | None = None
     alpha: bool = False
-    metadata: bool = False
+    largest_side: int = 2**31 - 1
     plugin: Plugin | None = None
 
 
 _HEIC = (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1")
-_LOSSY = {"quality": 95, "subsampling": "4:4:4"}
+_FULL_COLOUR = {"subsampling": "4:4:4"}
+_LOSSY = {"quality": 95, **_FULL_COLOUR}
 
 #: Readers are tried in this order. Readers of Pillow that are not here are never tried: some start another
 #: program (EPS), the others are of formats that hold no photographs.
 FORMATS = (
-    Format("PNG", (".png", ".apng"), {}, alpha=True, metadata=True),
-    Format("JPEG", (".jpg", ".jpeg", ".jfif", ".jpe", ".mpo"), _LOSSY, metadata=True),
+    Format("PNG", (".png", ".apng"), {}, alpha=True),
+    Format("JPEG", (".jpg", ".jpeg", ".jfif", ".jpe", ".mpo"), _LOSSY, _FULL_COLOUR, largest_side=65500),
     # `exact` keeps the colours of transparent pixels.
-    Format("WEBP", (".webp",), {"lossless": True, "exact": True}, alpha=True, metadata=True),
-    Format("TIFF", (".tif", ".tiff"), {"compression": "tiff_adobe_deflate"}, alpha=True, metadata=True),
-    Format("AVIF", (".avif",), _LOSSY, alpha=True, metadata=True),
+    Format("WEBP", (".webp",), {"lossless": True, "exact": True}, {}, alpha=True, largest_side=16383),
+    Format("TIFF", (".tif", ".tiff"), {"compression": "tiff_adobe_deflate"}, alpha=True),
+    Format("AVIF", (".avif",), _LOSSY, _FULL_COLOUR, alpha=True, largest_side=32768),
     Format("PPM", (".ppm", ".pgm", ".pnm", ".pbm"), {}),
     Format("BMP", (".bmp", ".dib"), {}),
     Format("GIF", (".gif",)),

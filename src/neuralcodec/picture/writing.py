@@ -4,74 +4,162 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.picture.formats import FORMATS, format_for
-from neuralcodec.picture.picture import Picture, to_pil
+from neuralcodec.picture.exif import XMP, into_tiff, resolution, without_orientation
+from neuralcodec.picture.formats import FORMATS, Format, format_for
+from neuralcodec.picture.picture import Picture, to_pil, upright
 from neuralcodec.picture.reading import line
 
-_TIFF_XMP = 0x02BC
+_NAMES = {"icc": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
 
 
-def save(picture: Picture, target: str | os.PathLike[str] | BinaryIO, format: str) -> tuple[str, ...]:
-    """Write a picture; WebP lossless, JPEG and AVIF at quality 95 without chroma subsampling.
+def save(
+    picture: Picture,
+    target: str | os.PathLike[str] | BinaryIO,
+    format: str,
+    *,
+    quality: int | None = None,
+    strip: bool = False,
+) -> tuple[str, ...]:
+    """Write a picture; by default WebP lossless, JPEG and AVIF at quality 95 without chroma subsampling.
+
+    Metadata never stand in the way of the picture: what the format cannot hold is left out. Without its
+    orientation the pixels are turned the way it says.
 
     Args:
         picture: to write, with all its metadata where the format has a place for it.
         target: a path, which is overwritten, or an open binary file. Nothing is written when encoding fails.
         format: a name from `format_for`, in any case; an extension does too.
+        quality: 1 to 100, of JPEG, AVIF and a lossy WebP.
+        strip: leave the metadata out.
 
     Returns:
         What of the picture could not be kept, a line for each.
 
     Raises:
-        UsageError: unknown format, or one without transparency for a picture with alpha.
+        UsageError: unknown format, one without transparency for a picture with alpha, or without a quality.
         NeuralCodecError: the format cannot hold the picture, or the file cannot be written.
     """
-    name = format.upper()
-    if not any(name == rules.name and rules.options is not None for rules in FORMATS):
-        name = format_for("x." + format.lower())
-    rules = next(rules for rules in FORMATS if rules.name == name)
+    rules = rules_for(format, quality)
+    name = rules.name
     if picture.alpha is not None and not rules.alpha:
         raise UsageError(f"{name} cannot hold transparency: use PNG, WebP, TIFF or AVIF")
+    height, width = picture.pixels.shape[:2]
+    if max(height, width) > rules.largest_side:
+        raise UsageError(f"{name} holds up to {rules.largest_side} pixels a side, this is {width}x{height}")
+    if strip:
+        picture = replace(upright(picture), icc=None, xmp=None)
+    lost = [key for key in _NAMES if getattr(picture, key) and not _fits(key, picture, name)]
+    try:
+        data, note = _encoded(_without(picture, lost), rules)
+    except NeuralCodecError:
+        # Of metadata that the writer refuses, one after the other, and at last all are left out.
+        kept = [key for key in _NAMES if getattr(picture, key) and key not in lost]
+        for more in [[key] for key in kept] + ([kept] if len(kept) > 1 else []):
+            try:
+                data, note = _encoded(_without(picture, [*lost, *more]), rules)
+            except NeuralCodecError:
+                continue
+            lost += more
+            break
+        else:
+            raise
+    named = [_NAMES[key] for key in lost] + ([] if note is None else [note])
+    notes = (f"{name} cannot hold all metadata, left out: {', '.join(named)}",) if named else ()
+    if not isinstance(target, str | os.PathLike):
+        target.write(data)
+        return notes
+    try:
+        Path(target).write_bytes(data)
+    except (OSError, ValueError) as error:
+        raise NeuralCodecError(f"cannot write {target}: {line(error)}") from None
+    return notes
 
-    notes: list[str] = []
-    image, options = to_pil(picture), dict(rules.options or {})
-    if rules.metadata:
-        options.update((str(key), value) for key, value in image.info.items())
-    elif image.info:
-        notes.append(f"{name} cannot hold metadata, dropped: {', '.join(map(str, image.info))}")
+
+def rules_for(format: str, quality: int | None = None) -> Format:
+    """The row of the table for a name or an extension, with the options of the quality.
+
+    Raises:
+        UsageError: nothing of that name is written, or it has no such quality.
+    """
+    written = {rules.name: rules for rules in FORMATS if rules.options is not None}
+    name = format.upper()
+    rules = written[name if name in written else format_for("x." + format.lower().removeprefix("."))]
+    if quality is None:
+        return rules
+    if rules.lossy is None:
+        raise UsageError(f"{rules.name} is without loss and has no quality: JPEG, AVIF and WebP have one")
+    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
+        raise UsageError(f"the quality of {rules.name} is a whole number from 1 to 100, not {quality!r}")
+    return rules._replace(options={**rules.lossy, "quality": quality})
+
+
+def _fits(key: str, picture: Picture, format: str) -> bool:
+    """Whether the format has a place for this part of the metadata."""
+    size = len(getattr(picture, key))
+    if format in ("PPM", "BMP"):
+        return False
+    if format == "JPEG":
+        return size <= {"exif": 65533 - 2 - 6, "xmp": 65533 - 2 - 29, "icc": 255 * (65533 - 2 - 14)}[key]
+    if format == "AVIF" and key == "exif":
+        return _is_legible(picture.exif or b"")
+    # Pillow writes grey pixels as colours here.
+    return not (key == "icc" and (picture.icc or b"")[16:20] == b"GRAY" and format in ("WEBP", "AVIF"))
+
+
+def _is_legible(exif: bytes) -> bool:
+    """Whether Pillow, which looks into the block of an AVIF when it opens one, can do so."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            block = Image.Exif()
+            block.load(exif)
+            return bool(block.tobytes())
+    except Exception:  # it raises nearly everything
+        return False
+
+
+def _without(picture: Picture, lost: list[str]) -> Picture:
+    """The picture without some of its metadata, and upright if these say how it is to be turned."""
+    if "exif" in lost:
+        picture = upright(picture)
+    kept: dict[str, Any] = dict.fromkeys(lost)
+    return replace(picture, **kept)
+
+
+def _encoded(picture: Picture, rules: Format) -> tuple[bytes, str | None]:
+    """The bytes of the file, and what of the metadata it has not."""
+    name = rules.name
+    if name == "AVIF" and picture.exif:
+        # Pillow would write the block anew for the orientation, and lose what it does not know.
+        picture = replace(upright(picture), exif=without_orientation(picture.exif))
+    image = to_pil(picture)
+    options: dict[str, Any] = dict(rules.options or {})
+    options.update((str(key), value) for key, value in image.info.items())
+    if picture.exif and (dpi := resolution(picture.exif)) and name in ("PNG", "JPEG", "BMP"):
+        options["dpi"] = dpi
+    if picture.exif and name != "JPEG":
+        options["exif"] = picture.exif
+    if picture.xmp and name == "PNG":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", picture.xmp)
+    if name == "TIFF":
+        options["exif"] = Image.Exif()
+        if picture.xmp:
+            options["exif"][XMP] = picture.xmp
     buffer = io.BytesIO()
     try:
-        if picture.exif and name != "JPEG":
-            options["exif"] = picture.exif
-        if picture.xmp and name == "PNG":
-            options["pnginfo"] = PngInfo()
-            options["pnginfo"].add_itxt("XML:com.adobe.xmp", picture.xmp)
-        if name == "TIFF":
-            options["exif"] = _tiff_tags(picture)
         image.save(buffer, name, **options)
     except Exception as error:  # Pillow's writers raise OSError, ValueError, KeyError, SyntaxError, ...
         raise NeuralCodecError(f"cannot write the picture as {name}: {line(error)}") from None
-    if not isinstance(target, str | os.PathLike):
-        target.write(buffer.getbuffer())
-        return tuple(notes)
-    try:
-        Path(target).write_bytes(buffer.getbuffer())
-    except (OSError, ValueError) as error:
-        raise NeuralCodecError(f"cannot write {target}: {line(error)}") from None
-    return tuple(notes)
-
-
-def _tiff_tags(picture: Picture) -> Image.Exif:
-    tags = Image.Exif()
-    if picture.exif:
-        tags.load(picture.exif)
-    if picture.xmp:
-        tags[_TIFF_XMP] = picture.xmp
-    return tags
+    if name == "TIFF" and picture.exif:
+        return into_tiff(buffer.getvalue(), picture.exif)
+    return buffer.getvalue(), None
