@@ -1,0 +1,1 @@
+"""Variational autoencoders of small pictures: what the codec is, where it can be seen whole."""

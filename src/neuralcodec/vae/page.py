@@ -1,0 +1,89 @@
+"""One HTML page with a slider for each latent: the decoder is in it and runs there, without a server."""
+
+from __future__ import annotations
+
+import base64
+import json
+from html import escape
+from importlib import resources
+
+from torch import nn
+
+from neuralcodec.vae.model import VAE, Unpatches
+from neuralcodec.vae.sheets import by_use
+from neuralcodec.vae.training import USED
+
+#: Sliders go this far to both sides, in standard deviations of the prior.
+_REACH = 3
+#: Nothing comes from outside the page, nothing leaves it.
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+def page(model: VAE, title: str) -> str:
+    """The document."""
+    files = resources.files("neuralcodec.vae")
+    style, script = (files.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    order, kl = by_use(model)
+    sliders = "\n".join(_slider(latent, kl[latent]) for latent in order)
+    used = sum(value > USED for value in kl)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
+<title>{escape(title)}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<header>
+<h1>{escape(title)}</h1>
+<p>Each slider is a latent, those that carry most first; {used} of {len(kl)} carry more than {USED} nats.</p>
+</header>
+<main>
+<canvas id="picture" width="64" height="64" role="img" aria-label="The decoded picture"></canvas>
+<form>
+{sliders}
+<p><button type="button" id="sample">Sample</button> <button type="button" id="zero">All 0</button></p>
+</form>
+</main>
+<script type="application/json" id="decoder">{json.dumps(_layers(model))}</script>
+<script>
+{script}</script>
+</body>
+</html>
+"""
+
+
+def _slider(latent: int, kl: float) -> str:
+    idle = "" if kl > USED else ' class="idle"'
+    return (
+        f'<label{idle}><span>z<sub>{latent}</sub></span><input type="range" min="{-_REACH}" max="{_REACH}"'
+        f' step="0.05" value="0" data-latent="{latent}" aria-label="latent {latent}">'
+        f"<output>0.00</output><small>{kl:.2f} nats</small></label>"
+    )
+
+
+def _layers(model: VAE) -> dict[str, object]:
+    """The decoder as the script takes it: matrices in base64 of little-endian float16, by rows."""
+    layers: list[dict[str, object]] = []
+    for layer in model.decoder:
+        if isinstance(layer, nn.Linear):
+            weight, bias = (
+                base64.b64encode(part.detach().half().numpy().astype("<f2").tobytes()).decode()
+                for part in (layer.weight, layer.bias)
+            )
+            layers.append({"inputs": layer.in_features, "weight": weight, "bias": bias})
+        elif isinstance(layer, nn.Unflatten):
+            layers.append({"side": layer.unflattened_size[0]})
+        elif isinstance(layer, Unpatches):
+            layers.append({"patch": layer.size})
+        elif isinstance(layer, nn.ReLU):
+            layers.append({"relu": True})
+    return {"channels": model.config.channels, "latents": model.config.latents, "layers": layers}
