@@ -15,10 +15,11 @@ from pathlib import Path
 
 from neuralcodec.bench import figures, views
 from neuralcodec.bench.images import gather
-from neuralcodec.bench.ours import DEFAULT_MODEL, Ours
+from neuralcodec.bench.ours import Ours
 from neuralcodec.bench.peers import Jpeg
 from neuralcodec.bench.sweep import Task, measure
 from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.options import DEFAULT_MODEL
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORT = ROOT / "benchmarks" / "results" / "kodak" / "report.json"

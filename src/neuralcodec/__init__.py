@@ -22,6 +22,7 @@ from neuralcodec.errors import (
     NeuralCodecWarning,
     UsageError,
 )
+from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,8 +56,8 @@ def encode(
     target_size: int | None = None,
     target_bpp: float | None = None,
     target_msssim: float | None = None,
-    model: str = "conv",
-    effort: int = 1,
+    model: str = DEFAULT_MODEL,
+    effort: int = DEFAULT_EFFORT,
 ) -> bytes:
     """Encode a picture to the bytes of an `.nc` file.
 
@@ -175,13 +176,13 @@ def info(data: bytes, *, max_pixels: int | None = None) -> dict[str, Any]:
     """
     from neuralcodec import weights
     from neuralcodec.format import container
-    from neuralcodec.format.header import CODECS, VERSION
+    from neuralcodec.format.header import VERSION
 
     file = container.read(data, limits=_limits(max_pixels), strict=False)
     header = file.header
     return {
         "format": VERSION,
-        "codec": next(name for name, codec in CODECS.items() if codec == header.codec),
+        "codec": header.codec.name,
         "weights": header.weights_id.hex(),
         "weights_name": weights.shipped().get(header.weights_id),
         "width": header.width,
@@ -204,18 +205,14 @@ def info(data: bytes, *, max_pixels: int | None = None) -> dict[str, Any]:
     }
 
 
-def load_model(name: str = "conv") -> BatchedCodec:
-    """A codec for batches of torch tensors, see `neuralcodec.models.batched`.
+def load_model(name: str = DEFAULT_MODEL) -> BatchedCodec:
+    """Make a codec for batches of torch tensors, see `neuralcodec.coding.batched`.
 
     Raises:
         UsageError: there is no such model, or it has no form for batches.
     """
     from neuralcodec import weights
-    from neuralcodec.format.header import CONV
+    from neuralcodec.coding.families import family_of
 
     path = weights.by_name(name)
-    if weights.codec(path) != CONV:
-        raise UsageError(f"model {name!r} has no form for batches: conv does")
-    from neuralcodec.coding.batched import BatchedCodec
-
-    return BatchedCodec(path)
+    return family_of(weights.codec(path)).batched(path)

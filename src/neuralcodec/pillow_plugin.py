@@ -22,6 +22,7 @@ from PIL import Image, ImageFile
 from neuralcodec.errors import DamagedFileError, warn
 from neuralcodec.format import container
 from neuralcodec.format.header import MAGIC
+from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
 
 FORMAT = "NC"
 MIME = "image/x-neuralcodec"
@@ -98,7 +99,6 @@ class NcImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    from neuralcodec.coding.codec import DEFAULT_EFFORT
     from neuralcodec.coding.targets import encode
     from neuralcodec.picture.exif import EXIF_PREFIX
     from neuralcodec.picture.icc import matching_icc
@@ -117,7 +117,7 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     if "xmp" in options:
         xmp = options["xmp"]
         picture.xmp = xmp.encode() if isinstance(xmp, str) else xmp
-    quality, model = options.get("quality"), options.get("model", "conv")
+    quality, model = options.get("quality"), options.get("model", DEFAULT_MODEL)
     effort = options.get("effort", DEFAULT_EFFORT)
     warn(notes, stacklevel=3)  # between here and the caller is Pillow's `save`
     stream.write(encode(picture, quality=quality, model=model, effort=effort).data)

@@ -13,7 +13,7 @@ from neuralcodec.coding.codec import decode_picture, encode_picture
 from neuralcodec.coding.progressive import contact_sheet, frames, truncate
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
-from neuralcodec.format.header import quality_of_stages
+from neuralcodec.format.header import GRU
 from neuralcodec.format.varint import write_varint
 from neuralcodec.picture.picture import Picture
 
@@ -32,7 +32,7 @@ def data(tiny_gru: Path, picture: Picture) -> bytes:
 
 @pytest.mark.parametrize("stages", [1, 2, 5, 8])
 def test_truncating_is_encoding_with_fewer_stages(data: bytes, picture: Picture, stages: int) -> None:
-    fewer = encode_picture(picture, quality=quality_of_stages(stages), model="gru", tile=64)
+    fewer = encode_picture(picture, quality=GRU.quality_of(stages), model="gru", tile=64)
     shorter = truncate(data, stages=stages)
     assert shorter == fewer
     decoded = decode_picture(shorter)

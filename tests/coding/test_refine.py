@@ -10,9 +10,10 @@ from conftest import Pixels, photograph
 from neuralcodec.coding import refine, tiling
 from neuralcodec.coding.codec import decode_picture, encode_picture
 from neuralcodec.coding.refine import STEPS_OF_EFFORT, Refiner
-from neuralcodec.coding.tiling import windows
+from neuralcodec.coding.tiling import Box, windows
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import UsageError
+from neuralcodec.models.conv import HALO
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.losses import distortion, lambda_at
 from neuralcodec.picture.picture import Picture
@@ -31,7 +32,7 @@ def cost(model: Model, pixels: Pixels, data: bytes, quality: int) -> float:
 
 def refined(model: Model, pixels: Pixels, steps: int, quality: int = 60) -> Floats:
     y = model.analyse(pixels, quality)
-    (window,) = windows(*y.shape[:2])
+    (window,) = windows(Box.whole(*y.shape[:2]), Box.whole(*y.shape[:2]), HALO)
     return Refiner(model, quality, quality, 32, steps)(pixels, y, window, lambda share: None)
 
 
@@ -122,7 +123,7 @@ def test_progress_rises_to_one() -> None:
 def test_an_interrupt_ends_it(model: Model) -> None:
     pixels = photograph(64, 96)
     y = model.analyse(pixels, 60)
-    (window,) = windows(*y.shape[:2])
+    (window,) = windows(Box.whole(*y.shape[:2]), Box.whole(*y.shape[:2]), HALO)
 
     def interrupt(share: float) -> None:
         raise KeyboardInterrupt

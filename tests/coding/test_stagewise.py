@@ -11,10 +11,11 @@ from conftest import photograph
 from neuralcodec import weights
 from neuralcodec.coding import stagewise
 from neuralcodec.coding.codec import decode_picture, encode_picture
+from neuralcodec.coding.families import gru
 from neuralcodec.coding.tiling import Box
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
-from neuralcodec.format.header import GRU, quality_of_stages
+from neuralcodec.format.header import GRU
 from neuralcodec.models.gru.runner import RecurrentModel, StageDecoder, load
 from neuralcodec.picture.picture import Picture
 
@@ -60,13 +61,13 @@ def test_there_is_one_effort() -> None:
 
 @pytest.mark.parametrize("stages", range(1, 9))
 def test_every_number_of_stages_has_a_quality(data: bytes, stages: int) -> None:
-    assert replace(container.read(data).header, quality=quality_of_stages(stages)).stages == stages
+    assert replace(container.read(data).header, quality=GRU.quality_of(stages)).stages == stages
 
 
 def test_a_stage_of_all_is_what_fewer_stages_give(data: bytes) -> None:
     picture = Picture(photograph(100, 150))
     for stages in (1, 3, 8):
-        fewer = encode_picture(picture, quality=quality_of_stages(stages), model="gru", tile=64)
+        fewer = encode_picture(picture, quality=GRU.quality_of(stages), model="gru", tile=64)
         expected = decode_picture(fewer).pixels
         assert (decode_picture(data, stage=stages).pixels == expected).all()
 
@@ -141,7 +142,7 @@ def test_a_region_is_a_crop_of_the_whole(data: bytes) -> None:
 
 
 def test_too_large_pictures_are_refused(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stagewise, "MAX_PIXELS", 100 * 150 - 1)
+    monkeypatch.setattr(gru.FAMILY, "max_pixels", 100 * 150 - 1)
     with pytest.raises(
         DamagedFileError, match="150x100 pixels are more than the 14999 that the gru model takes"
     ):

@@ -12,8 +12,6 @@ from conftest import photograph
 
 from neuralcodec.coding import codec, latents, tilewise, tiling
 from neuralcodec.coding.tiling import (
-    HALO,
-    LATENT_STRIDE,
     WINDOW,
     Box,
     Window,
@@ -25,6 +23,7 @@ from neuralcodec.coding.tiling import (
 )
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.format import container
+from neuralcodec.models.conv import HALO, STRIDE
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.picture.picture import Picture
 
@@ -50,7 +49,7 @@ def test_boxes_cover_a_plane_once(height: int, width: int, size: int) -> None:
 def test_windows_cover_a_plane_once_with_a_halo(height: int, width: int, most: int, halo: int) -> None:
     plane = np.arange(height * width).reshape(height, width)
     result = np.full_like(plane, -1)
-    for window in windows(height, width, most=most, halo=halo):
+    for window in windows(Box.whole(height, width), Box.whole(height, width), halo, most):
         assert window.read.height * window.read.width <= most or window.keep.width == 1
         read = plane[window.read.slices]
         assert (result[window.keep.slices] == -1).all()
@@ -77,11 +76,11 @@ def test_bands_are_chosen_so_that_little_is_read_twice(size: tuple[int, int], un
     plane = Box.whole(*size)
 
     def positions_read(rows: int) -> int:
-        cut = [window.read for band in bands(plane, rows) for window in windows(*size, area=band)]
+        cut = [window.read for band in bands(plane, rows) for window in windows(plane, band, HALO)]
         assert max(read.height * read.width for read in cut) <= WINDOW
         return sum(read.height * read.width for read in cut)
 
-    rows = band_height(plane, unit)
+    rows = band_height(plane, unit, HALO)
     assert rows % unit == 0 and rows <= 128
     # Counted are windows with a halo on each side, so at the borders of a plane it can be off by a little.
     assert positions_read(rows) <= 1.05 * min(map(positions_read, range(unit, 129, unit)))
@@ -102,7 +101,7 @@ def test_box_arithmetic() -> None:
 def test_windows_over_an_area_see_beyond_it(area: Box) -> None:
     plane = np.arange(40 * 33).reshape(40, 33)
     result = np.full_like(plane, -1)
-    for window in windows(40, 33, area=area, most=500, halo=2):
+    for window in windows(Box.whole(40, 33), area, 2, 500):
         assert window.read == window.keep.grown(2).within(Box.whole(40, 33))
         result[window.keep.slices] = plane[window.read.slices][window.inner.slices]
     assert (result[area.slices] == plane[area.slices]).all()
@@ -110,7 +109,7 @@ def test_windows_over_an_area_see_beyond_it(area: Box) -> None:
 
 
 def test_latent_size() -> None:
-    assert [latent_size(n) for n in (1, 15, 16, 17, 160, 161)] == [1, 1, 1, 2, 10, 11]
+    assert [latent_size(n, 16) for n in (1, 15, 16, 17, 160, 161)] == [1, 1, 1, 2, 10, 11]
 
 
 # ---- the transforms through windows -----------------------------------------------------------------------
@@ -131,7 +130,7 @@ def test_the_halo_is_as_wide_as_the_receptive_field(model: Model) -> None:
     y = model.transforms.analyse(x, level)
     y[0, :, centre, centre].square().sum().backward()
     assert x.grad is not None
-    assert reach(x.grad, centre, LATENT_STRIDE) == HALO
+    assert reach(x.grad, centre, STRIDE) == HALO
 
     y_hat = torch.randn(y.shape, generator=torch.manual_seed(1)).requires_grad_()
     pixels = model.transforms.synthesise(y_hat, level)
@@ -141,9 +140,9 @@ def test_the_halo_is_as_wide_as_the_receptive_field(model: Model) -> None:
     assert reach(y_hat.grad, centre, 1) == HALO
 
 
-def windows_of(size: int, *args: Any, most: int = 0, **options: Any) -> Iterator[Window]:
+def windows_of(size: int, plane: Box, area: Box, halo: int, most: int = 0) -> Iterator[Window]:
     """`tiling.windows` with another size than the codec asks for."""
-    return tiling.windows(*args, most=size, **options)
+    return tiling.windows(plane, area, halo, size)
 
 
 def encoder_latents(

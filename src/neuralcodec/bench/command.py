@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 from neuralcodec.bench import peers, registry, report, speed, tables, views, zoo
 from neuralcodec.bench.images import Photo, Problem, gather
-from neuralcodec.bench.ours import DEFAULT_MODEL, Ours
+from neuralcodec.bench.ours import Ours
 from neuralcodec.bench.summary import reference_of, setting_near
 from neuralcodec.bench.sweep import Cache, Codec, Measurement, Sweep
 from neuralcodec.bench.workers import pool
-from neuralcodec.coding.codec import DEFAULT_EFFORT
 from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
 from neuralcodec.terminal import progress, say
 
 DEFAULT_AGAINST = ("jpeg", "webp", "avif", "jxl")
@@ -182,7 +182,7 @@ def own_codecs(args: Namespace) -> dict[str, Ours]:
         efforts = args.effort or [DEFAULT_EFFORT]
         able = [codec for effort in efforts if (codec := Ours(model, effort)).missing() is None]
         found += able or [Ours(model)]
-    if args.effort and all(codec.in_stages for codec in found):
+    if args.effort and all(codec.family.efforts == DEFAULT_EFFORT for codec in found):
         raise UsageError(f"--effort is for other models than {', '.join(args.model)}")
     return {codec.name: codec for codec in found}
 

@@ -18,12 +18,12 @@ from typing import ClassVar
 import neuralcodec
 from neuralcodec import weights
 from neuralcodec.bench.peers import as_array, as_pillow
-from neuralcodec.coding.codec import DEFAULT_EFFORT
+from neuralcodec.coding.families import family_of
+from neuralcodec.coding.families.protocol import Family
 from neuralcodec.errors import NeuralCodecError, NeuralCodecWarning, UsageError
-from neuralcodec.format.header import GRU, GRU_STAGES, quality_of_stages
+from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
 from neuralcodec.picture.metrics import Image8
 
-DEFAULT_MODEL = "conv"
 _NAME = re.compile(r"ours(?:-(?!e[1-9]$)(?P<model>.+?))?(?:-e(?P<effort>[1-9]))?")
 _NO_PART_OF_FILES = ("bench", "training")
 
@@ -64,31 +64,32 @@ class Ours:
         return f"neuralcodec{model}" + ("" if self.effort == DEFAULT_EFFORT else f", effort {self.effort}")
 
     @property
-    def in_stages(self) -> bool:
-        """Whether the model's files have stages, and so a few qualities only, and no efforts."""
-        return weights.codec(weights.by_name(self.model)) == GRU
+    def family(self) -> Family:
+        """The family of the model."""
+        return family_of(weights.codec(weights.by_name(self.model)))
 
     @property
     def settings(self) -> tuple[int, ...]:
         """The qualities of a curve; of a model in stages one for each."""
-        if self.in_stages:
-            return tuple(round(quality_of_stages(count)) for count in range(1, GRU_STAGES + 1))
+        codec = self.family.codec
+        if codec.in_stages:
+            return tuple(round(codec.quality_of(count)) for count in range(1, codec.stages + 1))
         return 0, 10, 20, 30, 40, 55, 70, 85, 100
 
     def nearest(self, qualities: Iterable[int]) -> tuple[int, ...]:
         """The settings for some qualities, without those that would give the same files."""
-        if not self.in_stages:
+        if not self.family.codec.in_stages:
             return tuple(sorted(set(qualities)))
         return tuple(sorted({min(self.settings, key=lambda s: abs(s - quality)) for quality in qualities}))
 
     def missing(self) -> str | None:
         """Why it cannot be used here."""
         try:
-            in_stages = self.in_stages
+            most = self.family.efforts
         except NeuralCodecError as error:
             return str(error)
-        if in_stages and self.effort != DEFAULT_EFFORT:
-            return f"{self.model} has no other effort than {DEFAULT_EFFORT}"
+        if self.effort > most:
+            return f"{self.model} has no other effort than {most}"
         return None
 
     def version(self) -> str:

@@ -22,9 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralcodec import parallel
-from neuralcodec.coding.codec import DEFAULT_QUALITY, DEFAULT_TILES, checked_quality
 from neuralcodec.coding.latents import decode_latents
-from neuralcodec.coding.tiling import LATENT_STRIDE, Box, boxes
+from neuralcodec.coding.tiling import Box, boxes
 from neuralcodec.entropy.coder import SymbolWriter
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.entropy.rounding import Rounding, error_weight
@@ -32,8 +31,10 @@ from neuralcodec.errors import UsageError
 from neuralcodec.format import container
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import CONV, Header
+from neuralcodec.models.conv import QUALITY, STRIDE, TILE
 from neuralcodec.models.conv.network import level_of
 from neuralcodec.models.conv.runner import Model
+from neuralcodec.options import checked_quality
 
 
 class Reconstruction(NamedTuple):
@@ -51,7 +52,7 @@ class BatchedCodec(nn.Module):
         self._model = Model(path, torch.device("cpu"))
         self.transforms = self._model.transforms.requires_grad_(True)
 
-    def forward(self, x: Tensor, quality: float = DEFAULT_QUALITY) -> Reconstruction:
+    def forward(self, x: Tensor, quality: float = QUALITY) -> Reconstruction:
         """Code and decode pixels `(B, 3, H, W)` in [0, 1].
 
         The gradient of `x_hat` passes the rounding and the prior as if they were not there
@@ -70,7 +71,7 @@ class BatchedCodec(nn.Module):
         return Reconstruction(x_hat, torch.tensor(bits, device=x.device))
 
     @torch.no_grad()
-    def compress(self, x: Tensor, quality: float = DEFAULT_QUALITY) -> list[bytes]:
+    def compress(self, x: Tensor, quality: float = QUALITY) -> list[bytes]:
         """The `.nc` file of each picture of `(B, 3, H, W)` in [0, 1]; `neuralcodec.decode` reads them too.
 
         In one pass: unlike `neuralcodec.encode` it does not look at mean colours at low qualities.
@@ -95,7 +96,7 @@ class BatchedCodec(nn.Module):
         sizes = {(file.header.height, file.header.width) for file in parsed}
         if len(sizes) != 1:
             raise UsageError(f"a batch must have pictures of one size, not {sorted(sizes)}")
-        if any(file.header.codec != CONV or file.header.weights_id != self._model.id for file in parsed):
+        if any(file.header.weights_id != self._model.id for file in parsed):
             raise UsageError("a file was written with other weights than these")
         decoded = np.stack([decode_latents(file, self._model).values for file in parsed])
         device = self._device
@@ -118,7 +119,7 @@ class BatchedCodec(nn.Module):
             width=x.shape[3],
             height=x.shape[2],
             quality=checked_quality(quality),
-            tile=DEFAULT_TILES[CONV],
+            tile=TILE,
             grey=False,
             alpha=False,
         )
@@ -128,7 +129,7 @@ class BatchedCodec(nn.Module):
         """y `(B, C, H/16, W/16)` and the level `(B,)`."""
         level = torch.full((len(x),), checked_quality(quality), device=x.device)
         level = level_of(level, self.transforms.config.levels)
-        down, right = (-side % LATENT_STRIDE for side in x.shape[2:])
+        down, right = (-side % STRIDE for side in x.shape[2:])
         return self.transforms.analyse(F.pad(x, (0, right, 0, down), mode="replicate"), level), level
 
     @torch.no_grad()
@@ -138,7 +139,7 @@ class BatchedCodec(nn.Module):
         rounding = Rounding(prior.tables, error_weight(header.quality))
         y_hat = np.empty_like(y)
         tiles = []
-        for box in boxes(Box.whole(*y.shape[:2]), header.tile // LATENT_STRIDE):
+        for box in boxes(Box.whole(*y.shape[:2]), header.tile // STRIDE):
             values = np.pad(y[box.slices], ((0, -box.height % 4), (0, -box.width % 4), (0, 0)))
             z = self.transforms.hyper_analysis(torch.from_numpy(values).to(device).permute(2, 0, 1)[None])
             tiles.append((box, values, _arrays(z)[0]))

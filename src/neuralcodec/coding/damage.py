@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neuralcodec.coding.tiling import HALO, LATENT_STRIDE, Box
+from neuralcodec.coding.tiling import Box
 from neuralcodec.entropy.exact import Floats
 
 #: Latent positions around lost tiles that the fill looks at.
@@ -37,6 +37,7 @@ class Damage:
             decoded region depends on them.
         boxes: rows and columns of pixels of these, in the whole picture.
         region: the pixels that were decoded.
+        margin: pixels around a lost tile that have seen some of what was filled in.
         notes: what is wrong with the file, one line each.
     """
 
@@ -44,19 +45,20 @@ class Damage:
     lost: tuple[int, ...]
     boxes: tuple[Box, ...]
     region: Box
+    margin: int
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{len(self.lost)} of {self.tiles} tiles recovered as approximation"
 
     def map(self) -> npt.NDArray[np.uint8]:
-        """A mask `(H, W)` of the decoded region: 255 in lost tiles, 128 up to 80 pixels around, else 0.
+        """A mask `(H, W)` of the decoded region: 255 in lost tiles, 128 up to `margin` pixels around, else 0.
 
         Where it is 0, the pixels are those of the undamaged file. Where it is 128, the latent is, but the
         synthesis has seen some of what was filled in.
         """
         mask = np.zeros(self.region.shape, np.uint8)
-        for value, margin in ((NEAR, HALO * LATENT_STRIDE), (LOST, 0)):
+        for value, margin in ((NEAR, self.margin), (LOST, 0)):
             for box in self.boxes:
                 seen = box.grown(margin).within(self.region)
                 if seen.height > 0 and seen.width > 0:

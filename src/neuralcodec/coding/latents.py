@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from neuralcodec import parallel
 from neuralcodec.coding.damage import CONTEXT, fill, groups
-from neuralcodec.coding.tiling import LATENT_STRIDE, Box, boxes, latent_size
+from neuralcodec.coding.pixels import Progress, quiet
+from neuralcodec.coding.tiling import Box, boxes, latent_size
 from neuralcodec.entropy.coder import SymbolReader
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import DamagedFileError
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
+from neuralcodec.models.conv import STRIDE
 
 if TYPE_CHECKING:
     from neuralcodec.models.conv.runner import Model
-
-Progress = Callable[[float], None]
 
 
 class Latents(NamedTuple):
@@ -39,7 +39,7 @@ def decode_latents(
     area: Box | None = None,
     *,
     known: Latents | None = None,
-    report: Progress = lambda share: None,
+    report: Progress = quiet,
 ) -> Latents:
     """y_hat of all tiles that overlap an area: the exact part of decoding, the same on every machine.
 
@@ -49,8 +49,8 @@ def decode_latents(
             not decoded again.
     """
     header = file.header
-    size = header.tile // LATENT_STRIDE
-    plane = Box.whole(latent_size(header.height), latent_size(header.width))
+    size = header.tile // STRIDE
+    plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
     box = (area or plane).shrunk(size).scaled(size).within(plane)
     y_hat = Latents(box, np.empty((*box.shape, codec.prior.latent), np.float32))
     fresh = box
@@ -76,8 +76,9 @@ def recover_latents(file: Container, codec: Model, area: Box) -> tuple[Latents, 
         `file.damage`.
     """
     header = file.header
-    plane = Box.whole(latent_size(header.height), latent_size(header.width))
-    tiles = list(boxes(plane, header.tile // LATENT_STRIDE))
+    plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
+    area = area.within(plane)
+    tiles = list(boxes(plane, header.tile // STRIDE))
     values = np.empty((*plane.shape, codec.prior.latent), np.float32)
     lost, read = set(file.lost), set(file.lost)
 
@@ -93,7 +94,7 @@ def recover_latents(file: Container, codec: Model, area: Box) -> tuple[Latents, 
         numbers = sorted({n for box in near for n in _tiles_of(header, box)} - read)
         read.update(numbers)
         for number, problem in zip(
-            numbers, parallel.run(read_tile, numbers, codec.threads, _quietly), strict=True
+            numbers, parallel.run(read_tile, numbers, codec.threads, quiet), strict=True
         ):
             if problem:
                 lost.add(number)
@@ -112,7 +113,7 @@ def recover_latents(file: Container, codec: Model, area: Box) -> tuple[Latents, 
 
 def _tiles_of(header: Header, box: Box) -> Iterator[int]:
     """Numbers of the tiles that a box of latent positions overlaps."""
-    top, bottom, left, right = box.shrunk(header.tile // LATENT_STRIDE)
+    top, bottom, left, right = box.shrunk(header.tile // STRIDE)
     for row in range(top, bottom):
         yield from range(row * header.tiles_across + left, row * header.tiles_across + right)
 
@@ -120,7 +121,3 @@ def _tiles_of(header: Header, box: Box) -> Iterator[int]:
 def _decode_tile(file: Container, codec: Model, number: int, box: Box) -> Floats:
     reader = SymbolReader(codec.prior.tables, file.tiles[number])
     return codec.prior.code(reader, file.header.quality_row, box.height, box.width)
-
-
-def _quietly(share: float) -> None:
-    """Progress that nobody sees."""

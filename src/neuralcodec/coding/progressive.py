@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from neuralcodec.coding.codec import decode_stages
 from neuralcodec.errors import UsageError
 from neuralcodec.format import container
 from neuralcodec.format.container import Container, Limits
-from neuralcodec.format.header import GRU, quality_of_stages
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,18 +48,26 @@ def truncate(
     if (stages is None) == (size is None):
         raise UsageError("give either a number of stages or a size")
     file = container.read(data, limits=limits)
-    if file.header.codec != GRU:
+    if not file.header.codec.in_stages:
         raise UsageError("the file has no stages: only those of the gru model can be truncated")
     if stages is not None:
         if not 1 <= stages <= file.header.stages:
             raise UsageError(f"the file has stages 1 to {file.header.stages}, not {stages}")
-        return _first(file, stages)
+        return container.write(first_stages(file, stages))
     shorter = b""
     for count in range(file.header.stages, 0, -1):
-        shorter = _first(file, count)
+        shorter = container.write(first_stages(file, count))
         if size is not None and len(shorter) <= size:
             return shorter
     raise UsageError(f"one stage alone takes {len(shorter):,} bytes, more than {size:,}")
+
+
+def first_stages(file: Container, stages: int) -> Container:
+    """The parts of a file that its first stages need, with the quality they stand for."""
+    header = file.header
+    if stages < header.stages:
+        header = replace(header, quality=header.codec.quality_of(stages))
+    return replace(file, header=header, tiles=file.tiles[: stages * header.tile_count])
 
 
 def frames(data: bytes, *, limits: Limits = container.DEFAULT_LIMITS) -> Iterator[Frame]:
@@ -68,11 +76,10 @@ def frames(data: bytes, *, limits: Limits = container.DEFAULT_LIMITS) -> Iterato
     Raises:
         DamagedFileError: the file is damaged or asks for more than `limits`.
     """
-    from neuralcodec.coding.codec import decode_stages
-
     file = container.read(data, limits=limits)
-    for stage, picture in enumerate(decode_stages(data, limits=limits), 1):
-        size = len(data) if file.header.codec != GRU else len(_first(file, stage))
+    for stage, picture in enumerate(decode_stages(file), 1):
+        several = file.header.codec.in_stages
+        size = len(container.write(first_stages(file, stage))) if several else len(data)
         yield Frame(stage, size, picture)
 
 
@@ -98,10 +105,3 @@ def contact_sheet(frames: list[Frame], labels: list[str]) -> Image.Image:
         sheet.paste(small, at)
         pen.text((at[0], at[1] + height + 3), label, "black", font)
     return sheet
-
-
-def _first(file: Container, stages: int) -> bytes:
-    header = replace(file.header, quality=quality_of_stages(stages))
-    if stages == file.header.stages:
-        header = file.header
-    return container.write(replace(file, header=header, tiles=file.tiles[: stages * header.tile_count]))

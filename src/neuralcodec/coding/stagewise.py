@@ -12,50 +12,41 @@ picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neuralcodec import parallel
-from neuralcodec.coding.tiling import LATENT_STRIDE, Box, boxes, latent_size
+from neuralcodec.coding.pixels import Pixels, Progress, grey, padded_pixels, quiet
+from neuralcodec.coding.tiling import Box, boxes, latent_size
 from neuralcodec.entropy.coder import SilentCoder, SymbolCoder, SymbolReader, SymbolWriter
 from neuralcodec.entropy.exact import Floats
-from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format.container import Container
-from neuralcodec.format.header import GRU, Header
+from neuralcodec.format.header import Header
+from neuralcodec.models.gru import STRIDE
 
 if TYPE_CHECKING:
-    from neuralcodec.models.conv.runner import Pixels
     from neuralcodec.models.gru.runner import RecurrentModel, StageDecoder
 
-#: Encoding takes about 125 bytes a pixel, most of it states: larger ones are for the conv codec.
-MAX_PIXELS = 2**24
 #: A tile whose mean squared error is below this, in 8-bit levels (45 dB), is good enough for later stages
 #: to leave it as it is.
 GOOD_ENOUGH = 2.05
 
-Progress = Callable[[float], None]
-
 
 def encode_stages(
-    codec: RecurrentModel, pixels: Pixels, header: Header, report: Progress = lambda share: None
+    codec: RecurrentModel, pixels: Pixels, header: Header, report: Progress = quiet
 ) -> list[bytes]:
     """The segments of all stages that the header's quality stands for.
 
     A tile that is good enough gets empty segments from then on.
 
     Args:
-        pixels: `(16·h, 16·w, 3)`, the picture padded to whole latent positions.
-
-    Raises:
-        UsageError: the picture is too large for this codec.
+        pixels: `(H, W, 3)`, or `(H, W, 1)` of a grey picture.
     """
-    check_size(header)
     from neuralcodec.models.gru.runner import StageEncoder
 
-    encoder = StageEncoder(codec, pixels)
+    encoder = StageEncoder(codec, padded_pixels(pixels, _plane(header).scaled(STRIDE).slices))
     walk = _TileWalk(codec, header)
     active = [True] * len(walk.tiles)
     segments: list[bytes] = []
@@ -84,7 +75,7 @@ def encode_stages(
 
 
 def decode_stages(
-    codec: RecurrentModel, segments: Sequence[bytes], header: Header, report: Progress = lambda share: None
+    codec: RecurrentModel, segments: Sequence[bytes], header: Header, report: Progress = quiet
 ) -> Iterator[StageDecoder]:
     """The decoder after each whole stage among `segments`: one object, that shows its last stage.
 
@@ -93,7 +84,7 @@ def decode_stages(
     """
     from neuralcodec.models.gru.runner import StageDecoder
 
-    decoder = StageDecoder(codec, latent_size(header.height), latent_size(header.width))
+    decoder = StageDecoder(codec, *_plane(header).shape)
     for y_hat in decode_latents(codec, segments, header):
         decoder.add(y_hat)
         report(decoder.stage / header.stages)
@@ -120,8 +111,9 @@ class _TileWalk:
 
     def __init__(self, codec: RecurrentModel, header: Header) -> None:
         self._prior = codec.prior
-        self._shape = (latent_size(header.height), latent_size(header.width), codec.prior.latent)
-        self.tiles = list(boxes(Box.whole(*self._shape[:2]), header.tile // LATENT_STRIDE))
+        plane = _plane(header)
+        self._shape = (*plane.shape, codec.prior.latent)
+        self.tiles = list(boxes(plane, header.tile // STRIDE))
         self._features = [codec.prior.start(box.height, box.width) for box in self.tiles]
         self._y_hat = np.empty(self._shape, np.float32)
         self._stage = 0
@@ -140,52 +132,28 @@ class _TileWalk:
         return y_hat
 
 
-def stages_to_decode(file: Container, stage: int | None) -> int:
-    """How many stages to decode: `stage`, or all that the file holds whole.
-
-    Raises:
-        UsageError: the file has fewer. DamagedFileError: the picture is larger than this codec takes.
-    """
-    if file.header.codec != GRU:
-        if stage is not None:
-            raise UsageError("the file has no stages: it was written by the conv model")
-        return 1
-    if problem := _size_problem(file.header):
-        raise DamagedFileError(problem)
-    held = len(file.tiles) // file.header.tile_count
-    if not held:
-        raise DamagedFileError("damaged file: not even the first stage is whole")
-    if stage is not None and not 1 <= stage <= held:
-        raise UsageError(f"the file has stages 1 to {held}, not {stage}")
-    return stage or held
+def decode_pictures(codec: RecurrentModel, file: Container, stages: int) -> Iterator[Pixels]:
+    """Decode pixels `(H, W, 1 or 3)` after each of so many stages."""
+    header = file.header
+    segments = file.tiles[: stages * header.tile_count]
+    for decoder in decode_stages(codec, segments, header):
+        yield _shown(decoder, header, Box.whole(header.height, header.width))
 
 
-def decode_pictures(path: Path, file: Container, stages: int, report: Progress) -> Iterator[Pixels]:
-    """Pixels `(H, W, 3)` after each of so many stages."""
-    for decoder in _decoders(path, file, stages, report):
-        yield decoder.pixels()[: file.header.height, : file.header.width]
-
-
-def decode_picture(path: Path, file: Container, stages: int, report: Progress) -> Pixels:
-    """Pixels `(H, W, 3)` after so many stages; only the last is turned into pixels."""
-    *_, decoder = _decoders(path, file, stages, report)
-    return decoder.pixels()[: file.header.height, : file.header.width]
-
-
-def _decoders(path: Path, file: Container, stages: int, report: Progress) -> Iterator[StageDecoder]:
-    from neuralcodec.models.gru.runner import load
-
+def decode_region(
+    codec: RecurrentModel, file: Container, region: Box, stages: int, report: Progress = quiet
+) -> Pixels:
+    """Decode a region `(h, w, 1 or 3)` after so many stages; only the last is turned into pixels."""
     segments = file.tiles[: stages * file.header.tile_count]
-    return decode_stages(load(path), segments, file.header, report)
+    *_, decoder = decode_stages(codec, segments, file.header, report)
+    return _shown(decoder, file.header, region)
 
 
-def check_size(header: Header) -> None:
-    """Raises UsageError for a picture that is too large for this codec."""
-    if problem := _size_problem(header):
-        raise UsageError(f"{problem}; the conv model takes it")
+def _shown(decoder: StageDecoder, header: Header, region: Box) -> Pixels:
+    pixels = decoder.pixels()[region.slices]
+    return grey(pixels) if header.grey else np.ascontiguousarray(pixels)
 
 
-def _size_problem(header: Header) -> str | None:
-    if header.width * header.height <= MAX_PIXELS:
-        return None
-    return f"{header.width}x{header.height} pixels are more than the {MAX_PIXELS} that the gru model takes"
+def _plane(header: Header) -> Box:
+    """All latent positions of a picture."""
+    return Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))

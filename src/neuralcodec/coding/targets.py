@@ -2,7 +2,7 @@
 
 With each step of quality, sizes grow by a few percent and MS-SSIM by a tenth or two of a decibel, smoothly.
 Straight lines through the logarithms of what was tried find most targets in two or three encodes. What does
-not depend on the quality is done once for all of them (`kept` of `encode_picture`).
+not depend on the quality is done once for all of them (`kept` of `encode_file`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
+from neuralcodec import weights
 from neuralcodec.coding import codec
-from neuralcodec.coding.progressive import truncate
-from neuralcodec.coding.tilewise import Kept, Progress
+from neuralcodec.coding.pixels import Kept, Progress, quiet
+from neuralcodec.coding.progressive import first_stages
 from neuralcodec.errors import NeuralCodecWarning, UsageError
 from neuralcodec.format import container
-from neuralcodec.format.container import Limits
-from neuralcodec.format.header import GRU_STAGES, quality_of_stages
+from neuralcodec.format.container import Container
+from neuralcodec.options import DEFAULT_MODEL
 from neuralcodec.picture.content import looks_drawn
 from neuralcodec.picture.picture import Picture
 
@@ -33,9 +34,6 @@ MS_SSIM_SIDE = 161
 # Of photographs at quality 0, and what a step of quality adds. They only say where the search begins.
 _TYPICAL_BPP, _LOG_BYTES_A_STEP = 0.036, 0.037
 _TYPICAL_DECIBELS, _DECIBELS_A_STEP = 7.7, 0.146
-
-
-_NONE = Limits(max_pixels=2**70)  # for files that were just made here
 
 
 class Encoded(NamedTuple):
@@ -57,6 +55,7 @@ class _Trial(NamedTuple):
     """
 
     quality: float
+    file: Container
     data: bytes
     excess: float
     near: bool
@@ -74,8 +73,8 @@ class _Target(Protocol):
     def slope(self) -> float:
         """How much a step of quality usually adds to `excess`."""
 
-    def judge(self, quality: float, data: bytes) -> _Trial:
-        """How near an encoded picture is."""
+    def judge(self, quality: float, file: Container) -> _Trial:
+        """Say how near an encoded picture is."""
 
     def out_of_range(self, end: _Trial) -> str:
         """What to say of an end of the range of qualities that is on the near side of the target.
@@ -101,12 +100,12 @@ def encode(
     """The `.nc` file of a picture, at a quality or at the quality that meets a target.
 
     Args:
-        quality: 0 (smallest) to 100 (best). Without it and a target it is 50, and 100 for the gru model.
+        quality: 0 (smallest) to 100 (best). Without it and a target it is the model family's own.
         target_size: bytes that the file may have; it comes out up to 2 % smaller, never larger.
         target_bpp: the same in bits for each pixel, metadata and transparency included.
         target_msssim: above 0 and below 1, met within 0.001 by the decoded 8-bit picture.
-        progress: as in `encode_picture`.
-        options: the others of `encode_picture`.
+        progress: as in `encode_file`.
+        options: the others of `encode_file`.
 
     Raises:
         UsageError: several of the four are given, one is out of range, or the picture cannot meet it.
@@ -120,13 +119,11 @@ def encode(
         message = "looks drawn: text, interfaces and line art are sharper as PNG, and often no larger"
         warnings.warn(message, NeuralCodecWarning, stacklevel=3)
     if target is not None:
-        find = _among_stages if options.get("model") == "gru" else _search
-        return find(picture, target, progress or (lambda share: None), options)
-    if quality is None:
-        # A file in stages may be cut later, so it has them all.
-        quality = 100.0 if options.get("model") == "gru" else codec.DEFAULT_QUALITY
-    quality = codec.checked_quality(quality)
-    return Encoded(codec.encode_picture(picture, quality=quality, progress=progress, **options), quality, 1)
+        in_stages = weights.codec(weights.by_name(options.get("model", DEFAULT_MODEL))).in_stages
+        find = _among_stages if in_stages else _search
+        return find(picture, target, progress or quiet, options)
+    file = codec.encode_file(picture, quality=quality, progress=progress, **options)
+    return Encoded(container.write(file), file.header.quality, 1)
 
 
 def _target(picture: Picture, size: int | None, bpp: float | None, ms_ssim: float | None) -> _Target | None:
@@ -152,7 +149,7 @@ def _target(picture: Picture, size: int | None, bpp: float | None, ms_ssim: floa
 
 
 def _search(picture: Picture, target: _Target, progress: Progress, options: dict[str, Any]) -> Encoded:
-    kept: Kept = {}
+    kept = Kept()
     trials: list[_Trial] = []
 
     def found(trial: _Trial) -> Encoded:
@@ -161,14 +158,14 @@ def _search(picture: Picture, target: _Target, progress: Progress, options: dict
 
     quality = _within_range(target.first)
     while True:
-        data = codec.encode_picture(
+        file = codec.encode_file(
             picture,
             quality=quality,
             kept=kept,
             progress=lambda share: progress((len(trials) + share) / MOST_ENCODES),
             **options,
         )
-        trial = target.judge(quality, data)
+        trial = target.judge(quality, file)
         trials.append(trial)
         if trial.near:
             return found(trial)
@@ -188,11 +185,10 @@ def _search(picture: Picture, target: _Target, progress: Progress, options: dict
 
 
 def _among_stages(picture: Picture, target: _Target, progress: Progress, options: dict[str, Any]) -> Encoded:
-    """The gru model: one encode, of which some of the stages are taken."""
-    data = codec.encode_picture(picture, quality=100, progress=progress, **options)
-    trials = []
-    for stages in range(1, GRU_STAGES + 1):
-        trials.append(target.judge(quality_of_stages(stages), truncate(data, stages=stages)))
+    """A model in stages: one encode, of which some of the stages are taken."""
+    whole = codec.encode_file(picture, quality=100, progress=progress, **options)
+    files = [first_stages(whole, stages) for stages in range(1, whole.header.stages + 1)]
+    trials = [target.judge(file.header.quality, file) for file in files]
     best = target.choose(trials)
     if best is None:
         end = trials[0] if trials[0].excess > 0 else trials[-1]
@@ -232,14 +228,14 @@ class _Size:
     def first(self) -> float:
         return math.log(max(8 * self.size / self.pixels, 1e-9) / _TYPICAL_BPP) / self.slope
 
-    def judge(self, quality: float, data: bytes) -> _Trial:
+    def judge(self, quality: float, file: Container) -> _Trial:
         # Only the tiles grow with the quality, the rest is the same at any.
-        tiles = sum(map(len, container.read(data, limits=_NONE).tiles))
+        data, tiles = container.write(file), sum(map(len, file.tiles))
         aim = (1 - SIZE_TOLERANCE / 2) * self.size - (len(data) - tiles)
         excess = math.log(max(tiles, 1) / max(aim, 1.0))
         allowed = len(data) <= self.size
         near = allowed and len(data) >= (1 - SIZE_TOLERANCE) * self.size
-        return _Trial(quality, data, excess, near, allowed, f"a file of {len(data):,} bytes")
+        return _Trial(quality, file, data, excess, near, allowed, f"a file of {len(data):,} bytes")
 
     def choose(self, trials: list[_Trial]) -> _Trial | None:
         return max((trial for trial in trials if trial.allowed), default=None)
@@ -247,7 +243,7 @@ class _Size:
     def out_of_range(self, end: _Trial) -> str:
         if end.allowed:
             return f"{end.words} is all that quality 100 takes, the target is {self.size:,}"
-        tiles = sum(map(len, container.read(end.data, limits=_NONE).tiles))
+        tiles = sum(map(len, end.file.tiles))
         raise UsageError(
             f"the target of {self.size:,} bytes is too small: the smallest file of this picture has "
             f"{len(end.data):,}, {len(end.data) - tiles:,} of them for metadata, transparency and headers"
@@ -266,15 +262,15 @@ class _MsSsim:
     def first(self) -> float:
         return (_decibels(self.value) - _TYPICAL_DECIBELS) / self.slope
 
-    def judge(self, quality: float, data: bytes) -> _Trial:
+    def judge(self, quality: float, file: Container) -> _Trial:
         from neuralcodec.picture.metrics import ms_ssim
 
         pixels = self.picture.pixels
-        decoded = codec.decode_picture(data, limits=_NONE).pixels
+        decoded = codec.decode_file(file).pixels
         value = ms_ssim(pixels, decoded)
         near = abs(value - self.value) <= MS_SSIM_TOLERANCE
         excess = _decibels(value) - _decibels(self.value)
-        return _Trial(quality, data, excess, near, True, f"MS-SSIM {value:.4f}", value)
+        return _Trial(quality, file, container.write(file), excess, near, True, f"MS-SSIM {value:.4f}", value)
 
     def choose(self, trials: list[_Trial]) -> _Trial | None:
         return next((trial for trial in trials if trial.near or trial.excess > 0), None)

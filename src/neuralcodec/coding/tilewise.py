@@ -8,17 +8,16 @@ Both walk down the picture in bands, so that of the latent only a few rows of ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from neuralcodec import parallel
 from neuralcodec.coding.latents import Latents, decode_latents
+from neuralcodec.coding.pixels import Kept, Pixels, Progress, grey, padded_pixels, part, quiet
 from neuralcodec.coding.tiling import (
-    HALO,
-    LATENT_STRIDE,
     WINDOW,
     Box,
     Window,
@@ -33,11 +32,11 @@ from neuralcodec.entropy.exact import Floats
 from neuralcodec.entropy.rounding import Rounding, error_weight
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
+from neuralcodec.models.conv import HALO, STRIDE
 
 if TYPE_CHECKING:
     from neuralcodec.coding.refine import Refiner
-    from neuralcodec.models.conv.network import Features
-    from neuralcodec.models.conv.runner import Model, Pixels
+    from neuralcodec.models.conv.runner import Model
 
 #: Below this quality the mean colour of the decoded picture is looked at.
 COLOUR_KEPT_BELOW = 35
@@ -46,12 +45,6 @@ COLOUR_KEPT_BELOW = 35
 MOST_SHIFT, AIM = 0.9, 0.5
 MOST_ROUNDS = 5
 
-Progress = Callable[[float], None]
-#: Results that do not depend on the quality, for other encodes of the same picture.
-Kept = dict[Hashable, Any]
-K = TypeVar("K", bound=Hashable)
-T = TypeVar("T")
-
 
 def encode_tiles(
     codec: Model,
@@ -59,7 +52,7 @@ def encode_tiles(
     header: Header,
     *,
     effort: int,
-    report: Progress = lambda share: None,
+    report: Progress = quiet,
     kept: Kept | None = None,
 ) -> list[bytes]:
     """The segments of all tiles, in raster order.
@@ -70,7 +63,7 @@ def encode_tiles(
 
     Args:
         pixels: `(H, W, 3)`, or `(H, W, 1)` of a grey picture.
-        effort, kept: see `encode_picture`.
+        effort, kept: see `encode_file`.
         report: called now and then with the share that is done, 0 to 1.
     """
     if header.quality >= COLOUR_KEPT_BELOW:
@@ -115,8 +108,13 @@ def _encode(
         values = padded_pixels(pixels, box.slices)
         return values if shift is None else values + shift
 
-    def features(window: Window) -> Features:
-        return codec.features(read(window.read.scaled(LATENT_STRIDE)))
+    def latent_of(window: Window) -> Floats:
+        features = None if kept is None else kept.features.get(window)
+        if features is None:
+            features = codec.features(read(window.read.scaled(STRIDE)))
+        if kept is not None:
+            kept.features[window] = features
+        return codec.latent(features, header.quality)
 
     def write_tile(latents: tuple[Box, Floats, Floats]) -> bytes:
         box, y, z = latents
@@ -130,26 +128,26 @@ def _encode(
     refine = _refiner(codec, header, effort)
     # What was refined is meant to be rounded to the nearest.
     rounding = Rounding(codec.prior.tables, error_weight(header.quality)) if refine is None else None
-    plane = Box.whole(latent_size(height), latent_size(width))
+    plane = Box.whole(latent_size(height, STRIDE), latent_size(width, STRIDE))
     segments: list[bytes] = []
     most = WINDOW if refine is None else refine.window
-    for band in bands(plane, band_height(plane, header.tile // LATENT_STRIDE, most)):
+    for band in bands(plane, band_height(plane, header.tile // STRIDE, HALO, most)):
         report_band = part(report, band.top / plane.height, band.bottom / plane.height)
         y = np.empty((*band.shape, codec.prior.latent), np.float32)
         refined = y if refine is None else np.empty_like(y)
-        cut = list(windows(*plane.shape, area=band, most=most))
+        cut = list(windows(plane, band, HALO, most))
         for number, window in enumerate(cut, 1):
             report_window = part(report_band, 0.7 * (number - 1) / len(cut), 0.7 * number / len(cut))
-            latent = codec.latent(once(kept, window, features), header.quality)
+            latent = latent_of(window)
             place = window.keep.moved(-band.top, 0).slices
             y[place] = latent[window.inner.slices]
             if refine is not None:
-                seen = window.read.scaled(LATENT_STRIDE).within(Box.whole(height, width))
+                seen = window.read.scaled(STRIDE).within(Box.whole(height, width))
                 refined[place] = refine(read(seen), latent, window, report_window)
             report_window(1)
 
         tiles = []
-        for box in boxes(band, header.tile // LATENT_STRIDE):
+        for box in boxes(band, header.tile // STRIDE):
             place = box.moved(-band.top, 0).slices
             beyond = ((0, -box.height % 4), (0, -box.width % 4), (0, 0))
             tile_y = np.pad(y[place], beyond)
@@ -167,7 +165,7 @@ def _refiner(codec: Model, header: Header, effort: int) -> Refiner | None:
         return None
     from neuralcodec.coding.refine import STEPS_OF_EFFORT, Refiner
 
-    tile, steps = header.tile // LATENT_STRIDE, STEPS_OF_EFFORT[effort - 1]
+    tile, steps = header.tile // STRIDE, STEPS_OF_EFFORT[effort - 1]
     return Refiner(codec, header.quality, header.quality_row, tile, steps)
 
 
@@ -179,11 +177,21 @@ def _decoded_mean(codec: Model, file: Container) -> npt.NDArray[np.float64]:
     return np.asarray(total) / (header.height * header.width)
 
 
+def decode_region(
+    codec: Model, file: Container, region: Box, report: Progress = quiet, recovered: Latents | None = None
+) -> Pixels:
+    """Decode a region to pixels `(h, w, 1 or 3)`; arguments and errors are those of `decode_windows`."""
+    pixels = np.empty((*region.shape, 1 if file.header.grey else 3), np.uint8)
+    for box, values in decode_windows(codec, file, region, report, recovered):
+        pixels[box.moved(-region.top, -region.left).slices] = values
+    return pixels
+
+
 def decode_windows(
     codec: Model,
     file: Container,
     region: Box,
-    report: Progress = lambda share: None,
+    report: Progress = quiet,
     recovered: Latents | None = None,
 ) -> Iterator[tuple[Box, Pixels]]:
     """A region in parts that do not overlap: where each lies in the picture, and its pixels `(h, w, 1 or 3)`.
@@ -195,49 +203,21 @@ def decode_windows(
         DamagedFileError: a tile is damaged.
     """
     header = file.header
-    plane = Box.whole(latent_size(header.height), latent_size(header.width))
-    area = region.shrunk(LATENT_STRIDE)
+    plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
+    area = region.shrunk(STRIDE)
     latents = None
-    for band in bands(area, band_height(area, header.tile // LATENT_STRIDE)):
+    for band in bands(area, band_height(area, header.tile // STRIDE, HALO)):
         start, end = ((edge - area.top) / area.height for edge in (band.top, band.bottom))
         report_band = part(report, start, end)
         needed = band.grown(HALO).within(plane)
         latents = recovered or decode_latents(
             file, codec, needed, known=latents, report=part(report_band, 0, 0.3)
         )
-        cut = list(windows(*plane.shape, area=band))
+        cut = list(windows(plane, band, HALO))
         for number, window in enumerate(cut, 1):
             pixels = codec.synthesise(np.ascontiguousarray(latents.at(window.read)), header.quality)
-            target = window.keep.scaled(LATENT_STRIDE).within(region)
-            inner = target.moved(-window.read.top * LATENT_STRIDE, -window.read.left * LATENT_STRIDE)
+            target = window.keep.scaled(STRIDE).within(region)
+            inner = target.moved(-window.read.top * STRIDE, -window.read.left * STRIDE)
             pixels = pixels[inner.slices]
             yield target, grey(pixels) if header.grey else pixels
             report_band(0.3 + 0.7 * number / len(cut))
-
-
-def once(kept: Kept | None, key: K, make: Callable[[K], T]) -> T:
-    """What `make` makes of the key, from `kept` if that was done before."""
-    if kept is None:
-        return make(key)
-    if key not in kept:
-        kept[key] = make(key)
-    return kept[key]
-
-
-def part(report: Progress, start: float, end: float) -> Progress:
-    """Reports the progress of a part of the work, from one share of the whole to another."""
-    return lambda share: report(start + share * (end - start))
-
-
-def grey(pixels: Pixels) -> Pixels:
-    """One channel of three that differ by rounding alone."""
-    return pixels.mean(2, keepdims=True, dtype=np.float32).round().astype(np.uint8)
-
-
-def padded_pixels(pixels: Pixels, place: tuple[slice, slice]) -> Pixels:
-    """The pixels `(h, w, 3)` at `place`, the last row and column repeated where it reaches beyond."""
-    values = pixels[place]
-    rows, columns = (s.stop - s.start - n for s, n in zip(place, values.shape, strict=False))
-    if rows or columns:
-        values = np.pad(values, ((0, rows), (0, columns), (0, 0)), mode="edge")
-    return np.require(np.broadcast_to(values, (*values.shape[:2], 3)), requirements=["C", "W"])

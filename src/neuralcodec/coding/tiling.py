@@ -12,11 +12,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-#: Pixels to a side that share one position of the latent.
-LATENT_STRIDE = 16
-#: Latent positions on each side that a transform's result depends on, in any of the shipped weights;
-#: `tests/coding/test_tiling.py` measures it.
-HALO = 7
 #: Latent positions that a window reads at most, halo included. A layer's activations are 3 KB for each, and
 #: those of larger windows leave the last cache.
 WINDOW = 8500
@@ -103,29 +98,26 @@ def bands(area: Box, height: int) -> Iterator[Box]:
         yield area._replace(top=top, bottom=min(top + height, area.bottom))
 
 
-def band_height(area: Box, unit: int, most: int = WINDOW) -> int:
+def band_height(area: Box, unit: int, halo: int, most: int = WINDOW) -> int:
     """Rows of the bands of an area, a multiple of `unit`, whose windows read the least more than once."""
 
     def positions_read(rows: int) -> int:
         count = -(-area.height // rows)
-        across = _across(area.width, min(rows + 2 * HALO, area.height), most, HALO)
-        return (area.height + 2 * HALO * (count - 1)) * (area.width + 2 * HALO * (across - 1))
+        across = _across(area.width, min(rows + 2 * halo, area.height), most, halo)
+        return (area.height + 2 * halo * (count - 1)) * (area.width + 2 * halo * (across - 1))
 
     return min(range(unit, max(unit, BAND) + 1, unit), key=positions_read)
 
 
-def windows(
-    height: int, width: int, *, area: Box | None = None, most: int = WINDOW, halo: int = HALO
-) -> Iterator[Window]:
-    """Windows side by side over an area, or all, of a plane of latent positions.
+def windows(plane: Box, area: Box, halo: int, most: int = WINDOW) -> Iterator[Window]:
+    """Cut an area of a plane of latent positions into windows side by side.
 
     They are as high as the area, so that should be a band, and about equally wide.
 
     Args:
+        halo: positions on each side that a window reads beyond what it keeps.
         most: positions that a window reads at most, where a single column does not have more.
     """
-    plane = Box.whole(height, width)
-    area = area or plane
     count = _across(area.width, area.grown(halo).within(plane).height, most, halo)
     edges = [area.left + area.width * number // count for number in range(count + 1)]
     for left, right in pairwise(edges):
@@ -140,6 +132,6 @@ def _across(width: int, rows: int, most: int, halo: int) -> int:
     return 1 if width * rows <= most else -(-width // columns)
 
 
-def latent_size(pixels: int) -> int:
+def latent_size(pixels: int, stride: int) -> int:
     """Latent positions that cover so many pixels."""
-    return -(-pixels // LATENT_STRIDE)
+    return -(-pixels // stride)

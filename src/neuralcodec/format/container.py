@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format.chunks import ALPHA, END, EXIF, ICC, TILE, XMP, Chunk, parse_chunks, write_chunk
-from neuralcodec.format.header import GRU, Header, parse_header, write_header
+from neuralcodec.format.header import Header, parse_header, write_header
 from neuralcodec.format.varint import parse_varint
 
 # Chunk types that fill a field of `Container` and come once; this is also their order.
@@ -49,7 +49,7 @@ class Container:
 
     Args:
         header: see `Header`.
-        tiles: payloads of the tile chunks in raster order; of `GRU`, one stage after another.
+        tiles: payloads of the tile chunks in raster order, one stage after another.
         alpha: payload of the alpha chunk; there is one exactly when `header.alpha`.
         icc, exif, xmp: metadata, not compressed; an empty value is not stored.
         lost: indices of tiles that were damaged (their entry in `tiles` is `b""`); only `read(strict=False)`
@@ -91,7 +91,7 @@ def _inflate(payload: bytes, limit: int) -> bytes:
 
 
 def write(container: Container) -> bytes:
-    """The file as bytes: header, tiles, alpha, ICC, EXIF, XMP, end; of a `GRU` file the tiles come last.
+    """The file as bytes: header, tiles, alpha, ICC, EXIF, XMP, end; with stages, the tiles come last.
 
     Raises:
         UsageError: a field is out of its range, or the parts do not fit the header.
@@ -112,8 +112,8 @@ def write(container: Container) -> bytes:
             if len(payload) > DEFAULT_LIMITS.max_metadata:
                 raise UsageError(f"{name}: {len(payload)} bytes are more than an .nc file may hold")
             chunks.append((kind, 0, zlib.compress(payload, 9)))
-    # A `GRU` file may be cut anywhere behind its first stage, so what belongs to every stage comes first.
-    chunks = chunks + tiles if container.header.codec == GRU else tiles + chunks
+    # With stages, a file may be cut anywhere behind the first, so what belongs to all of them comes first.
+    chunks = chunks + tiles if container.header.codec.in_stages else tiles + chunks
     chunks.append((END, 0, b""))
     for kind, _, payload in chunks:
         if len(payload) > (limit := _payload_limit(container.header, DEFAULT_LIMITS, kind)):
@@ -130,7 +130,7 @@ def read(data: bytes, *, limits: Limits = DEFAULT_LIMITS, strict: bool = True) -
         data: all bytes of the file.
         limits: what the file may ask for.
         strict: refuse any damage. Otherwise keep what is intact and say in `Container.lost` and
-            `Container.damage` what is not; of a `GRU` file, the tiles before the first lost one are kept.
+            `Container.damage` what is not; of a file in stages, the tiles before the first lost one are kept.
 
     Raises:
         DamagedFileError: for whatever is wrong with `data`; nothing else is ever raised. Not strict: when
@@ -219,7 +219,7 @@ def _place_tiles(container: Container, tiles: dict[int, bytes]) -> None:
     if not tiles:
         # The checksum of an intact tile is also what vouches for the header.
         raise DamagedFileError("damaged file: no tile that could be decoded is intact")
-    if header.codec == GRU:
+    if header.codec.in_stages:
         # Every stage builds on those before it, so nothing behind the first lost chunk can be used.
         whole = next((number for number in range(len(tiles)) if number not in tiles), len(tiles))
         container.tiles = [tiles[number] for number in range(whole)]
@@ -231,7 +231,7 @@ def _place_tiles(container: Container, tiles: dict[int, bytes]) -> None:
 def _count_problem(header: Header, count: int) -> str | None:
     needed = header.tile_count * header.stages
     if count != needed:
-        of = f" of {header.stages} stages" if header.codec == GRU else ""
+        of = f" of {header.stages} stages" if header.codec.in_stages else ""
         return f"{header.width}x{header.height} pixels need {needed} tiles{of}, the file has {count}"
     return None
 

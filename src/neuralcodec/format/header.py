@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,9 +11,43 @@ from neuralcodec.format.varint import parse_varint, write_varint
 
 MAGIC = b"\x8eNC"
 VERSION = 2
-CONV, GRU = 1, 2  # codec ids
-CODECS = {"conv": CONV, "gru": GRU}  # ids by name
-GRU_STAGES = 8  # of a file of quality 100
+
+
+class Codec(NamedTuple):
+    """What the format knows of a family of models.
+
+    Args:
+        id: the number in headers.
+        name: what users and weights files call it.
+        stages: how many a file of quality 100 has. With more than one, the segments of a stage lie behind
+            those of the stage before, and a file may be cut between any two.
+    """
+
+    id: int
+    name: str
+    stages: int = 1
+
+    @property
+    def in_stages(self) -> bool:
+        return self.stages > 1
+
+    def quality_of(self, stages: int) -> float:
+        """The quality that stands for so many stages, of a codec that has several."""
+        return round(100 * (stages - 1) / (self.stages - 1), 2)
+
+
+CONV, GRU = Codec(1, "conv"), Codec(2, "gru", stages=8)
+#: By id. `coding/families.py` says what each does.
+CODECS = {codec.id: codec for codec in (CONV, GRU)}
+
+
+def codec_named(name: str) -> Codec:
+    """The codec of that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return {codec.name: codec for codec in CODECS.values()}[name]
 
 
 class _Part(NamedTuple):
@@ -20,8 +55,15 @@ class _Part(NamedTuple):
 
     name: str
     bits: int
-    low: int
-    high: int
+    values: Collection[int]
+
+    def check(self, value: int) -> str | None:
+        """Say what is wrong with a value."""
+        if value in self.values:
+            return None
+        if isinstance(self.values, range):
+            return f"{value}, not {self.values[0]} to {self.values[-1]}"
+        return f"{value}, not {' or '.join(map(str, self.values))}"
 
 
 _VARINT = 0  # in place of a size in bytes
@@ -29,15 +71,20 @@ _VARINT = 0  # in place of a size in bytes
 # What follows the magic, in order. Both directions walk this table, so they cannot drift apart. An entry
 # is a size in bytes (big endian) and the parts that share those bytes, lowest bits first.
 _LAYOUT: tuple[tuple[int, tuple[_Part, ...]], ...] = (
-    (1, (_Part("version", 8, VERSION, VERSION),)),
-    (1, (_Part("codec", 8, CONV, GRU),)),
-    (4, (_Part("weights_id", 32, 0, 2**32 - 1),)),
-    (_VARINT, (_Part("width", 35, 1, 2**35 - 1),)),
-    (_VARINT, (_Part("height", 35, 1, 2**35 - 1),)),
-    (_VARINT, (_Part("quality", 35, 0, 10000),)),  # in hundredths
+    (1, (_Part("version", 8, (VERSION,)),)),
+    (1, (_Part("codec", 8, CODECS),)),
+    (4, (_Part("weights_id", 32, range(2**32)),)),
+    (_VARINT, (_Part("width", 35, range(1, 2**35)),)),
+    (_VARINT, (_Part("height", 35, range(1, 2**35)),)),
+    (_VARINT, (_Part("quality", 35, range(10001)),)),  # in hundredths
     (
         1,
-        (_Part("tile", 4, 0, 5), _Part("grey", 1, 0, 1), _Part("alpha", 1, 0, 1), _Part("reserved", 2, 0, 0)),
+        (
+            _Part("tile", 4, range(6)),
+            _Part("grey", 1, range(2)),
+            _Part("alpha", 1, range(2)),
+            _Part("reserved", 2, (0,)),
+        ),
     ),
 )
 _TILE_SIZES = tuple(64 << n for n in range(6))  # pixels; the part `tile` holds the index
@@ -62,7 +109,7 @@ class Header:
     """What is known of a picture before any of it is decoded.
 
     Args:
-        codec: `CONV` (1) or `GRU` (2).
+        codec: of the model that wrote it.
         weights_id: the first 4 bytes of the SHA-256 of the weights that decode the file.
         width, height: in pixels, from 1.
         quality: 0 to 100, kept to two decimals.
@@ -71,7 +118,7 @@ class Header:
         alpha: the file carries an alpha plane.
     """
 
-    codec: int
+    codec: Codec
     weights_id: bytes
     width: int
     height: int
@@ -82,10 +129,8 @@ class Header:
 
     @property
     def stages(self) -> int:
-        """How many stages the quality stands for: 1 to 8, evenly; 1 for `CONV`, which has none."""
-        if self.codec == CONV:
-            return 1
-        return 1 + (_hundredths(self.quality) * (GRU_STAGES - 1) + 5000) // 10000
+        """How many stages the quality stands for: 1 to those of the codec, evenly."""
+        return 1 + (_hundredths(self.quality) * (self.codec.stages - 1) + 5000) // 10000
 
     @property
     def quality_row(self) -> int:
@@ -108,11 +153,6 @@ class Header:
         return self.tiles_across * self.tiles_down
 
 
-def quality_of_stages(stages: int) -> float:
-    """The quality that stands for 1 to 8 stages."""
-    return round(100 * (stages - 1) / (GRU_STAGES - 1), 2)
-
-
 def _hundredths(quality: float) -> int:
     return round(100 * quality)
 
@@ -126,6 +166,7 @@ def _to_numbers(header: Header) -> dict[str, int]:
         raise UsageError(f"quality must be 0 to 100, not {header.quality}")
     return {
         **vars(header),
+        "codec": header.codec.id,
         "quality": _hundredths(header.quality),
         "version": VERSION,
         "weights_id": int.from_bytes(header.weights_id, "big"),
@@ -136,7 +177,7 @@ def _to_numbers(header: Header) -> dict[str, int]:
 
 def _from_numbers(numbers: dict[str, int]) -> Header:
     return Header(
-        codec=numbers["codec"],
+        codec=CODECS[numbers["codec"]],
         weights_id=numbers["weights_id"].to_bytes(4, "big"),
         width=numbers["width"],
         height=numbers["height"],
@@ -154,8 +195,8 @@ def write_header(header: Header) -> bytes:
         word = shift = 0
         for part in parts:
             value = numbers[part.name]
-            if not part.low <= value <= part.high:
-                raise UsageError(f"{part.name} must be {part.low} to {part.high}, not {value}")
+            if problem := part.check(value):
+                raise UsageError(f"{part.name} cannot be {problem}")
             word |= value << shift
             shift += part.bits
         out += write_varint(word) if size == _VARINT else word.to_bytes(size, "big")
@@ -179,9 +220,9 @@ def parse_header(data: bytes) -> tuple[Header, int]:
         for part in parts:
             value = word & ((1 << part.bits) - 1)
             word >>= part.bits
-            if not part.low <= value <= part.high:
+            if problem := part.check(value):
                 raise DamagedFileError(
-                    f"{part.name} at byte {start} is {value}, not {part.low} to {part.high}: "
+                    f"{part.name} at byte {start} is {problem}: "
                     "the file is damaged, or another version of neuralcodec wrote it"
                 )
             numbers[part.name] = value

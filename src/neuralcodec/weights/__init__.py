@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
-from neuralcodec.format.header import CODECS
+from neuralcodec.format.header import Codec, codec_named
 
 _FOLDER = Path(__file__).parent
 _ID_BYTES = 4
@@ -58,8 +58,8 @@ def shipped() -> dict[bytes, str]:
 
 
 @functools.cache
-def codec(path: Path) -> int:
-    """The codec that a weights file is for, as its id in a header.
+def codec(path: Path) -> Codec:
+    """The codec that a weights file is for.
 
     Raises:
         NeuralCodecError: it is no weights file.
@@ -68,7 +68,7 @@ def codec(path: Path) -> int:
 
     try:
         with safe_open(path, "numpy") as file:
-            return CODECS[json.loads((file.metadata() or {})["neuralcodec"])["codec"]]
+            return codec_named(json.loads((file.metadata() or {})["neuralcodec"])["codec"])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise NeuralCodecError(f"{path} is not a weights file: {error}") from None
 

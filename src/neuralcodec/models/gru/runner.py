@@ -13,7 +13,7 @@ from neuralcodec import weights
 from neuralcodec.entropy.exact import Floats
 from neuralcodec.entropy.stages import StagePriors
 from neuralcodec.errors import NeuralCodecError
-from neuralcodec.format.header import GRU_STAGES
+from neuralcodec.format.header import GRU
 from neuralcodec.models.conv.runner import Pixels, from_numpy, read_transforms, to_bytes, to_numpy, to_pixels
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.models.gru.network import RecurrentConfig, RecurrentTransforms
@@ -28,7 +28,7 @@ class RecurrentModel:
         self.id = file.id
         try:
             config = RecurrentConfig(**file.model)
-            if config.stages != GRU_STAGES:
+            if config.stages != GRU.stages:
                 raise ValueError(f"it has {config.stages} stages")
             self.prior = StagePriors(file.arrays, config.stages)
             with torch.device("meta"):  # no time spent on initial values

@@ -1,0 +1,58 @@
+"""The gru family: files in stages, which may be cut anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neuralcodec.coding.families.protocol import Decoded, Family
+from neuralcodec.format.header import GRU, Header
+
+if TYPE_CHECKING:
+    from neuralcodec.coding.pixels import Kept, Pixels, Progress
+    from neuralcodec.coding.tiling import Box
+    from neuralcodec.format.container import Container
+
+
+class GruFamily(Family):
+    """See `neuralcodec.models.gru`; `stagewise` is its way of a picture."""
+
+    codec = GRU
+    summary = "a file in stages that may be cut anywhere"
+    quality = 100.0  # a file may be cut later, so it has all stages
+    tile = 512
+    #: Encoding takes about 125 bytes a pixel, most of it states: larger ones are for the conv codec.
+    max_pixels = 2**24
+
+    def encode(
+        self,
+        path: Path,
+        pixels: Pixels,
+        header: Header,
+        *,
+        effort: int,
+        report: Progress,
+        kept: Kept | None,
+    ) -> list[bytes]:
+        from neuralcodec.coding.stagewise import encode_stages
+        from neuralcodec.models.gru.runner import load
+
+        return encode_stages(load(path), pixels, header, report)
+
+    def decode(
+        self, path: Path, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
+    ) -> Decoded:
+        from neuralcodec.coding.stagewise import decode_region
+        from neuralcodec.models.gru.runner import load
+
+        return Decoded(decode_region(load(path), file, region, stages, report))
+
+    def decode_stages(self, path: Path, file: Container, *, stages: int) -> Iterator[Pixels]:
+        from neuralcodec.coding.stagewise import decode_pictures
+        from neuralcodec.models.gru.runner import load
+
+        return decode_pictures(load(path), file, stages)
+
+
+FAMILY = GruFamily()

@@ -1,0 +1,82 @@
+"""What a family of models is, to all that codes, trains or measures with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from neuralcodec.errors import UsageError
+from neuralcodec.format.header import Codec
+
+if TYPE_CHECKING:
+    from neuralcodec.coding.batched import BatchedCodec
+    from neuralcodec.coding.pixels import Kept, Pixels, Progress
+    from neuralcodec.coding.tiling import Box
+    from neuralcodec.format.container import Container
+    from neuralcodec.format.header import Header
+
+
+class Decoded(NamedTuple):
+    """Pixels `(h, w, 1 or 3)` of a region, and numbers of the tiles near it that are an approximation."""
+
+    pixels: Pixels
+    lost: Sequence[int] = ()
+
+
+class Family(Protocol):
+    """A kind of model. What a member gives is done for any weights file of its codec.
+
+    Importing a family loads neither numpy nor torch; its methods do.
+    """
+
+    codec: Codec
+    #: A few words for the help of the command line.
+    summary: str
+    #: The quality, 0 to 100, where the caller asks for none.
+    quality: float
+    #: Side of a tile in pixels: damage stays in one, a region takes whole ones, large ones take fewer bytes.
+    tile: int
+    #: The highest effort; the lowest is 1.
+    efforts: int = 1
+    #: The largest picture, in pixels; None is any.
+    max_pixels: int | None = None
+    #: Pixels that the synthesis sees beyond a tile, on each side.
+    margin: int = 0
+
+    def encode(
+        self,
+        path: Path,
+        pixels: Pixels,
+        header: Header,
+        *,
+        effort: int,
+        report: Progress,
+        kept: Kept | None,
+    ) -> list[bytes]:
+        """Code pixels `(H, W, 1 or 3)` to the segments of all tiles, in raster order, stage after stage.
+
+        Args:
+            path: the weights file.
+        """
+
+    def decode(
+        self, path: Path, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
+    ) -> Decoded:
+        """Decode a region of a file.
+
+        Args:
+            stages: how many of those that the file holds, from 1.
+            partial: approximate lost tiles, and add to `file.damage` what else is wrong.
+
+        Raises:
+            DamagedFileError: a tile is damaged, unless `partial`.
+        """
+
+    def decode_stages(self, path: Path, file: Container, *, stages: int) -> Iterator[Pixels]:
+        """Decode the whole picture `(H, W, 1 or 3)` after each of the first stages, of a codec in stages."""
+        raise UsageError(f"{self.codec.name} files have no stages")
+
+    def batched(self, path: Path) -> BatchedCodec:
+        """Make a module for batches of tensors, see `neuralcodec.coding.batched`."""
+        raise UsageError(f"the {self.codec.name} model has no form for batches: conv does")
