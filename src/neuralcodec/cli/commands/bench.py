@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from neuralcodec.cli.command import Command, add_threads
 from neuralcodec.cli.values import count, effort, setting, whole
+from neuralcodec.options import DEFAULT_MODEL
 
 TEXT = """\
 examples:
@@ -32,9 +33,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=lambda text: text.split(","),
-        default=["conv"],
+        default=[DEFAULT_MODEL],
         metavar="A,B",
-        help="our codecs; the report is about the first (default: conv)",
+        help=f"our codecs; the report is about the first (default: {DEFAULT_MODEL})",
     )
     parser.add_argument(
         "-e",

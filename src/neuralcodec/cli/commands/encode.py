@@ -12,8 +12,10 @@ from neuralcodec.cli import batch, coding
 from neuralcodec.cli.command import Command
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
 from neuralcodec.cli.values import effort, ms_ssim, positive, quality, size
+from neuralcodec.coding.families import FAMILIES, family_of
 from neuralcodec.errors import UsageError, warn
-from neuralcodec.format.header import MAGIC
+from neuralcodec.format.header import MAGIC, codec_named
+from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
 from neuralcodec.picture.formats import SUFFIXES
 from neuralcodec.terminal import Show, about
 
@@ -33,6 +35,9 @@ Any format Pillow reads goes in, whatever its name says. ICC profile, EXIF, XMP 
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    kinds = [f"{family.codec.name}: {family.summary}" for family in FAMILIES.values()]
+    default = family_of(codec_named(DEFAULT_MODEL)).quality
+    others = [f"; {f.codec.name}: {f.quality:g}" for f in FAMILIES.values() if f.quality != default]
     coding.add_files(parser)
     wanted = parser.add_mutually_exclusive_group()
     wanted.add_argument(
@@ -40,7 +45,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--quality",
         type=quality,
         metavar="0..100",
-        help="higher is better, and two decimals count (default: 50; gru: 100)",
+        help=f"higher is better, and two decimals count (default: {default:g}{''.join(others)})",
     )
     wanted.add_argument(
         "--target-size",
@@ -62,15 +67,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        default="conv",
+        default=DEFAULT_MODEL,
         metavar="MODEL",
-        help="conv: fewest bytes; gru: a file in stages that may be cut anywhere (default: conv)",
+        help=f"{'; '.join(kinds)} (default: {DEFAULT_MODEL})",
     )
     parser.add_argument(
         "-e",
         "--effort",
         type=effort,
-        default=1,
+        default=DEFAULT_EFFORT,
         metavar="1..9",
         help="more finds smaller files of equal quality and takes far longer (default: 1)",
     )
