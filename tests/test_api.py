@@ -199,3 +199,25 @@ def test_max_pixels_is_an_argument(pixels: np.ndarray) -> None:
     for function in (neuralcodec.decode, neuralcodec.info):
         with pytest.raises(neuralcodec.DamagedFileError, match="limit is 1999"):
             function(data, max_pixels=1999)
+
+
+def test_warnings_point_at_the_caller_and_come_each_time(tmp_path: Path) -> None:
+    """As Python shows them: without the filters of pytest, in a program of its own."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import io, numpy, neuralcodec, neuralcodec.pillow_plugin\n"
+        "from PIL import Image\n"
+        "for _ in range(2):\n"
+        "    neuralcodec.encode(numpy.zeros((20, 20), 'u1'), target_size=5000)  # line 4\n"
+        "Image.new('L', (20, 20)).save(io.BytesIO(), 'NC')\n"
+        "drawn = numpy.kron(numpy.eye(20, dtype='u1') * 255, numpy.ones((8, 8), 'u1'))\n"
+        "Image.fromarray(drawn).save(io.BytesIO(), 'NC')  # line 7\n"
+    )
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True)
+    places = [line.split(": ")[:2] for line in done.stderr.splitlines() if "Warning: " in line]
+    assert places == [[f"{program}:{line}", "NeuralCodecWarning"] for line in (4, 4, 7)]
+
+
+def test_usage_errors_are_value_errors(pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="quality"):
+        neuralcodec.encode(pixels, quality=101)

@@ -12,7 +12,6 @@ Importing this module loads neither torch nor Pillow; the first call does.
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, overload
 
 from neuralcodec.errors import (
@@ -21,6 +20,7 @@ from neuralcodec.errors import (
     NeuralCodecError,
     NeuralCodecWarning,
     UsageError,
+    warn,
 )
 from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
 
@@ -77,11 +77,10 @@ def encode(
         DamagedFileError: the picture cannot be read.
     """
     from neuralcodec.coding import targets
-    from neuralcodec.errors import warn
     from neuralcodec.picture.reading import load
 
     picture = load(image)
-    warn(picture.notes, stacklevel=2)
+    warn(picture.notes)
     found = targets.encode(
         picture,
         quality=quality,
@@ -152,7 +151,7 @@ def decode(
         box = Box(y, y + height, x, x + width)
     picture = decode_picture(data, region=box, stage=stage, partial=partial, limits=_limits(max_pixels))
     if picture.damage is not None:
-        warnings.warn(DamageWarning(picture.damage), stacklevel=2)
+        warn([DamageWarning(picture.damage)])
     return to_array(picture) if as_array else to_pil(picture)
 
 

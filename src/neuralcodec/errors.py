@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from neuralcodec.coding.damage import Damage
 
 
@@ -16,7 +19,7 @@ class NeuralCodecError(Exception):
     exit_code = 1
 
 
-class UsageError(NeuralCodecError):
+class UsageError(NeuralCodecError, ValueError):
     """The call itself is wrong: an option, a value, a missing or existing file."""
 
     exit_code = 2
@@ -42,12 +45,21 @@ class DamageWarning(NeuralCodecWarning):
         self.damage = damage
 
 
-# Python shows one text once for each line of a program. The next picture that the line reads is news all the
-# same, unless the program has a filter of its own.
-warnings.simplefilter("always", NeuralCodecWarning, append=True)
+def warn(notes: Iterable[str | NeuralCodecWarning]) -> None:
+    """Warn of each note at the line that called this package.
 
-
-def warn(notes: Iterable[str], *, stacklevel: int) -> None:
-    """Give each note as a `NeuralCodecWarning`; a `stacklevel` of 2 is that of the function's caller."""
+    Python shows a text once for each line of a program, but the next picture that the line reads is news all
+    the same: what Python remembers is kept from it here. A program's own filters count.
+    """
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_inside(frame):
+        frame = frame.f_back
+    name = frame.f_globals.get("__name__")
     for note in notes:
-        warnings.warn(note, NeuralCodecWarning, stacklevel=stacklevel + 1)
+        category = NeuralCodecWarning if isinstance(note, str) else type(note)
+        warnings.warn_explicit(note, category, frame.f_code.co_filename, frame.f_lineno, name)
+
+
+def _is_inside(frame: FrameType) -> bool:
+    """Whether a line is of this package, or of Pillow, which calls the plugin."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in ("neuralcodec", "PIL")

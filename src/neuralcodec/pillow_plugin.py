@@ -119,7 +119,7 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
         picture.xmp = xmp.encode() if isinstance(xmp, str) else xmp
     quality, model = options.get("quality"), options.get("model", DEFAULT_MODEL)
     effort = options.get("effort", DEFAULT_EFFORT)
-    warn(notes, stacklevel=3)  # between here and the caller is Pillow's `save`
+    warn(notes)
     stream.write(encode(picture, quality=quality, model=model, effort=effort).data)
 
 

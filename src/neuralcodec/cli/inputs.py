@@ -52,5 +52,5 @@ def decode_any(data: bytes, args: Namespace) -> Picture:
     from neuralcodec.picture.reading import load
 
     picture = load(data, max_pixels=limits_of(args).max_pixels)
-    warn(picture.notes, stacklevel=1)
+    warn(picture.notes)
     return picture

@@ -8,7 +8,6 @@ not depend on the quality is done once for all of them (`kept` of `encode_file`)
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
@@ -17,7 +16,7 @@ from neuralcodec import weights
 from neuralcodec.coding import codec
 from neuralcodec.coding.pixels import Kept, Progress, quiet
 from neuralcodec.coding.progressive import first_stages
-from neuralcodec.errors import NeuralCodecWarning, UsageError
+from neuralcodec.errors import UsageError, warn
 from neuralcodec.format import container
 from neuralcodec.format.container import Container
 from neuralcodec.options import DEFAULT_MODEL
@@ -116,8 +115,7 @@ def encode(
         raise UsageError(f"{' and '.join(given)} cannot both be met: give one of them")
     target = _target(picture, target_size, target_bpp, target_msssim)
     if looks_drawn(picture.pixels):
-        message = "looks drawn: text, interfaces and line art are sharper as PNG, and often no larger"
-        warnings.warn(message, NeuralCodecWarning, stacklevel=3)
+        warn(["looks drawn: text, interfaces and line art are sharper as PNG, and often no larger"])
     if target is not None:
         in_stages = weights.codec(weights.by_name(options.get("model", DEFAULT_MODEL))).in_stages
         find = _among_stages if in_stages else _search
@@ -170,7 +168,7 @@ def _search(picture: Picture, target: _Target, progress: Progress, options: dict
         if trial.near:
             return found(trial)
         if quality == (0 if trial.excess > 0 else 100):
-            warnings.warn(target.out_of_range(trial), NeuralCodecWarning, stacklevel=4)
+            warn([target.out_of_range(trial)])
             return found(trial)
         quality = _next_quality(trials, target.slope)
         tried = any(trial.quality == quality for trial in trials)
@@ -179,8 +177,7 @@ def _search(picture: Picture, target: _Target, progress: Progress, options: dict
         elif tried or len(trials) == MOST_ENCODES:
             break
     best = min((trial for trial in trials if trial.allowed), key=lambda trial: abs(trial.excess))
-    message = f"{best.words} is as near to the target as {len(trials)} encodes came"
-    warnings.warn(message, NeuralCodecWarning, stacklevel=4)
+    warn([f"{best.words} is as near to the target as {len(trials)} encodes came"])
     return found(best)
 
 

@@ -103,7 +103,7 @@ def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
             raise DamagedFileError(f"{error} (--partial decodes what is left)") from None
         seconds = time.perf_counter() - start
     with about(name_of(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
-        warn(save(picture, file, _format(job, args)), stacklevel=1)
+        warn(save(picture, file, _format(job, args)))
         after = file.tell()
     if args.damage_map is not None:
         mask = Path(args.damage_map)

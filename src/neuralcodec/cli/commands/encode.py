@@ -105,7 +105,7 @@ def _encode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
         from neuralcodec.picture.reading import load
 
         picture = load(data, max_pixels=limits_of(args).max_pixels)
-        warn(picture.notes, stacklevel=1)
+        warn(picture.notes)
         if args.strip:
             # The orientation, which is in the EXIF block, goes into the pixels.
             picture = replace(upright(picture), icc=None, exif=None, xmp=None)

@@ -66,7 +66,7 @@ def progressive(args: Namespace) -> int:
     for frame in shown:
         target = out / f"stage-{frame.stage}.png"
         with about(str(target)), files.writing(target) as file:
-            warn(save(frame.picture, file, "PNG"), stacklevel=1)
+            warn(save(frame.picture, file, "PNG"))
     with about(str(out / "sheet.png")), files.writing(out / "sheet.png") as file:
         contact_sheet(shown, labels).save(file, "PNG")
     if not args.quiet:
