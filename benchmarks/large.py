@@ -64,8 +64,8 @@ def codec_seconds(path: Path, start: int, threads: int, quality: int) -> list[Se
     """To encode a picture, to decode it, and to decode the region at `(start, start)`: medians of rounds."""
     import torch
 
+    from neuralcodec.arrays import Box
     from neuralcodec.coding.codec import decode_picture, encode_picture
-    from neuralcodec.coding.tiling import Box
     from neuralcodec.picture import reading
 
     torch.set_num_threads(threads)

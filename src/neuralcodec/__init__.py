@@ -141,8 +141,8 @@ def decode(
             damage is an error only where no tile is intact.
         UsageError: the region is not within the picture; the file does not have that stage.
     """
+    from neuralcodec.arrays import Box
     from neuralcodec.coding.codec import decode_picture
-    from neuralcodec.coding.tiling import Box
     from neuralcodec.picture.picture import to_array, to_pil
 
     box = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-    from neuralcodec.coding.damage import Damage
+    from neuralcodec.arrays import Damage
 
 
 class NeuralCodecError(Exception):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from neuralcodec.arrays import Progress, quiet
+
 if TYPE_CHECKING:
     from threadpoolctl import threadpool_limits
 
@@ -32,7 +34,7 @@ def run(
     work: Callable[[T], R],
     items: Sequence[T],
     threads: int,
-    report: Callable[[float], None] = lambda share: None,
+    report: Progress = quiet,
 ) -> list[R]:
     """`work` on every item, results in order; `report` is told the share that is done."""
     from concurrent.futures import ThreadPoolExecutor  # here, since the command line imports this module

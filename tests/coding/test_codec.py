@@ -21,10 +21,10 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from neuralcodec import weights
+from neuralcodec.arrays import Box
 from neuralcodec.coding import damage, tilewise, tiling
 from neuralcodec.coding.codec import decode_picture, encode_picture
 from neuralcodec.coding.latents import decode_latents, recover_latents
-from neuralcodec.coding.tiling import Box
 from neuralcodec.entropy.coder import SymbolReader
 from neuralcodec.entropy.tables import Tables
 from neuralcodec.errors import DamagedFileError, UsageError

@@ -21,12 +21,13 @@ from safetensors.numpy import load_file, save_file
 import neuralcodec
 import neuralcodec.pillow_plugin
 from neuralcodec import weights
+from neuralcodec.arrays import Box, Pixels, Progress
 from neuralcodec.bench import registry
 from neuralcodec.cli.main import main
 from neuralcodec.coding.families import FAMILIES, family_of
 from neuralcodec.coding.families.protocol import Decoded, Family
-from neuralcodec.coding.pixels import Kept, Pixels, Progress
-from neuralcodec.coding.tiling import Box, boxes
+from neuralcodec.coding.pixels import Kept
+from neuralcodec.coding.tiling import boxes
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
 from neuralcodec.format.container import Container

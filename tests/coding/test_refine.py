@@ -7,11 +7,11 @@ import pytest
 import torch
 from conftest import Pixels, photograph
 
+from neuralcodec.arrays import Box, Floats
 from neuralcodec.coding import refine, tiling
 from neuralcodec.coding.codec import decode_picture, encode_picture
 from neuralcodec.coding.refine import STEPS_OF_EFFORT, Refiner
-from neuralcodec.coding.tiling import Box, windows
-from neuralcodec.entropy.exact import Floats
+from neuralcodec.coding.tiling import windows
 from neuralcodec.errors import UsageError
 from neuralcodec.models.conv import HALO
 from neuralcodec.models.conv.runner import Model

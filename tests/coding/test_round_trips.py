@@ -12,8 +12,8 @@ pytest.importorskip("hypothesis", reason="of the extra dev")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from neuralcodec.arrays import Box
 from neuralcodec.coding.codec import decode_picture, encode_picture
-from neuralcodec.coding.tiling import Box
 from neuralcodec.errors import DamagedFileError
 from neuralcodec.format import container
 from neuralcodec.format.container import Container, read, read_header, write

@@ -9,10 +9,10 @@ import pytest
 from conftest import photograph
 
 from neuralcodec import weights
+from neuralcodec.arrays import Box
 from neuralcodec.coding import stagewise
 from neuralcodec.coding.codec import decode_picture, encode_picture
 from neuralcodec.coding.families import gru
-from neuralcodec.coding.tiling import Box
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
 from neuralcodec.format.header import GRU

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from conftest import photograph
 
+from neuralcodec.arrays import Pixels
 from neuralcodec.coding import tilewise
 from neuralcodec.coding.codec import decode_picture, encode_picture
-from neuralcodec.models.conv.runner import Pixels
 from neuralcodec.picture.picture import Picture
 
 

@@ -10,17 +10,9 @@ import pytest
 import torch
 from conftest import photograph
 
+from neuralcodec.arrays import Box
 from neuralcodec.coding import codec, latents, tilewise, tiling
-from neuralcodec.coding.tiling import (
-    WINDOW,
-    Box,
-    Window,
-    band_height,
-    bands,
-    boxes,
-    latent_size,
-    windows,
-)
+from neuralcodec.coding.tiling import WINDOW, Window, band_height, bands, boxes, latent_size, windows
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.format import container
 from neuralcodec.models.conv import HALO, STRIDE

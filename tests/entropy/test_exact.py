@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pytest
 from threadpoolctl import threadpool_limits
 
-from neuralcodec.entropy.exact import EXACT, Dense, Depthwise, Floats, Integers, Range
+from neuralcodec.arrays import Floats
+from neuralcodec.entropy.exact import EXACT, Dense, Depthwise, Integers, Range
 
 Ints = npt.NDArray[np.int64]
 LOW, HIGH = -8192, 8192

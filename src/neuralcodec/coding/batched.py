@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralcodec import parallel
+from neuralcodec.arrays import Box, Floats
 from neuralcodec.coding.latents import decode_latents
-from neuralcodec.coding.tiling import Box, boxes
+from neuralcodec.coding.tiling import boxes
 from neuralcodec.entropy.coder import SymbolWriter
-from neuralcodec.entropy.exact import Floats
 from neuralcodec.entropy.rounding import Rounding, error_weight
 from neuralcodec.errors import UsageError
 from neuralcodec.format import container
@@ -152,7 +152,7 @@ class BatchedCodec(nn.Module):
             )
             return writer.finish()
 
-        return parallel.run(write, tiles, self._model.threads, lambda share: None), y_hat
+        return parallel.run(write, tiles, self._model.threads), y_hat
 
 
 def _arrays(x: Tensor) -> list[Floats]:

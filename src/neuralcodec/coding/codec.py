@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from neuralcodec import weights
-from neuralcodec.coding.damage import Damage
+from neuralcodec.arrays import Box, Damage, Plane, Progress, quiet
 from neuralcodec.coding.families import family_of
 from neuralcodec.coding.families.protocol import Family
-from neuralcodec.coding.pixels import Kept, Progress, quiet
-from neuralcodec.coding.tiling import Box, boxes
+from neuralcodec.coding.pixels import Kept
+from neuralcodec.coding.tiling import boxes
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
 from neuralcodec.format.container import Container, Limits
 from neuralcodec.format.header import Header, write_header
 from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL, checked_effort, checked_quality
 from neuralcodec.picture.alpha import pack_alpha, unpack_alpha
-from neuralcodec.picture.picture import Picture, Plane
+from neuralcodec.picture.picture import Picture
 
 
 def encode_picture(

@@ -1,4 +1,4 @@
-"""What is left of a damaged picture: which tiles are lost, and a smooth fill of their latents.
+"""A smooth fill of the latents of lost tiles.
 
 Every channel of the latent is taken for a random field in which neighbours are as alike as they are in the
 intact positions around. Colours, whose neighbours are alike, run on from all sides; fine detail, whose
@@ -9,13 +9,11 @@ that the synthesis shows a blurred patch, neither stripes that repeat the last r
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from neuralcodec.coding.tiling import Box
-from neuralcodec.entropy.exact import Floats
+from neuralcodec.arrays import Box, Floats
 
 #: Latent positions around lost tiles that the fill looks at.
 CONTEXT = 8
@@ -23,47 +21,6 @@ CONTEXT = 8
 _SWEEPS = 16
 #: Channels that the others are predicted from.
 _SMOOTH = 8
-#: Values of a damage map: in a lost tile, and near enough to one that the synthesis lets it show.
-LOST, NEAR = 255, 128
-
-
-@dataclass(frozen=True)
-class Damage:
-    """What of a decoded picture is not as it was encoded.
-
-    Args:
-        tiles: tiles of the whole picture.
-        lost: numbers, in raster order from 0, of those whose pixels are an approximation, as far as the
-            decoded region depends on them.
-        boxes: rows and columns of pixels of these, in the whole picture.
-        region: the pixels that were decoded.
-        margin: pixels around a lost tile that have seen some of what was filled in.
-        notes: what is wrong with the file, one line each.
-    """
-
-    tiles: int
-    lost: tuple[int, ...]
-    boxes: tuple[Box, ...]
-    region: Box
-    margin: int
-    notes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{len(self.lost)} of {self.tiles} tiles recovered as approximation"
-
-    def map(self) -> npt.NDArray[np.uint8]:
-        """A mask `(H, W)` of the decoded region: 255 in lost tiles, 128 up to `margin` pixels around, else 0.
-
-        Where it is 0, the pixels are those of the undamaged file. Where it is 128, the latent is, but the
-        synthesis has seen some of what was filled in.
-        """
-        mask = np.zeros(self.region.shape, np.uint8)
-        for value, margin in ((NEAR, self.margin), (LOST, 0)):
-            for box in self.boxes:
-                seen = box.grown(margin).within(self.region)
-                if seen.height > 0 and seen.width > 0:
-                    mask[seen.moved(-self.region.top, -self.region.left).slices] = value
-        return mask
 
 
 def groups(lost: Sequence[Box]) -> Iterator[Box]:

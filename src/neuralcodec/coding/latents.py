@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from neuralcodec import parallel
+from neuralcodec.arrays import Box, Floats, Progress, quiet
 from neuralcodec.coding.damage import CONTEXT, fill, groups
-from neuralcodec.coding.pixels import Progress, quiet
-from neuralcodec.coding.tiling import Box, boxes, latent_size
+from neuralcodec.coding.tiling import boxes, latent_size
 from neuralcodec.entropy.coder import SymbolReader
-from neuralcodec.entropy.exact import Floats
 from neuralcodec.errors import DamagedFileError
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header

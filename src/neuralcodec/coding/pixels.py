@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
-#: Takes the share of the work that is done, 0 to 1.
-Progress = Callable[[float], None]
+from neuralcodec.arrays import Pixels, Progress
 
 
 @dataclass
@@ -25,10 +22,6 @@ class Kept:
 
     features: dict[Hashable, Any] = field(default_factory=dict)
     alpha: bytes | None = None
-
-
-def quiet(share: float) -> None:
-    """Take progress that nobody sees."""
 
 
 def part(report: Progress, start: float, end: float) -> Progress:

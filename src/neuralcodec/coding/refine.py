@@ -22,13 +22,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from neuralcodec.arrays import Box, Floats
 from neuralcodec.coding.soft_prior import SoftPrior
-from neuralcodec.coding.tiling import Box, Window, boxes
-from neuralcodec.entropy.exact import Floats
+from neuralcodec.coding.tiling import Window, boxes
 from neuralcodec.models.losses import distortion, lambda_at
 
 if TYPE_CHECKING:
-    from neuralcodec.models.conv.runner import Model, Pixels
+    from neuralcodec.arrays import Pixels
+    from neuralcodec.models.conv.runner import Model
 
 #: Gradient steps of each effort from 1, the analysis alone.
 STEPS_OF_EFFORT = (0, 2, 4, 7, 10, 15, 25, 40, 60)

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuralcodec import parallel
-from neuralcodec.coding.pixels import Pixels, Progress, grey, padded_pixels, quiet
-from neuralcodec.coding.tiling import Box, boxes, latent_size
+from neuralcodec.arrays import Box, Floats, Pixels, Progress, quiet
+from neuralcodec.coding.pixels import grey, padded_pixels
+from neuralcodec.coding.tiling import boxes, latent_size
 from neuralcodec.entropy.coder import SilentCoder, SymbolCoder, SymbolReader, SymbolWriter
-from neuralcodec.entropy.exact import Floats
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
 from neuralcodec.models.gru import STRIDE

@@ -13,8 +13,9 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 from neuralcodec import weights
+from neuralcodec.arrays import Progress, quiet
 from neuralcodec.coding import codec
-from neuralcodec.coding.pixels import Kept, Progress, quiet
+from neuralcodec.coding.pixels import Kept
 from neuralcodec.coding.progressive import first_stages
 from neuralcodec.errors import UsageError, warn
 from neuralcodec.format import container

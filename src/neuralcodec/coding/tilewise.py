@@ -15,20 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neuralcodec import parallel
+from neuralcodec.arrays import Box, Floats, Pixels, Progress, quiet
 from neuralcodec.coding.latents import Latents, decode_latents
-from neuralcodec.coding.pixels import Kept, Pixels, Progress, grey, padded_pixels, part, quiet
-from neuralcodec.coding.tiling import (
-    WINDOW,
-    Box,
-    Window,
-    band_height,
-    bands,
-    boxes,
-    latent_size,
-    windows,
-)
+from neuralcodec.coding.pixels import Kept, grey, padded_pixels, part
+from neuralcodec.coding.tiling import WINDOW, Window, band_height, bands, boxes, latent_size, windows
 from neuralcodec.entropy.coder import SymbolWriter
-from neuralcodec.entropy.exact import Floats
 from neuralcodec.entropy.rounding import Rounding, error_weight
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header

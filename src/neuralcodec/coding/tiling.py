@@ -12,69 +12,13 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+from neuralcodec.arrays import Box
+
 #: Latent positions that a window reads at most, halo included. A layer's activations are 3 KB for each, and
 #: those of larger windows leave the last cache.
 WINDOW = 8500
 #: Rows of latent positions of a band, at most.
 BAND = 128
-
-
-class Box(NamedTuple):
-    """Rows `top..bottom` and columns `left..right`, ends excluded."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @classmethod
-    def whole(cls, height: int, width: int) -> Box:
-        """All of a plane."""
-        return cls(0, height, 0, width)
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        return slice(self.top, self.bottom), slice(self.left, self.right)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.height, self.width
-
-    def scaled(self, factor: int) -> Box:
-        return Box(*(edge * factor for edge in self))
-
-    def shrunk(self, factor: int) -> Box:
-        """The box of coarser positions, each `factor` wide, that covers this one."""
-        return Box(
-            self.top // factor, -(-self.bottom // factor), self.left // factor, -(-self.right // factor)
-        )
-
-    def moved(self, down: int, right: int) -> Box:
-        return Box(self.top + down, self.bottom + down, self.left + right, self.right + right)
-
-    def grown(self, margin: int) -> Box:
-        return Box(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
-
-    def within(self, other: Box) -> Box:
-        """The part of this box that lies in the other."""
-        return Box(
-            max(self.top, other.top),
-            min(self.bottom, other.bottom),
-            max(self.left, other.left),
-            min(self.right, other.right),
-        )
-
-    def overlaps(self, other: Box) -> bool:
-        common = self.within(other)
-        return common.height > 0 and common.width > 0
 
 
 class Window(NamedTuple):

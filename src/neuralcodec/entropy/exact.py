@@ -17,13 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from neuralcodec.arrays import Floats
+
 #: Activation 1.0 is 128.
 FRACTION_BITS = 7
 ONE = 1 << FRACTION_BITS
 #: Sums below this are exact in float32.
 EXACT = 1 << 24
 
-Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 

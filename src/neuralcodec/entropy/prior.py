@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neuralcodec.arrays import Floats
 from neuralcodec.entropy.coder import SYMBOL_LIMIT, SymbolCoder
-from neuralcodec.entropy.exact import ONE, Dense, Depthwise, Floats, Integers, Range
+from neuralcodec.entropy.exact import ONE, Dense, Depthwise, Integers, Range
 from neuralcodec.entropy.rounding import Rounding
 from neuralcodec.entropy.tables import SCALE_COUNT, Index, Tables
 

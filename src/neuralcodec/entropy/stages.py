@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neuralcodec.arrays import Floats
 from neuralcodec.entropy.coder import SymbolCoder
-from neuralcodec.entropy.exact import Dense, Depthwise, Floats, Integers, Range
+from neuralcodec.entropy.exact import Dense, Depthwise, Integers, Range
 from neuralcodec.entropy.prior import (
     ACTIVATION_CLIP,
     LATENT_CLIP,

@@ -6,11 +6,9 @@ import lzma
 import zlib
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neuralcodec.arrays import Plane
 from neuralcodec.errors import DamagedFileError
-
-Plane = NDArray[np.uint8]
 
 # Why raw LZMA2 of differences: for gradients, vignettes, shapes and soft edges (768x1024) it took 24 to 90 %
 # fewer bytes than an optimised PNG and 8 to 77 % fewer than lossless WebP; grain took 11 % more than WebP.

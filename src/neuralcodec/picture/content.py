@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neuralcodec.picture.picture import Plane
+from neuralcodec.arrays import Plane
 
 #: Rows looked at, evenly spaced: enough to know, and no time on a large picture.
 ROWS = 256

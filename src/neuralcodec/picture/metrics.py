@@ -14,10 +14,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from neuralcodec.arrays import Floats
 from neuralcodec.errors import UsageError
 
 Image8 = npt.NDArray[np.uint8]
-Plane = npt.NDArray[np.float32]
 
 # Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality assessment", 2003.
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -88,7 +88,7 @@ def ssimulacra2(a: Image8, b: Image8) -> float | None:
     return float(package.compute_ssimulacra2(_as_png(a), _as_png(b)))
 
 
-def ssim_map(a: Image8, b: Image8) -> Plane:
+def ssim_map(a: Image8, b: Image8) -> Floats:
     """SSIM of the mean of the channels at every place where the 11 px window fits: where two pictures differ.
 
     Returns:
@@ -124,7 +124,7 @@ def _as_png(picture: Image8) -> io.BytesIO:
     return file
 
 
-def _ms_ssim_channel(x: Plane, y: Plane) -> float:
+def _ms_ssim_channel(x: Floats, y: Floats) -> float:
     """MS-SSIM of two planes `(H, W)` with as many of the five scales as fit."""
     side = min(x.shape)
     scales = max(1, sum(side > (WINDOW - 1) * 2**scale for scale in range(len(SCALE_WEIGHTS))))
@@ -141,15 +141,15 @@ def _ms_ssim_channel(x: Plane, y: Plane) -> float:
     return product
 
 
-def _window(size: int) -> Plane:
+def _window(size: int) -> Floats:
     """A Gaussian of `size` taps, an odd number, that sums to one; sigma is 1.5 at 11 taps, in proportion."""
     offsets = np.arange(size) - size // 2
     taps = np.exp(-(offsets**2) / (2 * (SIGMA * size / WINDOW) ** 2))
-    normalised: Plane = (taps / taps.sum()).astype(np.float32)
+    normalised: Floats = (taps / taps.sum()).astype(np.float32)
     return normalised
 
 
-def _halve(plane: Plane) -> Plane:
+def _halve(plane: Floats) -> Floats:
     """The means of 2x2 blocks.
 
     Odd sizes get a row of zeros above or a column on the left that count in the means: odd, but it is what
@@ -159,7 +159,7 @@ def _halve(plane: Plane) -> Plane:
     return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) * np.float32(0.25)
 
 
-def _ssim_terms(x: Plane, y: Plane, window: Plane) -> tuple[float, float]:
+def _ssim_terms(x: Floats, y: Floats, window: Floats) -> tuple[float, float]:
     """The means of SSIM and of its contrast-structure factor over one scale, two planes `(H, W)`.
 
     Works on strips of rows, which bounds the memory and keeps the maps in the cache.
@@ -176,7 +176,7 @@ def _ssim_terms(x: Plane, y: Plane, window: Plane) -> tuple[float, float]:
     return sums[0] / count, sums[1] / count
 
 
-def _ssim_maps(x: Plane, y: Plane, window: Plane) -> tuple[Plane, Plane]:
+def _ssim_maps(x: Floats, y: Floats, window: Floats) -> tuple[Floats, Floats]:
     """SSIM and its contrast-structure factor at every place of two planes `(H, W)` where the window fits."""
     mean_x, mean_y, mean_squares, mean_product = _blur(np.stack([x, y, x * x + y * y, x * y]), window)
     product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
@@ -184,7 +184,7 @@ def _ssim_maps(x: Plane, y: Plane, window: Plane) -> tuple[Plane, Plane]:
     return structure * (2 * product + C1) / (squares + C1), structure
 
 
-def _blur(planes: Plane, window: Plane) -> Plane:
+def _blur(planes: Floats, window: Floats) -> Floats:
     """`(N, H, W)` filtered down and across with the symmetric window, only where it fits."""
     half = len(window) // 2
     for _ in range(2):  # down, and by the change of axes then across

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from neuralcodec.arrays import Damage, Plane
 from neuralcodec.picture.exif import EXIF_PREFIX, orientation
-
-if TYPE_CHECKING:
-    from neuralcodec.coding.damage import Damage
-
-Plane: TypeAlias = NDArray[np.uint8]
 
 
 @dataclass

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 from PIL.ImageFile import ImageFile
 
+from neuralcodec.arrays import Plane
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.format.container import MIN_SIDE
 from neuralcodec.picture.exif import EXIF_PREFIX
 from neuralcodec.picture.icc import matching_icc
 from neuralcodec.picture.opening import missing_plugin, open_image
-from neuralcodec.picture.picture import Picture, Plane
+from neuralcodec.picture.picture import Picture
 
 Source: TypeAlias = "Image.Image | str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any]"
 

@@ -18,8 +18,8 @@ from neuralcodec.picture.formats import format_for
 from neuralcodec.terminal import Show, about, say
 
 if TYPE_CHECKING:
-    from neuralcodec.coding.damage import Damage
-    from neuralcodec.picture.picture import Picture, Plane
+    from neuralcodec.arrays import Damage, Plane
+    from neuralcodec.picture.picture import Picture
 
 
 TEXT = """\

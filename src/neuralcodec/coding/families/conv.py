@@ -11,9 +11,9 @@ from neuralcodec.models.conv import HALO, QUALITY, STRIDE, TILE
 from neuralcodec.options import MOST_EFFORT
 
 if TYPE_CHECKING:
+    from neuralcodec.arrays import Box, Pixels, Progress
     from neuralcodec.coding.batched import BatchedCodec
-    from neuralcodec.coding.pixels import Kept, Pixels, Progress
-    from neuralcodec.coding.tiling import Box
+    from neuralcodec.coding.pixels import Kept
     from neuralcodec.format.container import Container
 
 

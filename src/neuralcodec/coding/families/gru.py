@@ -10,8 +10,8 @@ from neuralcodec.coding.families.protocol import Decoded, Family
 from neuralcodec.format.header import GRU, Header
 
 if TYPE_CHECKING:
-    from neuralcodec.coding.pixels import Kept, Pixels, Progress
-    from neuralcodec.coding.tiling import Box
+    from neuralcodec.arrays import Box, Pixels, Progress
+    from neuralcodec.coding.pixels import Kept
     from neuralcodec.format.container import Container
 
 

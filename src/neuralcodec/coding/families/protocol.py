@@ -10,9 +10,9 @@ from neuralcodec.errors import UsageError
 from neuralcodec.format.header import Codec
 
 if TYPE_CHECKING:
+    from neuralcodec.arrays import Box, Pixels, Progress
     from neuralcodec.coding.batched import BatchedCodec
-    from neuralcodec.coding.pixels import Kept, Pixels, Progress
-    from neuralcodec.coding.tiling import Box
+    from neuralcodec.coding.pixels import Kept
     from neuralcodec.format.container import Container
     from neuralcodec.format.header import Header
 

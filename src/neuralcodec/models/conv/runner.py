@@ -5,20 +5,16 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralcodec import weights
-from neuralcodec.entropy.exact import Floats
+from neuralcodec.arrays import Floats, Pixels
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.errors import NeuralCodecError
 from neuralcodec.models.conv.network import ConvConfig, Features, Transforms, blocks_of, level_of
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class Model:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from neuralcodec import weights
-from neuralcodec.entropy.exact import Floats
+from neuralcodec.arrays import Floats, Pixels
 from neuralcodec.entropy.stages import StagePriors
 from neuralcodec.errors import NeuralCodecError
 from neuralcodec.format.header import GRU
-from neuralcodec.models.conv.runner import Pixels, from_numpy, read_transforms, to_bytes, to_numpy, to_pixels
+from neuralcodec.models.conv.runner import from_numpy, read_transforms, to_bytes, to_numpy, to_pixels
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.models.gru.network import RecurrentConfig, RecurrentTransforms
 
