@@ -34,7 +34,7 @@ def main() -> int:
     from neuralcodec.coding.refine import STEPS_OF_EFFORT
     from neuralcodec.picture import reading
     from neuralcodec.picture.metrics import ms_ssim, ms_ssim_db
-    from neuralcodec.picture.reading import Picture
+    from neuralcodec.picture.picture import Picture
 
     pictures = []
     for path in sorted(args.folder.iterdir())[: args.limit]:

@@ -32,7 +32,7 @@ def main() -> int:
     from neuralcodec.coding.codec import decode_picture, encode_picture
     from neuralcodec.picture import reading
     from neuralcodec.picture.metrics import ms_ssim_db
-    from neuralcodec.picture.reading import Picture
+    from neuralcodec.picture.picture import Picture
 
     report = json.loads(args.report.read_text())
     summary, own = report["summary"], report["ours"]

@@ -14,7 +14,7 @@ import pytest
 
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format.container import Container, Header, Limits, read, read_header, write
-from neuralcodec.format.header import CONV, GRU, MAGIC, parse_header, write_header
+from neuralcodec.format.header import CONV, GRU, MAGIC, Codec, parse_header, write_header
 from neuralcodec.format.varint import parse_varint, write_varint
 
 HEADER = Header(CONV, b"\xde\xad\xbe\xef", 100, 70, 62.5, 64, grey=False, alpha=False)
@@ -160,7 +160,7 @@ def test_metadata_may_come_before_tiles() -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"codec": 3}, "codec"),
+        ({"codec": Codec(3, "unknown")}, "codec"),
         ({"weights_id": b"abc"}, "weights_id"),
         ({"width": 0}, "width"),
         ({"height": 2**35}, "height"),

@@ -16,7 +16,8 @@ import numpy as np
 from neuralcodec.coding.codec import decode_picture, encode_picture
 from neuralcodec.coding.progressive import frames
 from neuralcodec.picture.metrics import ms_ssim
-from neuralcodec.picture.reading import Picture, load
+from neuralcodec.picture.picture import Picture
+from neuralcodec.picture.reading import load
 
 PICTURES = sorted((Path(__file__).parents[2] / "sample_images").glob("*.png"))
 INDEX = Path(__file__).with_name("floor.json")
