@@ -154,7 +154,7 @@ def imports_of(path: Path) -> set[str]:
 def test_torch_lives_in_the_models_and_in_training_only() -> None:
     users = {path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if "torch" in imports_of(path)}
     assert users
-    # The benchmark measures with torch too. Of the codec, batches of tensors and the search for a better latent.
+    # The benchmark measures with torch too; of the codec, batches of tensors and the search of an effort do.
     ways = {Path("coding", name) for name in ("batched.py", "refine.py", "soft_prior.py")}
     assert {path.parts[0] for path in users - ways} <= {"models", "training", "bench"}
 
