@@ -18,9 +18,13 @@ def open_image(stream: BinaryIO) -> ImageFile | None:
     """Do what `Image.open` does for the formats of the table, without its limit of the size.
 
     That limit is a global that belongs to the program around us. None where no reader knows the file.
+
+    Raises:
+        SyntaxError: the reader of the format that the first bytes are of cannot read the rest.
     """
     prefix = stream.read(16)
     tried: set[str] = set()
+    refusal: str | None = None
     for load_readers in (Image.preinit, Image.init, register_plugins):  # the common formats load faster
         load_readers()
         for name in [format.name for format in FORMATS if format.name in Image.OPEN]:
@@ -30,11 +34,16 @@ def open_image(stream: BinaryIO) -> ImageFile | None:
             factory, accept = Image.OPEN[name]
             try:
                 accepted = accept is None or accept(prefix)
-                if accepted and not isinstance(accepted, str):  # a string says what is not supported
+                if isinstance(accepted, str):  # it says what is not supported
+                    refusal = accepted
+                elif accepted:
                     stream.seek(0)
                     return factory(stream, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):
-                continue  # so a reader says: not my format
+            except (SyntaxError, IndexError, TypeError, struct.error) as error:  # so it says: not mine
+                if accept is not None and accept(prefix):
+                    refusal = refusal or f"{name}: {error}"
+    if refusal is not None:
+        raise SyntaxError(refusal)
     return None
 
 

@@ -1,36 +1,57 @@
 """Read pictures: files, Pillow images and numpy arrays to 8-bit planes and metadata.
 
-What Pillow reads but we cannot keep raises an error or becomes one of the picture's notes. Pixels are never
-rotated: the orientation stays in the EXIF block, which travels byte for byte.
+What cannot be kept raises an error or becomes one of the picture's notes. Pixels are never rotated: the
+orientation stays in the EXIF block, which travels byte for byte.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
-from neuralcodec.arrays import Plane
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.format.container import MIN_SIDE
-from neuralcodec.picture.exif import EXIF_PREFIX
-from neuralcodec.picture.icc import matching_icc
+from neuralcodec.picture import boxes, jpeg, png, tiff
+from neuralcodec.picture.exif import (
+    EXIF_PREFIX,
+    RESOLUTION_UNIT,
+    X_RESOLUTION,
+    Y_RESOLUTION,
+    byte_order,
+    first_directory,
+    into_tiff,
+    resolution,
+    with_resolution,
+    without_orientation,
+)
+from neuralcodec.picture.facts import LARGEST, Facts
+from neuralcodec.picture.icc import Colour, colour_of_codes, described, matching_icc
 from neuralcodec.picture.opening import missing_plugin, open_image
 from neuralcodec.picture.picture import Picture
+from neuralcodec.picture.pixels import planes, raw_mode_of, split
 
 Source: TypeAlias = "Image.Image | str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any]"
 
 MAX_PIXELS = 2**28
+_PPM = re.compile(rb"P[2356](?:(?:\s|#[^\n]*\n)+(\d+)){3}")
+# So the readers say that the file is whole, but not of a kind that they know.
+_UNSUPPORTED = re.compile(
+    r"unknown (pixel mode|data organi)|cannot handle|[nN]ot (yet )?supported|[uU]nsupported"
+)
 
 
 def load(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Reads a picture of any format Pillow knows, recognised by its content.
+    """Read a picture of any format of the table, recognised by its content.
 
     Args:
         source: a path, the bytes of a file, an open binary file, a Pillow image (its current frame), or a
@@ -38,7 +59,7 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
         max_pixels: refuse more than these, before any memory is taken for them.
 
     Raises:
-        UsageError: the source is missing, empty, or has to be converted first.
+        UsageError: the source is missing, empty, or of a kind that has to be converted first.
         DamagedFileError: the file is damaged, no picture, or has more than `max_pixels`.
     """
     if isinstance(source, np.ndarray):
@@ -46,15 +67,19 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
     if isinstance(source, Image.Image):
         return _from_image(source, "the picture", max_pixels)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_stream(io.BytesIO(source), "the picture", max_pixels)
+        return _from_bytes(bytes(source), "the picture", max_pixels)
     if isinstance(source, str | os.PathLike):
         try:
-            with Path(source).open("rb") as stream:
-                return _from_stream(stream, str(source), max_pixels)
+            if Path(source).stat().st_size > 8 * max_pixels + 2**26:  # 16 bits of four channels, and metadata
+                raise DamagedFileError(f"{source} has more bytes than a picture of {max_pixels} pixels")
+            data = Path(source).read_bytes()
         except (OSError, ValueError) as error:  # a ValueError is a path with a zero byte
             raise UsageError(f"cannot read {source}: {line(error)}") from None
+        return _from_bytes(data, str(source), max_pixels)
     if hasattr(source, "read"):
-        return _from_stream(io.BytesIO(source.read()), "the picture", max_pixels)
+        with suppress(OSError, AttributeError):  # of a pipe there is no start to go to
+            source.seek(0)
+        return _from_bytes(source.read(), "the picture", max_pixels)
     raise UsageError(f"cannot read a picture from {type(source).__name__}")
 
 
@@ -77,157 +102,179 @@ def _from_array(array: NDArray[Any], max_pixels: int) -> Picture:
             f"arrays must be uint8 (H, W) or (H, W, 1 to 4), not {array.dtype} {array.shape}; scale to 0..255"
         )
     _check_size(array.shape[1], array.shape[0], "the array", max_pixels)
-    return Picture(*_split(array.copy()))
+    return Picture(*split(array.copy()))
 
 
-def _split(array: Plane) -> tuple[Plane, Plane | None]:
-    """Views on the colours and the alpha, which is the last of 2 or 4, of `(H, W)` or `(H, W, 1 to 4)`."""
-    array = array.reshape(*array.shape[:2], -1)
-    colours = 1 if array.shape[2] < 3 else 3
-    return array[..., :colours], array[..., colours] if array.shape[2] > colours else None
+def _from_bytes(data: bytes, name: str, max_pixels: int) -> Picture:
+    if tiff.is_raw(data):
+        raise UsageError(f"cannot read {name}: {tiff.RAW}")
+    pixels, facts = _inspected(data, name, max_pixels)
+    if facts.ended:
+        return _from_image(_opened(pixels, name), name, max_pixels, facts, data)
+    # A JPEG without its end: whole if what is put in its place makes no difference.
+    picture, other = (
+        _from_image(_opened(whole, name), name, max_pixels, facts, data) for whole in jpeg.with_end(pixels)
+    )
+    if not np.array_equal(picture.pixels, other.pixels):
+        raise DamagedFileError(f"cannot read {name}: the file is cut short")
+    picture.notes = (*picture.notes, "its end marker is missing, all its pixels are there")
+    return picture
 
 
-def _from_stream(stream: BinaryIO, name: str, max_pixels: int) -> Picture:
+def _inspected(data: bytes, name: str, max_pixels: int) -> tuple[bytes, Facts]:
+    """What Pillow is to read, and what else the file says."""
+    if data.startswith(png.SIGNATURE):
+        return png.inspect(data)
+    if data.startswith(jpeg.SIGNATURE):
+        return jpeg.inspect(data)
+    if data.startswith(boxes.JXL_SIGNATURES):
+        size, facts = boxes.inspect_jxl(data)
+        if size is not None:  # the reader decodes all of it while it opens the file
+            _check_size(*size, name, max_pixels)
+        return data, facts
+    facts = Facts()
+    if data[4:8] == b"ftyp":
+        facts = boxes.inspect_heif(data)
+    elif data.startswith(boxes.JP2_SIGNATURES):
+        facts = boxes.inspect_jpeg2000(data)
+    elif found := _PPM.match(data[:1000]):
+        facts.bits = max(8, int(found[1][:9]).bit_length())
+    return data, facts
+
+
+def _opened(data: bytes, name: str) -> ImageFile:
     try:
-        image = open_image(stream)
+        image = open_image(io.BytesIO(data))
     except MemoryError:
         raise
     except Exception as error:  # on hostile bytes Pillow's readers raise nearly everything
-        raise DamagedFileError(f"cannot read {name}: {line(error)}") from None
+        raise _refusal(error, name, data) from None
     if image is None:
-        stream.seek(0)
-        hint = missing_plugin(stream.read(16)) or "no picture of a known format, or damaged at its start"
+        hint = missing_plugin(data[:16]) or "no picture of a known format, or damaged at its start"
         raise DamagedFileError(f"cannot read {name}: {hint}")
-    return _from_image(image, name, max_pixels)
+    return image
 
 
-def _from_image(image: Image.Image, name: str, max_pixels: int) -> Picture:
+def _refusal(error: Exception, name: str, data: bytes = b"") -> NeuralCodecError:
+    """What to raise for an error of a reader."""
+    if not _UNSUPPORTED.search(message := line(error)):
+        return DamagedFileError(f"cannot read {name}: {message}")
+    if byte_order(data):
+        message = f"TIFF with {tiff.layout(data)}"
+    return UsageError(f"cannot read {name}: this kind of picture is not supported: {message}")
+
+
+def _from_image(
+    image: Image.Image, name: str, max_pixels: int, facts: Facts | None = None, data: bytes = b""
+) -> Picture:
+    """Of a Pillow image, or of the bytes of a file that is open as one."""
+    facts = facts or Facts()
     _check_size(*image.size, name, max_pixels)
-    notes: list[str] = []
     try:
-        raw_mode = _raw_mode(image)  # gone after loading
+        if isinstance(image, TiffImageFile):
+            tiff.check(image, facts)
+        raw_mode = raw_mode_of(image)  # gone after loading
+        facts.frames = max(facts.frames, getattr(image, "n_frames", 1))
         image.load()
-        frames = getattr(image, "n_frames", 1)
-        pixels, alpha = _planes(image, raw_mode, notes)
-        # Some formats keep metadata behind the pixels, so it is complete only now.
-        exif, xmp = _exif(image), image.info.get("xmp")
-    except (NeuralCodecError, MemoryError):
+        _complete(facts, image, data)  # some formats keep metadata behind the pixels
+        pixels, alpha = planes(image, raw_mode, facts)
+    except MemoryError:
         raise
+    except NeuralCodecError as error:
+        raise type(error)(f"cannot read {name}: {error}") from None
     except Exception as error:  # on hostile bytes Pillow's readers raise nearly everything
-        raise DamagedFileError(f"cannot read {name}: {line(error)}") from None
-    if frames > 1:
-        which = "the first" if isinstance(image, ImageFile) and image.tell() == 0 else "the current one"
-        notes.append(f"it has {frames} frames, only {which} is kept")
-    if isinstance(xmp, str):
-        xmp = xmp.encode()
-    icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
-    return Picture(
-        pixels,
-        alpha,
-        icc=matching_icc(icc, pixels.shape[2] == 1, notes),
-        exif=exif,
-        xmp=xmp if isinstance(xmp, bytes) and xmp else None,
-        notes=tuple(notes),
-    )
-
-
-_BAND = 2**20  # pixels that are converted at a time
-
-# The modes that need no thought; any other becomes RGB.
-_TARGET_MODES = {"1": "L", "L": "L", "LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
-
-
-def _planes(image: Image.Image, raw_mode: str, notes: list[str]) -> tuple[Plane, Plane | None]:
-    """Pixels and alpha of a loaded image."""
-    if image.mode == "F":
-        raise UsageError(
-            "floating-point pixels have no agreed range: convert the picture to 8 or 16 bits first"
-        )
-    key = image.info.get("transparency")  # one colour that is transparent, in the depth of the file
-    if image.mode.startswith("I"):
-        deep = np.asarray(image)
-        if deep.min() < 0 or deep.max() > 65535:
-            raise UsageError("32-bit pixels beyond 0..65535: convert the picture to 8 or 16 bits first")
-        notes.append("16-bit pixels were reduced to 8 bits")
-        pixels = ((deep.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)[..., None]
-        return pixels, _keyed_alpha(deep[..., None], key)
-    if ";16" in raw_mode:
-        notes.append("16-bit pixels were reduced to 8 bits")
-
-    target = _TARGET_MODES.get(image.mode, "RGB")
-    if image.mode == "P" and image.has_transparency_data:
-        target = "RGBA"
-    if raw_mode == "LA;16B":
-        target = "LA"  # Pillow opens it as RGBA
+        if (isinstance(image, ImageFile) and image.fp is None and image.tile) or "closed image" in str(error):
+            raise UsageError("the image is closed") from None
+        raise _refusal(error, name, data) from None
+    if facts.frames > 1:
+        which = "the first" if not isinstance(image, ImageFile) or image.tell() == 0 else "the current one"
+        facts.notes.append(f"it has {facts.frames} frames, only {which} is kept")
+    if facts.bits > 8:
+        facts.notes.append(f"{facts.bits}-bit pixels were reduced to 8 bits")
+    grey = pixels.shape[2] == 1
     if image.mode == "CMYK":
-        image = _cmyk_to_rgb(image, notes)
-    pixels, alpha = _split(_array(image, target))
-    if alpha is None and image.mode != "P":
-        # Pillow could apply the key too, but compares it unscaled when the file has 2, 4 or 16 bits.
-        if isinstance(key, int):
-            key *= {"L;2": 85, "L;4": 17}.get(raw_mode, 1)
-        elif raw_mode == "RGB;16B" and isinstance(key, tuple):
-            key = tuple(value >> 8 for value in key)
-        alpha = _keyed_alpha(pixels, key)
-    return pixels, alpha
+        facts.icc = None
+    icc = matching_icc(facts.icc, grey, facts.notes)
+    if facts.colour is not None and not facts.icc:
+        icc = described(facts.colour, grey, facts.notes)
+    _keep_resolution(facts)
+    picture = Picture(pixels, alpha, icc, facts.exif or None, facts.xmp or None)
+    for kind in ("icc", "exif", "xmp"):
+        if len(getattr(picture, kind) or b"") > LARGEST:
+            setattr(picture, kind, None)
+            facts.lose(f"{kind.upper()} of more than {LARGEST:,} bytes")
+    if facts.lost:
+        facts.notes.append(f"left out: {', '.join(facts.lost)}")
+    picture.notes = tuple(facts.notes)
+    return picture
 
 
-def _array(image: Image.Image, mode: str) -> Plane:
-    """`(H, W, 1 to 4)` in mode L, LA, RGB or RGBA. In bands: at once, Pillow would hold two more copies."""
-    array = np.empty((image.height, image.width, len(mode)), np.uint8)
-    rows = max(1, _BAND // image.width)
-    for top in range(0, image.height, rows):
-        part = array[top : top + rows]
-        band = image.crop((0, top, image.width, top + len(part))).convert(mode)
-        part[:] = np.asarray(band).reshape(part.shape)
-    return array
+def _complete(facts: Facts, image: Image.Image, data: bytes) -> None:
+    """Add what Pillow says of a file."""
+    info = image.info
+    xmp = info.get("xmp")
+    facts.icc = facts.icc or info.get("icc_profile")
+    facts.xmp = facts.xmp or (
+        xmp.encode() if isinstance(xmp, str) else xmp if isinstance(xmp, bytes) else None
+    )
+    facts.exif = facts.exif or _exif(image, data)
+    if facts.turned and not getattr(image, "jpeg", False):
+        facts.exif = without_orientation(facts.exif or b"")
+    facts.dpi = facts.dpi or info.get("dpi")
+    facts.bits = max(facts.bits, info.get("bit_depth", 8))
+    if isinstance(codes := info.get("nclx_profile"), dict):
+        facts.colour = colour_of_codes(codes["color_primaries"], codes["transfer_characteristics"])
+    if ("gamma" in info or "chromaticity" in info) and "srgb" not in info:  # of an image that is open as PNG
+        primaries = info.get("chromaticity", Colour().primaries)
+        facts.colour = Colour(primaries, 1 / info["gamma"] if info.get("gamma") else "sRGB")
+    if info.get("comment"):
+        facts.lose("a comment")
+    if 0x0404 in info.get("photoshop", {}):
+        facts.lose("IPTC")
+    if info.get("depth_images"):
+        facts.lose("its depth map")
+    if any("hdrgainmap" in str(kind).lower() for kind in info.get("aux", {})):
+        facts.lose("its HDR part (a gain map)")
 
 
-def _raw_mode(image: Image.Image) -> str:
-    """How the file stores its pixels, such as `RGB;16B`; empty for an image that is in memory already."""
-    for tile in getattr(image, "tile", []):
-        return str(tile[3][0] if isinstance(tile[3], tuple) else tile[3])
-    return ""
-
-
-def _keyed_alpha(pixels: NDArray[Any], key: object) -> Plane | None:
-    """`(H, W)`: 0 where `pixels` `(H, W, C)` have the transparent colour, 255 elsewhere."""
-    if not isinstance(key, int | tuple):
-        return None
-    return np.where((pixels == np.asarray(key)).all(axis=-1), np.uint8(0), np.uint8(255))
-
-
-def _cmyk_to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
-    if profile := image.info.get("icc_profile"):
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            srgb = ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            converted = None
-        if converted is not None:
-            notes.append("CMYK was converted to sRGB through its ICC profile")
-            return converted
-    notes.append("CMYK was converted to RGB without an ICC profile, colours are approximate")
-    return image.convert("RGB")
-
-
-def _exif(image: Image.Image) -> bytes | None:
+def _exif(image: Image.Image, data: bytes) -> bytes | None:
     """The EXIF block as the file has it; that of a TIFF, whose own tags it is, is gathered from them."""
-    exif: bytes = image.info.get("exif") or b""
-    if not exif and image.format == "TIFF":
+    exif = image.info.get("exif")
+    if image.format == "TIFF" and not exif:
+        exif = _tags(image, data)
+    if "Raw profile type exif" in image.info and not exif:
+        exif = image.getexif().tobytes()
+    return exif.removeprefix(EXIF_PREFIX) if isinstance(exif, bytes) else None
+
+
+def _tags(image: Image.Image, data: bytes) -> bytes | None:
+    """What a TIFF says of the scene, as an EXIF block; the orientation Pillow has applied already."""
+    if byte_order(data):
+        block = without_orientation(into_tiff(b"II*\0" + bytes(4), data)[0])
+    else:  # the file is a BigTIFF, or not at hand
         tags, kept = image.getexif(), Image.Exif()
-        for tag in _TIFF_TEXTS:
+        for tag in (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298):
             if tag in tags:
                 kept[tag] = tags[tag]
-        for tag in _TIFF_DIRECTORIES:
-            if directory := tags.get_ifd(tag):
-                kept[tag] = directory
-        exif = kept.tobytes() if len(kept) else b""
-    return exif.removeprefix(EXIF_PREFIX) or None
+        for tag in (0x8769, 0x8825):
+            if below := tags.get_ifd(tag):
+                kept[tag] = below
+        block = kept.tobytes().removeprefix(EXIF_PREFIX) if len(kept) else b""
+    of_size = {X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT}
+    return block if {entry.tag for entry in first_directory(block).entries} - of_size else None
 
 
-# Description, make, model, software, date, artist, copyright; EXIF and GPS. The others describe the pixels
-# of that very file; Pillow has already applied and removed the orientation.
-_TIFF_TEXTS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
-_TIFF_DIRECTORIES = (0x8769, 0x8825)
+def _keep_resolution(facts: Facts) -> None:
+    """Keep the dots per inch in EXIF where it is not just what programs write by default.
+
+    Of a TIFF that says nothing, Pillow says 1.
+    """
+    if not isinstance(facts.dpi, tuple) or len(facts.dpi) != 2:
+        return
+    x, y = map(float, facts.dpi)
+    if not (1 < x < 1e6 and 1 < y < 1e6) or (abs(x - y) < 0.5 and min(abs(x - 72), abs(x - 96)) < 0.5):
+        return
+    if not facts.exif:
+        facts.exif = with_resolution(x, y)
+    elif not np.allclose(resolution(facts.exif) or (0, 0), (x, y), rtol=0.01):
+        facts.lose(f"its resolution of {x:.0f} dpi")

@@ -1,0 +1,84 @@
+"""What a file says beside its pixels: read by us, so that nothing wrong with it costs the picture."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+
+from neuralcodec.format.container import DEFAULT_LIMITS
+from neuralcodec.picture.icc import Colour
+
+LARGEST = DEFAULT_LIMITS.max_metadata  # bytes of each kind of metadata that an .nc file may have
+
+
+@dataclass
+class Facts:
+    """What a file says beside its pixels.
+
+    Args:
+        icc, exif, xmp: metadata, as in `Picture`.
+        dpi: dots per inch, horizontally and vertically.
+        bits: of each sample.
+        frames: how many pictures the file has, of which one is read.
+        colour: what the samples mean, where it is said otherwise than by an ICC profile.
+        turned: whether the reader turns the pixels, so that what EXIF says of that is done already.
+        ended: whether the file has its end, where its pixels may be whole without it.
+        lost: names of what cannot be kept.
+        notes: sentences about what was not as it should be.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    bits: int = 8
+    frames: int = 1
+    colour: Colour | None = None
+    turned: bool = False
+    ended: bool = True
+    lost: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def lose(self, name: str) -> None:
+        """Name something that cannot be kept, once."""
+        if name not in self.lost:
+            self.lost.append(name)
+
+
+def inflate(data: bytes) -> bytes | None:
+    """The bytes of a zlib stream; None if it is damaged or has more than metadata may."""
+    stream = zlib.decompressobj()
+    try:
+        plain = stream.decompress(data, LARGEST + 1)
+    except zlib.error:
+        return None
+    return plain if stream.eof and len(plain) <= LARGEST else None
+
+
+def look_behind(tail: bytes, facts: Facts) -> None:
+    """Name what is appended to a picture: a video, a gain map, further pictures, anything large."""
+    further = b"\xff\xd8\xff" in tail
+    if any(mark in tail for mark in (b"hdrgm:", b"HDRGainMap", b"urn:iso:std:iso:ts:21496")):
+        facts.lose("its HDR part (a gain map)")
+    elif further:
+        facts.lose("a further picture behind it")
+    if tail.find(b"ftyp") >= 4:
+        facts.lose("a video behind it")
+    elif not further and len(tail.strip(b"\0\xff\r\n ")) > 1024:
+        facts.lose(f"{len(tail):,} bytes behind it")
+
+
+def photoshop_has_iptc(block: bytes) -> bool:
+    """Whether the image resources of Photoshop have a record of IPTC."""
+    return b"8BIM\x04\x04" in block
+
+
+def u16(data: bytes, at: int) -> int:
+    """A big-endian number of two bytes."""
+    return int(struct.unpack_from(">H", data, at)[0])
+
+
+def u32(data: bytes, at: int) -> int:
+    """A big-endian number of four bytes."""
+    return int(struct.unpack_from(">I", data, at)[0])
