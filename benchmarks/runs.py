@@ -32,7 +32,7 @@ def main() -> int:
     for run in args.runs:
         print(f"{run}\n{'minutes':>8} {'steps':>7} {'rate':>8} {'BD-rate':>9}")
         for record in validations(run):
-            gain = bd_rate(reference, [(bpp, decibels) for bpp, _, decibels in record["valid"]])
+            gain = bd_rate(reference, [(bpp, decibels) for bpp, _, decibels, *_ in record["valid"]])
             shown = "-" if gain is None else f"{gain:.2f} %"
             print(f"{record['minutes']:8.1f} {record['step']:7} {record['rate']:8.1e} {shown:>9}")
     return 0

@@ -25,9 +25,9 @@ def cost(model: Model, pixels: Pixels, data: bytes, quality: int) -> float:
         torch.from_numpy(p).permute(2, 0, 1)[None] / 255 for p in (pixels, decode_picture(data).pixels)
     )
     aim = model.tradeoff
-    error = distortion(x, x_hat, mse_weight=aim.mse_weight, flat_weight=aim.flat_weight)
-    lam = lambda_at(model.level(quality), model.transforms.config.levels, aim.lambda_low, aim.lambda_high)
-    return 8 * len(data) + float(lam * error) * x[0, 0].numel()
+    share = model.level(quality) / (model.transforms.config.levels - 1)
+    error = distortion(x, x_hat, aim, share)
+    return 8 * len(data) + float(lambda_at(aim, share) * error) * x[0, 0].numel()
 
 
 def refined(model: Model, pixels: Pixels, steps: int, quality: int = 60) -> Floats:

@@ -108,3 +108,35 @@ def test_block_components_are_orthonormal_and_compact(store: PixelStore) -> None
     wrong = components.view(32, 3, 256).transpose(1, 2).reshape(32, 768)
     other = (wrong @ blocks).square().sum() / blocks.square().sum()
     assert energy > other + 0.05
+
+
+def flat_store() -> PixelStore:
+    """A picture of one colour, 300 pixels a side, with a fine chequerboard in its left half."""
+    picture = np.full((300, 300, 3), 100, np.uint8)
+    picture[::2, :150:2] = 140
+    picture[1::2, 1:150:2] = 140
+    return PixelStore(picture.reshape(-1), [(300, 300)], np.array([0]))
+
+
+def test_reduced_crops_have_lost_what_is_finer_than_their_pixels() -> None:
+    plain = CropSampler(flat_store(), size=140, batch=8, seed=0).crops(0).float()
+    reduced = CropSampler(flat_store(), size=140, batch=8, seed=0, reduced_share=1.0).crops(0).float()
+    assert reduced.shape == plain.shape
+    assert plain.std(dim=(1, 2, 3)).max() > 15
+    assert reduced.std(dim=(1, 2, 3)).max() < 12
+
+
+def test_a_picture_too_small_to_be_reduced_by_half_is_reduced_by_less() -> None:
+    sampler = CropSampler(flat_store(), size=290, batch=4, seed=0, reduced_share=1.0)
+    assert sampler.crops(0).shape == (4, 3, 290, 290)
+
+
+def test_grain_is_of_one_to_four_levels_and_mostly_grey() -> None:
+    picture = np.full((200, 200, 3), 128, np.uint8)
+    store = PixelStore(picture.reshape(-1), [(200, 200)], np.array([0]))
+    crops = CropSampler(store, size=128, batch=16, seed=1, grain_share=1.0).crops(0).float()
+    deviations = crops.std(dim=(1, 2, 3))
+    assert 0.9 < deviations.min() < 2 and 3 < deviations.max() < 4.5
+    assert torch.allclose(crops.mean(dim=(1, 2, 3)), torch.tensor(128.0), atol=0.2)
+    red, green = crops[:, 0].flatten(1), crops[:, 1].flatten(1)
+    assert ((red - green).std(1) < 0.6 * deviations).all()

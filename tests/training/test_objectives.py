@@ -40,12 +40,12 @@ def test_every_stage_is_seen_in_the_end(trainer: Trainer) -> None:
 def test_the_loss_compares_each_stage_with_its_own_sample(trainer: Trainer) -> None:
     """A perfect reconstruction of every sample leaves the rate alone."""
     x = trainer._pixels(trainer.sampler.crops(0))
-    lam = torch.full((2 * len(x),), 4.0)
+    share = torch.ones(2 * len(x))
     bits = torch.full((2 * len(x),), 192.0 * 192.0)
-    loss, bpp, error = loss_of(trainer.config, x, (x.repeat(2, 1, 1, 1), bits, lam), mse_only=False)
+    loss, bpp, error = loss_of(trainer.config, x, (x.repeat(2, 1, 1, 1), bits, share), mse_only=False)
     assert error.abs().max() < 1e-5
     assert (bpp == 1).all()
-    assert loss.item() == pytest.approx(0.5, abs=1e-4)
+    assert loss.item() == pytest.approx(trainer.config.lambda_high**-0.5, abs=1e-4)
 
 
 def test_repeating_a_batch_lowers_its_loss(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:

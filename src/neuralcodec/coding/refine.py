@@ -78,9 +78,9 @@ class Refiner:
         self.model, self.quality, self.row, self.tile, self.steps = model, quality, row, tile, steps
         self.prior = SoftPrior(model.prior)
         self.level = model.level(quality)
-        self.tradeoff, levels = model.tradeoff, model.transforms.config.levels
-        low, high = self.tradeoff.lambda_low, self.tradeoff.lambda_high
-        self.lam = float(lambda_at(self.level, levels, low, high))
+        self.tradeoff = model.tradeoff
+        self.share = self.level / (model.transforms.config.levels - 1)
+        self.lam = float(lambda_at(self.tradeoff, self.share))
 
     def __call__(
         self, pixels: Pixels | Floats, y: Floats, window: Window, report: Callable[[float], None]
@@ -144,12 +144,7 @@ class Refiner:
         with torch.autocast(device.type, torch.bfloat16, enabled=self.model.bfloat16):
             x_hat = self.model.transforms.synthesise(seen.permute(2, 0, 1)[None].to(device), self.level)
         x_hat = x_hat.float().cpu()[..., : x.shape[2], : x.shape[3]].clamp(0, 1)
-        error = distortion(
-            _enlarged(x),
-            _enlarged(x_hat),
-            mse_weight=self.tradeoff.mse_weight,
-            flat_weight=self.tradeoff.flat_weight,
-        )
+        error = distortion(_enlarged(x), _enlarged(x_hat), self.tradeoff, self.share)
         cost = self.lam * x[0, 0].numel() * error.sum()
         (slope,) = torch.autograd.grad(cost, y_hat, retain_graph=True)
         slope = slope.nan_to_num(0.0, 0.0, 0.0)  # MS-SSIM has no gradient where a scale is not alike at all

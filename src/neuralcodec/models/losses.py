@@ -7,14 +7,19 @@ from pytorch_msssim import ms_ssim
 from torch import Tensor
 from torch.nn import functional as F
 
+from neuralcodec.models.ssimulacra2 import raw_ssimulacra2
+from neuralcodec.weights import Tradeoff
+
 #: MSE alone stands in for 1 - MS-SSIM at the start of a run; this makes the two of a size on photographs.
 MSE_AS_DISTORTION = 25.0
 FLAT = 32
+#: The sum of SSIMULACRA2 counts up to here; at very low rates it would drown the rest.
+MOST_RAW = 40.0
 
 
-def lambda_at(level: Tensor, levels: int, low: float, high: float) -> Tensor:
-    """Log-spaced Lagrange multipliers for real-valued `level` in `[0, levels - 1]`."""
-    return low * (high / low) ** (level / (levels - 1))
+def lambda_at(tradeoff: Tradeoff, share: Tensor) -> Tensor:
+    """Lagrange multipliers at `share` of the way from the lowest level, 0, to the highest, 1: log-spaced."""
+    return tradeoff.lambda_low * (tradeoff.lambda_high / tradeoff.lambda_low) ** share
 
 
 def opponent_mse(error: Tensor) -> Tensor:
@@ -29,23 +34,30 @@ def opponent_mse(error: Tensor) -> Tensor:
 
 
 def distortion(
-    x: Tensor, x_hat: Tensor, *, mse_weight: float, flat_weight: float = 0.0, mse_only: bool = False
+    x: Tensor, x_hat: Tensor, tradeoff: Tradeoff, share: Tensor, *, mse_only: bool = False
 ) -> Tensor:
-    """Distortion `(B,)` of `x_hat` `(B, 3, H, W)`: `1 - MS-SSIM` (Wang et al. 2003) plus a little MSE.
+    """Distortion `(B,)` of `x_hat` `(B, 3, H, W)`: `1 - MS-SSIM` (Wang et al. 2003), SSIMULACRA2 and MSE.
 
     MS-SSIM does not see that a whole area is a little too dark; `flat_weight` is for the MSE of the means
     of squares of `FLAT` pixels, which is about that alone.
+
+    Args:
+        share: `(B,)`, where the quality of each sample lies between the lowest level, 0, and the highest, 1.
     """
+    x, x_hat = x.contiguous(), x_hat.contiguous()
     error = (x - x_hat).float()
     if mse_only:
         return MSE_AS_DISTORTION * opponent_mse(error)
-    extra = mse_weight * opponent_mse(error)
-    if flat_weight:
-        extra = extra + flat_weight * opponent_mse(F.avg_pool2d(error, FLAT))
+    total = tradeoff.mse_weight * tradeoff.mse_growth**share * opponent_mse(error)
+    if tradeoff.flat_weight:
+        total = total + tradeoff.flat_weight * opponent_mse(F.avg_pool2d(error, FLAT))
     # Never under autocast: in bfloat16 the variances cancel and MS-SSIM reads far too low.
     with torch.autocast(x.device.type, enabled=False):
         similarity = ms_ssim(x_hat.float(), x.float(), data_range=1.0, size_average=False)
-    return 1.0 - similarity + extra
+    total = total + tradeoff.ms_ssim_weight * (1.0 - similarity)
+    if tradeoff.ssimulacra2_weight:
+        total = total + tradeoff.ssimulacra2_weight * raw_ssimulacra2(x, x_hat).clamp_max(MOST_RAW)
+    return total
 
 
 def rate_distortion(bpp: Tensor, error: Tensor, lam: Tensor) -> Tensor:

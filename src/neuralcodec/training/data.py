@@ -83,7 +83,9 @@ class CropSampler:
     """Batches of random crops, a pure function of (seed, rank, step): a resumed run draws what it would have.
 
     Pictures are drawn in proportion to the square root of their area, so that neither a few large ones nor
-    the many small ones dominate. A crop is a drawn picture with probability `drawn_share`.
+    the many small ones dominate. A crop is a drawn picture with probability `drawn_share`. Of the others a
+    share is reduced to between two thirds and half of its size, which leaves little of the compression that
+    the pictures had, and a share gets a little film grain, of which compression leaves nothing.
     """
 
     def __init__(
@@ -95,9 +97,11 @@ class CropSampler:
         seed: int,
         rank: int = 0,
         drawn_share: float = 0.0,
+        reduced_share: float = 0.0,
+        grain_share: float = 0.0,
     ) -> None:
         self.store, self.size, self.batch, self.seed, self.rank = store, size, batch, seed, rank
-        self.drawn_share = drawn_share
+        self.drawn_share, self.reduced_share, self.grain_share = drawn_share, reduced_share, grain_share
         weights = np.sqrt([h * w for h, w in store.shapes])
         self.odds = weights / weights.sum()
 
@@ -110,9 +114,17 @@ class CropSampler:
                 out[i] = draw(rng, self.size)
                 continue
             picture = self.store.picture(int(index))
-            top = rng.integers(picture.shape[0] - self.size + 1)
-            left = rng.integers(picture.shape[1] - self.size + 1)
-            crop = picture[top : top + self.size, left : left + self.size]
+            reduced = rng.random() < self.reduced_share
+            side = round(self.size * rng.uniform(1.5, 2.0)) if reduced else self.size
+            side = min(side, *picture.shape[:2])
+            top = rng.integers(picture.shape[0] - side + 1)
+            left = rng.integers(picture.shape[1] - side + 1)
+            crop = picture[top : top + side, left : left + side]
+            if side > self.size:
+                whole = Image.fromarray(crop)
+                crop = np.asarray(whole.resize((self.size, self.size), Image.Resampling.LANCZOS))
+            if rng.random() < self.grain_share:
+                crop = _grainy(rng, crop)
             out[i] = crop[:, ::-1] if rng.random() < 0.5 else crop
         return torch.from_numpy(out).permute(0, 3, 1, 2)
 
@@ -126,6 +138,14 @@ class CropSampler:
         """`size` different numbers below `count`, in ascending order."""
         rng = np.random.default_rng((self.seed, self.rank, step, 2))
         return [int(n) for n in np.sort(rng.choice(count, size, replace=False))]
+
+
+def _grainy(rng: np.random.Generator, crop: Pixels) -> Pixels:
+    """`crop` with film grain of a standard deviation of 1 to 4, three parts grey and one part coloured."""
+    height, width = crop.shape[:2]
+    grain = rng.normal(size=(height, width, 1)) + rng.normal(size=(height, width, 3)) / 3
+    noisy = np.rint(crop + rng.uniform(1, 4) * grain.astype(np.float32))
+    return noisy.clip(0, 255).astype(np.uint8)
 
 
 def load_crops(folder: Path, *, width: int, height: int, limit: int | None = None) -> list[Tensor]:

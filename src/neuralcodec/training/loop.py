@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -25,12 +25,12 @@ from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.models.conv.network import ConvConfig
 from neuralcodec.models.device import has_fast_bfloat16
 from neuralcodec.models.gru.network import RecurrentConfig
+from neuralcodec.models.ssimulacra2 import raw_ssimulacra2, score_of
 from neuralcodec.training.data import CropSampler, block_components, load_crops, open_store
 from neuralcodec.training.objectives import loss_of, objective
 from neuralcodec.training.optimizer import MuonAdamW
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.training.start import start_from_weights
-from neuralcodec.weights import Tradeoff
 
 CHECKPOINT = "checkpoint.safetensors"
 #: A step that took longer than this was interrupted (a stopped process, a sleeping machine).
@@ -83,6 +83,8 @@ class Trainer:
             seed=self.config.seed,
             rank=self.rank,
             drawn_share=self.config.drawn_share,
+            reduced_share=self.config.reduced_share,
+            grain_share=self.config.grain_share,
         )
         self.valid = [] if valid is None else load_crops(valid, width=768, height=512)
 
@@ -204,8 +206,11 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, object]:
-        """Estimated bpp and MS-SSIM in dB of the averaged weights on the held-out crops, at each level."""
-        measured = []  # (crops, levels, 2)
+        """Measure the averaged weights on the held-out crops: a row for each level.
+
+        It has the estimated bpp, MS-SSIM, the same in dB, PSNR in dB and SSIMULACRA2.
+        """
+        measured = []  # (crops, levels, 4)
         self.model.eval()
         with self._averaged_weights():
             for crop in self.valid:
@@ -215,9 +220,11 @@ class Trainer:
                 rounded = [(x_hat.float().clamp(0, 1) * 255).round() / 255 for x_hat, _ in outs]
                 similarity = [ms_ssim(x_hat, x, data_range=1.0).item() for x_hat in rounded]
                 bpp = [bits.item() / x[0, 0].numel() for _, bits in outs]
-                measured.append(list(zip(bpp, similarity, strict=True)))
+                psnr = [-10 * math.log10((x_hat - x).square().mean().item()) for x_hat in rounded]
+                scores = [score_of(raw_ssimulacra2(x, x_hat).item()) for x_hat in rounded]
+                measured.append(list(zip(bpp, similarity, psnr, scores, strict=True)))
         means = torch.tensor(measured, dtype=torch.float64).mean(0).tolist()
-        points = [[bpp, mean, -10 * math.log10(max(1 - mean, 1e-9))] for bpp, mean in means]
+        points = [[b, m, -10 * math.log10(max(1 - m, 1e-9)), p, s] for b, m, p, s in means]
         self.model.train()
         return {"valid": points}
 
@@ -227,7 +234,7 @@ class Trainer:
         tensors |= {f"ema.{n}": t.contiguous() for n, t in self.ema.items()}
         tensors |= {f"optimizer.{n}": t.contiguous() for n, t in self.optimizer.state.items()}
         run = {"step": self.step, "seconds": self.seconds, "skipped": self.skipped}
-        run |= {f.name: getattr(self.config, f.name) for f in fields(Tradeoff)}
+        run |= asdict(self.config.tradeoff)
         codec = "conv" if self.recipe.conv else "gru"
         metadata = {"run": json.dumps(run), "codec": codec, "model": json.dumps(asdict(self.recipe.model))}
         partial = self.out / (CHECKPOINT + ".partial")

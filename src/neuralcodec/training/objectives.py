@@ -31,7 +31,8 @@ class Objective(Protocol):
     def terms(
         self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Pixels `(N, 3, H, W)` to compare with `x`, repeated as needed; their bits and lambdas, `(N,)`."""
+        """Pixels `(N, 3, H, W)` to compare with `x`, repeated as needed; their bits `(N,)` and places
+        `(N,)` between the lowest quality, 0, and the highest, 1."""
         ...
 
     def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -53,8 +54,7 @@ class ConvObjective:
     ) -> tuple[Tensor, Tensor, Tensor]:
         level = sampler.levels(step, self.levels).to(x.device)
         out: Reconstruction = replica(x, level)
-        lam = lambda_at(level, self.levels, self.training.lambda_low, self.training.lambda_high)
-        return out.x_hat, out.y_bits + out.z_bits, lam
+        return out.x_hat, out.y_bits + out.z_bits, level / (self.levels - 1)
 
     def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         levels = (torch.full((1,), float(level), device=x.device) for level in range(self.levels))
@@ -76,13 +76,9 @@ class RecurrentObjective:
     ) -> tuple[Tensor, Tensor, Tensor]:
         seen = sampler.choose(step, self.stages, STAGES_SEEN)
         out = self._summed(replica(x, seen[-1] + 1))
-        lam = lambda_at(
-            torch.tensor(seen, dtype=torch.float32, device=x.device).repeat_interleave(x.shape[0]),
-            self.stages,
-            self.training.lambda_low,
-            self.training.lambda_high,
-        )
-        return torch.cat([out[stage].x_hat for stage in seen]), torch.cat([out[s].bits for s in seen]), lam
+        share = torch.tensor(seen, dtype=torch.float32, device=x.device) / (self.stages - 1)
+        x_hat, bits = torch.cat([out[s].x_hat for s in seen]), torch.cat([out[s].bits for s in seen])
+        return x_hat, bits, share.repeat_interleave(x.shape[0])
 
     def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         return [(out.x_hat, out.bits) for out in self._summed(self.model(x, self.stages))]
@@ -105,13 +101,8 @@ def loss_of(
     config: TrainingConfig, x: Tensor, terms: tuple[Tensor, Tensor, Tensor], *, mse_only: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The scalar loss, and for the log bits per pixel `(N,)` and distortions `(N,)`."""
-    x_hat, bits, lam = terms
+    x_hat, bits, share = terms
+    tradeoff = config.tradeoff
     bpp = bits / x[0, 0].numel()
-    error = distortion(
-        x.repeat(len(x_hat) // len(x), 1, 1, 1),
-        x_hat,
-        mse_weight=config.mse_weight,
-        flat_weight=config.flat_weight,
-        mse_only=mse_only,
-    )
-    return rate_distortion(bpp, error, lam), bpp, error
+    error = distortion(x.repeat(len(x_hat) // len(x), 1, 1, 1), x_hat, tradeoff, share, mse_only=mse_only)
+    return rate_distortion(bpp, error, lambda_at(tradeoff, share)), bpp, error

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from neuralcodec.errors import UsageError
 from neuralcodec.models.conv.network import ConvConfig
 from neuralcodec.models.gru.network import RecurrentConfig
+from neuralcodec.weights import Tradeoff
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -41,6 +42,16 @@ class TrainingConfig:
     clip_norm: float
     ema_decay: float
     seed: int
+    ms_ssim_weight: float = 1.0
+    ssimulacra2_weight: float = 0.0
+    mse_growth: float = 1.0
+    reduced_share: float = 0.0
+    grain_share: float = 0.0
+
+    @property
+    def tradeoff(self) -> Tradeoff:
+        """What is minimised."""
+        return Tradeoff(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Tradeoff)})
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,10 @@ class Tradeoff:
 
     lambda_low: float = 0.15
     lambda_high: float = 320.0
+    ms_ssim_weight: float = 1.0
+    ssimulacra2_weight: float = 0.0
     mse_weight: float = 1.0
+    mse_growth: float = 1.0  # the MSE counts so many times as much at the highest level as at the lowest
     flat_weight: float = 0.0
 
 
