@@ -2,6 +2,7 @@
 
 import ast
 import io
+import mmap
 import subprocess
 import sys
 import warnings
@@ -70,16 +71,16 @@ def test_metadata_is_in_the_decoded_image(pixels: np.ndarray, tmp_path: Path) ->
 def test_info_says_what_the_file_is(pixels: np.ndarray) -> None:
     data = neuralcodec.encode(np.dstack([pixels, pixels[..., 0]]), quality=33)
     facts = neuralcodec.info(data)
-    assert facts["codec"] == "conv"
-    assert facts["weights"] == weights.weights_id(weights.by_name("conv")).hex()
-    assert facts["weights_name"] == "conv"
-    assert (facts["width"], facts["height"], facts["quality"], facts["tiles"]) == (50, 40, 33, 1)
-    assert facts["alpha"] is True
-    assert facts["grey"] is False
-    assert facts["bytes"] == len(data)
-    assert facts["bpp"] == pytest.approx(8 * len(data) / 2000)
-    assert 0 < facts["tile_bytes"] + facts["alpha_bytes"] < len(data)
-    assert facts["icc_bytes"] == facts["exif_bytes"] == facts["xmp_bytes"] == 0
+    assert facts.codec == "conv"
+    assert facts.weights == weights.weights_id(weights.by_name("conv")).hex()
+    assert facts.weights_name == "conv"
+    assert (facts.width, facts.height, facts.quality, facts.tiles) == (50, 40, 33, 1)
+    assert facts.alpha is True
+    assert facts.grey is False
+    assert facts.bytes == len(data)
+    assert facts.bpp == pytest.approx(8 * len(data) / 2000)
+    assert 0 < facts.tile_bytes + facts.alpha_bytes < len(data)
+    assert facts.icc_bytes == facts.exif_bytes == facts.xmp_bytes == 0
 
 
 def test_errors(tmp_path: Path) -> None:
@@ -154,9 +155,9 @@ def imports_of(path: Path) -> set[str]:
 def test_torch_lives_in_the_models_and_in_training_only() -> None:
     users = {path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if "torch" in imports_of(path)}
     assert users
-    # The benchmark measures with torch too; of the codec, batches of tensors and the search of an effort do.
+    # The wings use it as they like; of the codec, batches of tensors and the search of an effort do.
     ways = {Path("coding", name) for name in ("batched.py", "refine.py", "soft_prior.py")}
-    assert {path.parts[0] for path in users - ways} <= {"models", "training", "bench"}
+    assert {path.parts[0] for path in users - ways} <= {"models", "training", "bench", "vae"}
 
 
 def test_nothing_needs_compressai_or_pickle() -> None:
@@ -188,10 +189,10 @@ def test_partial_decoding_warns_of_what_is_missing() -> None:
 
 def test_info_of_a_damaged_file_says_what_is_wrong() -> None:
     data = neuralcodec.encode(np.dstack([photograph(40, 50), photograph(40, 50, seed=1)[..., :1]]))
-    assert neuralcodec.info(data)["damage"] == neuralcodec.info(data)["lost_tiles"] == []
+    assert neuralcodec.info(data).damage == neuralcodec.info(data).lost_tiles == ()
     facts = neuralcodec.info(data[:-3])
-    assert facts["lost_tiles"] == []
-    assert len(facts["damage"]) == 1 and "cut short" in facts["damage"][0]
+    assert facts.lost_tiles == ()
+    assert len(facts.damage) == 1 and "cut short" in facts.damage[0]
 
 
 def test_max_pixels_is_an_argument(pixels: np.ndarray) -> None:
@@ -222,3 +223,130 @@ def test_warnings_point_at_the_caller_and_come_each_time(tmp_path: Path) -> None
 def test_usage_errors_are_value_errors(pixels: np.ndarray) -> None:
     with pytest.raises(ValueError, match="quality"):
         neuralcodec.encode(pixels, quality=101)
+
+
+# ---- what is taken ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return neuralcodec.encode(photograph(40, 50), quality=40)
+
+
+def test_files_come_in_whatever_holds_them(data: bytes, tmp_path: Path) -> None:
+    expected, facts = np.asarray(neuralcodec.decode(data)), neuralcodec.info(data)
+    path = tmp_path / "a.nc"
+    path.write_bytes(data)
+    at_its_end = io.BytesIO(data)
+    at_its_end.seek(0, io.SEEK_END)
+    behind_another = io.BytesIO(b"other" + data)
+    behind_another.seek(5)
+    held = [
+        bytearray(data),
+        memoryview(data),
+        memoryview(data + data)[: len(data)],
+        np.frombuffer(data, "u1"),
+    ]
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+        for source in (*held, pages, path, str(path), stream, io.BytesIO(data), at_its_end, behind_another):
+            assert (neuralcodec.decode(source, as_array=True) == expected).all()
+            if source is behind_another:
+                source.seek(5)
+            assert neuralcodec.info(source) == facts
+
+
+def test_what_holds_no_file_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    closed = io.BytesIO(b"x")
+    closed.close()
+    for function in (neuralcodec.decode, neuralcodec.info, neuralcodec.encode):
+        with (tmp_path / "a.txt").open() as text, pytest.raises(neuralcodec.UsageError, match="mode 'rb'"):
+            function(text)
+        for source, words in (
+            (tmp_path / "none", "none: "),
+            (tmp_path, str(tmp_path)),
+            ("zero\0byte", "zero"),
+            (closed, "closed"),
+            (17, "int"),
+            (None, "NoneType"),
+        ):
+            with pytest.raises(neuralcodec.UsageError, match=words):
+                function(source)
+    with pytest.raises(neuralcodec.DamagedFileError, match="more than"):
+        neuralcodec.decode(io.BytesIO(bytes(2**26 + 10000)), max_pixels=1)
+
+
+@pytest.mark.parametrize(
+    "region", [(1, 0, 10), (1, 2, 3, 4, 5), (0.5, 0, 9, 9), "1234", 7, (True, 0, 9, 9), (0, 0, None, 9)]
+)
+def test_regions_are_four_whole_numbers(data: bytes, region: object) -> None:
+    with pytest.raises(neuralcodec.UsageError, match="region must be x, y, width and height in whole pixels"):
+        neuralcodec.decode(data, region=region)  # type: ignore[call-overload]
+
+
+def test_numbers_of_numpy_are_numbers(data: bytes, pixels: np.ndarray) -> None:
+    region = np.array([5, 3, 20, 10])
+    part = neuralcodec.decode(data, region=region, max_pixels=np.int64(10**6), as_array=True)
+    assert (part == neuralcodec.decode(data, as_array=True)[3:13, 5:25]).all()
+    assert neuralcodec.encode(pixels, quality=np.float32(40), effort=np.int8(1)) == data
+    size = np.int64(len(data))
+    assert len(neuralcodec.encode(pixels, target_size=size)) <= size
+    assert len(neuralcodec.encode(pixels, target_bpp=np.float32(8 * size / 2000))) <= size
+
+
+@pytest.mark.parametrize("value", [0, -5, 1.5, "many", True])
+def test_limits_are_whole_numbers(data: bytes, value: object) -> None:
+    for function in (neuralcodec.decode, neuralcodec.info):
+        with pytest.raises(neuralcodec.UsageError, match="max_pixels must be a whole number above 0"):
+            function(data, max_pixels=value)
+    with pytest.raises(neuralcodec.UsageError):
+        neuralcodec.decode(data, stage=value)
+
+
+def test_pictures_that_are_closed_are_named(tmp_path: Path, pixels: np.ndarray) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels).save(path)
+    with Image.open(path) as never_read:
+        pass
+    with path.open("rb") as stream:
+        of_a_closed_file = Image.open(stream)
+    given_up = Image.fromarray(pixels)
+    given_up.close()
+    for image in (never_read, of_a_closed_file, given_up):
+        with pytest.raises(neuralcodec.UsageError, match="the picture is closed"):
+            neuralcodec.encode(image)
+    with Image.open(path) as read:
+        read.load()
+    assert neuralcodec.encode(read) == neuralcodec.encode(pixels)
+
+
+def test_pictures_in_streams_are_read_from_their_start(pixels: np.ndarray) -> None:
+    """As `Image.open` does, so that what `save` has just written can be encoded."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    assert stream.tell() == len(stream.getvalue())
+    assert neuralcodec.encode(stream) == neuralcodec.encode(pixels)
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_the_device_is_an_argument(data: bytes, pixels: np.ndarray, device: str) -> None:
+    assert neuralcodec.encode(pixels, quality=40, device=device) == data
+    assert neuralcodec.decode(data, device=device).size == (50, 40)
+    assert next(neuralcodec.load_model(device=device).parameters()).device.type == "cpu"
+
+
+def test_a_device_that_is_not_there_is_refused(data: bytes, pixels: np.ndarray) -> None:
+    for call in (
+        lambda: neuralcodec.encode(pixels, device="tpu"),
+        lambda: neuralcodec.decode(data, device="tpu"),
+        lambda: neuralcodec.load_model(device="tpu"),
+    ):
+        with pytest.raises(neuralcodec.UsageError, match="device must be auto, cpu or cuda, not 'tpu'"):
+            call()
+
+
+def test_info_is_a_record_that_cannot_be_changed(data: bytes) -> None:
+    facts = neuralcodec.info(data)
+    assert isinstance(facts, neuralcodec.Info)
+    with pytest.raises(AttributeError):
+        facts.width = 1  # type: ignore[misc]

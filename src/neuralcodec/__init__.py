@@ -12,8 +12,9 @@ Importing this module loads neither torch nor Pillow; the first call does.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, overload
 
+from neuralcodec.coding.info import Info, info_of
 from neuralcodec.errors import (
     DamagedFileError,
     DamageWarning,
@@ -22,19 +23,21 @@ from neuralcodec.errors import (
     UsageError,
     warn,
 )
-from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
+from neuralcodec.format.container import Limits
+from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL, checked_region, checked_whole
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from PIL import Image
+    from typing_extensions import Buffer
 
     from neuralcodec.coding.batched import BatchedCodec
-    from neuralcodec.format.container import Limits
 
 __all__ = [
     "DamageWarning",
     "DamagedFileError",
+    "Info",
     "NeuralCodecError",
     "NeuralCodecWarning",
     "UsageError",
@@ -46,7 +49,10 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
+#: Left, top, width and height in pixels.
 Region: TypeAlias = tuple[int, int, int, int]
+#: An `.nc` file: a path, an open binary file, or what holds its bytes, such as a `memoryview` or an `mmap`.
+Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | Buffer"
 
 
 def encode(
@@ -58,6 +64,7 @@ def encode(
     target_msssim: float | None = None,
     model: str = DEFAULT_MODEL,
     effort: int = DEFAULT_EFFORT,
+    device: str | None = None,
 ) -> bytes:
     """Encode a picture to the bytes of an `.nc` file.
 
@@ -71,9 +78,11 @@ def encode(
         target_msssim: instead of a quality, an MS-SSIM above 0 and below 1, which is met within 0.001.
         model: name of the weights.
         effort: 1 (fast) to 9 (best): how long to look for a better latent of this very picture.
+        device: where the transforms run, `auto`, `cpu` or `cuda`; by default what `NCODEC_DEVICE` says.
 
     Raises:
-        UsageError: an argument is out of range, or the picture cannot meet the target.
+        UsageError: an argument is out of range, the picture cannot meet the target, or there is no such
+            device.
         DamagedFileError: the picture cannot be read.
     """
     from neuralcodec.coding import targets
@@ -89,47 +98,53 @@ def encode(
         target_msssim=target_msssim,
         model=model,
         effort=effort,
+        device=device,
     )
     return found.data
 
 
 @overload
 def decode(
-    data: bytes,
+    source: Source,
     *,
     region: Region | None = None,
     stage: int | None = None,
     partial: bool = False,
     max_pixels: int | None = None,
+    device: str | None = None,
     as_array: Literal[False] = False,
 ) -> Image.Image: ...
 @overload
 def decode(
-    data: bytes,
+    source: Source,
     *,
     region: Region | None = None,
     stage: int | None = None,
     partial: bool = False,
     max_pixels: int | None = None,
+    device: str | None = None,
     as_array: Literal[True],
 ) -> npt.NDArray[np.uint8]: ...
 def decode(
-    data: bytes,
+    source: Source,
     *,
     region: Region | None = None,
     stage: int | None = None,
     partial: bool = False,
     max_pixels: int | None = None,
+    device: str | None = None,
     as_array: bool = False,
 ) -> Image.Image | npt.NDArray[np.uint8]:
-    """Decode the bytes of an `.nc` file.
+    """Decode an `.nc` file.
 
     Args:
+        source: its bytes, in whatever holds bytes, a path, or an open binary file.
         region: `(x, y, width, height)` of the pixels to decode; far cheaper than all of a large picture.
         stage: of a file of the gru model, stop after this many of its stages, from 1.
         partial: of a damaged file, decode what is left. A `DamageWarning` says what is not: its `damage` has
             the numbers and boxes of lost tiles, `map()` as a mask, and what is wrong with the file.
         max_pixels: refuse larger pictures before any memory is taken; by default 2^28.
+        device: where the transforms run, `auto`, `cpu` or `cuda`; by default what `NCODEC_DEVICE` says.
         as_array: give pixels instead of an image.
 
     Returns:
@@ -137,81 +152,61 @@ def decode(
         grey picture, `(H, W, 3)` of a colour one, with alpha as the last of two or four channels.
 
     Raises:
-        DamagedFileError: the data are damaged, not ours, or ask for more than the limits. With `partial`,
+        DamagedFileError: the file is damaged, not ours, or asks for more than the limits. With `partial`,
             damage is an error only where no tile is intact.
-        UsageError: the region is not within the picture; the file does not have that stage.
+        UsageError: there is no such file; the region is not within the picture; the file does not have that
+            stage; there is no such device.
     """
-    from neuralcodec.arrays import Box
     from neuralcodec.coding.codec import decode_picture
     from neuralcodec.picture.picture import to_array, to_pil
 
-    box = None
-    if region is not None:
-        x, y, width, height = region
-        box = Box(y, y + height, x, x + width)
-    picture = decode_picture(data, region=box, stage=stage, partial=partial, limits=_limits(max_pixels))
+    box, limits = checked_region(region), _limits(max_pixels)
+    data = _bytes_of(source, limits)
+    picture = decode_picture(data, region=box, stage=stage, partial=partial, limits=limits, device=device)
     if picture.damage is not None:
         warn([DamageWarning(picture.damage)])
     return to_array(picture) if as_array else to_pil(picture)
 
 
-def _limits(max_pixels: int | None) -> Limits:
-    from neuralcodec.format.container import Limits
-
-    return Limits() if max_pixels is None else Limits(max_pixels=max_pixels)
-
-
-def info(data: bytes, *, max_pixels: int | None = None) -> dict[str, Any]:
-    """What the header and the chunks of an `.nc` file say. Decodes nothing and loads no torch.
+def info(source: Source, *, max_pixels: int | None = None) -> Info:
+    """Say what the header and the chunks of an `.nc` file say. Decodes nothing and loads no torch.
 
     Of a damaged file, it says what is left: `damage` has a line for all that is wrong with it, and
     `lost_tiles` the numbers of tiles that are not intact.
 
     Args:
+        source: its bytes, in whatever holds bytes, a path, or an open binary file.
         max_pixels: refuse larger pictures; by default 2^28.
 
     Raises:
-        DamagedFileError: the data are not ours, ask for more than the limits, or no tile is intact.
+        DamagedFileError: the file is not ours, asks for more than the limits, or no tile is intact.
+        UsageError: there is no such file.
     """
-    from neuralcodec import weights
-    from neuralcodec.format import container
-    from neuralcodec.format.header import VERSION
-
-    file = container.read(data, limits=_limits(max_pixels), strict=False)
-    header = file.header
-    return {
-        "format": VERSION,
-        "codec": header.codec.name,
-        "weights": header.weights_id.hex(),
-        "weights_name": weights.shipped().get(header.weights_id),
-        "width": header.width,
-        "height": header.height,
-        "quality": header.quality,
-        "stages": header.stages,
-        "tile": header.tile,
-        "tiles": len(file.tiles),
-        "grey": header.grey,
-        "alpha": header.alpha,
-        "bytes": len(data),
-        "bpp": 8 * len(data) / (header.width * header.height),
-        "tile_bytes": sum(map(len, file.tiles)),
-        "alpha_bytes": len(file.alpha or b""),
-        "icc_bytes": len(file.icc or b""),
-        "exif_bytes": len(file.exif or b""),
-        "xmp_bytes": len(file.xmp or b""),
-        "lost_tiles": file.lost,
-        "damage": file.damage,
-    }
+    limits = _limits(max_pixels)
+    return info_of(_bytes_of(source, limits), limits)
 
 
-def load_model(name: str = DEFAULT_MODEL) -> BatchedCodec:
+def _limits(max_pixels: int | None) -> Limits:
+    return Limits() if max_pixels is None else Limits(max_pixels=checked_whole("max_pixels", max_pixels))
+
+
+def _bytes_of(source: Source, limits: Limits) -> bytes:
+    from neuralcodec.files import bytes_of
+
+    return bytes_of(source, limits.max_bytes)
+
+
+def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> BatchedCodec:
     """Make a codec for batches of torch tensors, see `neuralcodec.coding.batched`.
 
+    Args:
+        device: where it begins, `auto`, `cpu` or `cuda`; by default `cpu`. Its `to` moves it later.
+
     Raises:
-        UsageError: there is no such model, or it has no form for batches.
+        UsageError: there is no such model or device, or the model has no form for batches.
     """
     from neuralcodec import weights
     from neuralcodec.coding.families import family_of
 
     path = weights.by_name(name)
-    return family_of(weights.codec(path)).batched(path)
+    return family_of(weights.codec(path)).batched(path, device or "cpu")

@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -174,6 +174,41 @@ def read(source: Path | None, limit: int) -> bytes:
             return _read_all(file, limit)
     except FileNotFoundError:
         raise UsageError("no such file") from None
+
+
+def bytes_of(source: object, limit: int) -> bytes:
+    """Take all bytes of a path, of an open binary file, or of what holds bytes, such as a `memoryview`.
+
+    An open file is read from where it stands; where nothing is left, from its start.
+
+    Raises:
+        UsageError: there is no such file, it cannot be read, or it is open as text.
+        DamagedFileError: there are more than `limit` bytes.
+    """
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, str | os.PathLike):
+        try:
+            return read(Path(source), limit)
+        except NeuralCodecError as error:
+            raise type(error)(f"{source}: {error}") from None
+        except (OSError, ValueError) as error:  # a ValueError is a path with a zero byte
+            raise UsageError(f"{source}: {error}") from None
+    with suppress(TypeError):
+        return memoryview(source).tobytes()  # type: ignore[arg-type]
+    if not hasattr(source, "read"):
+        raise UsageError(f"cannot read a file from {type(source).__name__}")
+    stream: BinaryIO = source  # type: ignore[assignment]
+    try:
+        data = _read_all(stream, limit)
+        if not data and stream.seekable():
+            stream.seek(0)
+            data = _read_all(stream, limit)
+    except (OSError, ValueError) as error:  # a ValueError is a closed file
+        raise UsageError(f"cannot read the file: {error}") from None
+    except TypeError:
+        raise UsageError("the file is open as text: open it in mode 'rb'") from None
+    return data
 
 
 def _read_all(file: BinaryIO, limit: int) -> bytes:

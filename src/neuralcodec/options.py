@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import TypeGuard
 
+from neuralcodec.arrays import Box
 from neuralcodec.errors import UsageError
 
 #: Name of the weights that encode where the caller names none.
@@ -28,6 +31,37 @@ def checked_effort(effort: object) -> int:
     Raises:
         UsageError: it is no whole number from 1 to 9.
     """
-    if isinstance(effort, Integral) and not isinstance(effort, bool) and 1 <= int(effort) <= MOST_EFFORT:
+    if is_whole(effort) and 1 <= int(effort) <= MOST_EFFORT:
         return int(effort)
     raise UsageError(f"effort must be a whole number from {DEFAULT_EFFORT} to {MOST_EFFORT}, not {effort!r}")
+
+
+def checked_whole(name: str, value: object) -> int:
+    """Return a count as an integer.
+
+    Raises:
+        UsageError: it is no whole number above 0.
+    """
+    if is_whole(value) and int(value) > 0:
+        return int(value)
+    raise UsageError(f"{name} must be a whole number above 0, not {value!r}")
+
+
+def checked_region(region: object) -> Box | None:
+    """Return the box of a region `(x, y, width, height)`; None is all of a picture.
+
+    Raises:
+        UsageError: it is not four whole numbers.
+    """
+    if region is None:
+        return None
+    numbers = list(region) if isinstance(region, Iterable) else []
+    if len(numbers) == 4 and all(map(is_whole, numbers)):
+        x, y, width, height = map(int, numbers)
+        return Box(y, y + height, x, x + width)
+    raise UsageError(f"region must be x, y, width and height in whole pixels, not {region!r}")
+
+
+def is_whole(value: object) -> TypeGuard[Integral]:
+    """Whether a value is an integer of Python or numpy, and no bool."""
+    return isinstance(value, Integral) and not isinstance(value, bool)

@@ -45,7 +45,7 @@ def test_round_trip(tiny_model: Path) -> None:
     image = photograph(70, 90)
     codec = Ours("tiny")
     data = codec.encode(image, 50)
-    assert neuralcodec.info(data)["weights_name"] == "tiny"
+    assert neuralcodec.info(data).weights_name == "tiny"
     assert codec.decode(data).shape == image.shape
     assert codec.decode(codec.encode(image[:, :, :1].copy(), 50)).shape == (70, 90, 1)
 
@@ -140,7 +140,7 @@ def test_a_model_in_stages(tmp_path: Path, inline: pytest.MonkeyPatch, tiny_gru:
     gru = Ours("gru")
     assert gru.settings == (0, 14, 29, 43, 57, 71, 86, 100)
     image = photograph(70, 90)
-    stages = [neuralcodec.info(gru.encode(image, setting))["stages"] for setting in gru.settings]
+    stages = [neuralcodec.info(gru.encode(image, setting)).stages for setting in gru.settings]
     assert stages == list(range(1, 9))
     assert gru.nearest([0, 3, 50, 52, 100]) == (0, 43, 57, 100)
     photo, out = save_photo(tmp_path / "a.png"), tmp_path / "out"

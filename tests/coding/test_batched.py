@@ -31,7 +31,7 @@ def test_files_are_those_that_everything_reads(codec: BatchedCodec, size: tuple[
     x_hat = codec.decompress(files)
     assert x_hat.shape == x.shape
     for data, planes in zip(files, x_hat, strict=True):
-        assert neuralcodec.info(data)["quality"] == 62.5
+        assert neuralcodec.info(data).quality == 62.5
         pixels = (planes.permute(1, 2, 0) * 255).round().numpy()
         assert np.abs(neuralcodec.decode(data, as_array=True).astype(float) - pixels).max() <= 2
 
@@ -49,7 +49,7 @@ def test_forward_is_compress_and_decompress(codec: BatchedCodec) -> None:
     with torch.no_grad():
         x_hat, bits = codec(x, quality=30)
     torch.testing.assert_close(x_hat.clamp(0, 1), codec.decompress(files), atol=1e-4, rtol=0)
-    assert bits.tolist() == [8 * neuralcodec.info(data)["tile_bytes"] for data in files]
+    assert bits.tolist() == [8 * neuralcodec.info(data).tile_bytes for data in files]
 
 
 def test_qualities_of_a_batch_may_differ(codec: BatchedCodec) -> None:

@@ -47,9 +47,12 @@ class ToyFamily(Family):
     tile = 64
     max_pixels = 10**6
 
+    def load(self, path: Path, device: str | None) -> float:
+        return float(load_file(path)["step"][0])
+
     def encode(
         self,
-        path: Path,
+        model: float,
         pixels: Pixels,
         header: Header,
         *,
@@ -57,11 +60,11 @@ class ToyFamily(Family):
         report: Progress,
         kept: Kept | None,
     ) -> list[bytes]:
-        step = self._step(path, header)
+        step = self._step(model, header)
         return [self._code(pixels[box.slices], step) for box in self._tiles(header)]
 
     def decode(
-        self, path: Path, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
+        self, model: float, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
     ) -> Decoded:
         header = file.header
         whole = np.full((header.height, header.width, 1 if header.grey else 3), 128, np.uint8)
@@ -77,7 +80,7 @@ class ToyFamily(Family):
                 data = np.frombuffer(zlib.decompress(file.tiles[number]), np.uint8)
             except zlib.error as error:
                 raise DamagedFileError(f"tile {number}: {error}") from None
-            means = data.reshape(-1, across, whole.shape[2]) * self._step(path, header)
+            means = data.reshape(-1, across, whole.shape[2]) * self._step(model, header)
             shown = means.clip(0, 255).astype(np.uint8).repeat(BLOCK, 0).repeat(BLOCK, 1)
             whole[box.slices] = shown[: box.height, : box.width]
         report(1.0)
@@ -88,8 +91,8 @@ class ToyFamily(Family):
         return list(boxes(Box.whole(header.height, header.width), header.tile))
 
     @staticmethod
-    def _step(path: Path, header: Header) -> float:
-        return float(load_file(path)["step"][0]) * 2 ** ((100 - header.quality) / 20)
+    def _step(finest: float, header: Header) -> float:
+        return finest * 2 ** ((100 - header.quality) / 20)
 
     @staticmethod
     def _code(pixels: Pixels, step: float) -> bytes:
@@ -169,7 +172,7 @@ def test_damage_is_found_and_named() -> None:
 
 def test_info_names_it() -> None:
     facts = neuralcodec.info(neuralcodec.encode(photograph(70, 90), model="toy"))
-    assert (facts["codec"], facts["weights_name"], facts["tiles"]) == ("toy", "toy", 4)
+    assert (facts.codec, facts.weights_name, facts.tiles) == ("toy", "toy", 4)
 
 
 @pytest.mark.parametrize("model", ["toy", "toy-2025-01-01"])
@@ -178,7 +181,7 @@ def test_targets_are_met(model: str) -> None:
     size = len(neuralcodec.encode(pixels, model=model, quality=55))
     data = neuralcodec.encode(pixels, model=model, target_size=size)
     assert 0.98 * size <= len(data) <= size
-    assert neuralcodec.info(data)["weights_name"] == model
+    assert neuralcodec.info(data).weights_name == model
 
 
 def test_pillow_reads_and_writes_it() -> None:

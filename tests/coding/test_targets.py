@@ -268,7 +268,7 @@ def test_from_the_package() -> None:
     target = len(neuralcodec.encode(PICTURE.pixels))
     assert len(neuralcodec.encode(PICTURE.pixels, target_size=target)) <= target
     data = neuralcodec.encode(PICTURE.pixels, target_bpp=0.3)
-    assert 0.98 * 0.3 <= neuralcodec.info(data)["bpp"] <= 0.3
+    assert 0.98 * 0.3 <= neuralcodec.info(data).bpp <= 0.3
     data = neuralcodec.encode(PICTURE.pixels, target_msssim=0.92)
     assert ms_ssim(PICTURE.pixels, np.asarray(neuralcodec.decode(data))) == pytest.approx(0.92, abs=0.001)
 

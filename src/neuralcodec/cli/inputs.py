@@ -32,8 +32,8 @@ def limits_of(args: Namespace) -> Limits:
 
 
 def byte_limit(args: Namespace) -> int:
-    """What the largest allowed picture may take: 16 bits of four channels, and 64 MiB of metadata."""
-    return 8 * limits_of(args).max_pixels + 2**26
+    """What the largest allowed picture may take."""
+    return limits_of(args).max_bytes
 
 
 def load_any(source: Path | None, args: Namespace) -> tuple[int, Picture]:

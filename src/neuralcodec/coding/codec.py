@@ -20,7 +20,7 @@ from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
 from neuralcodec.format.container import Container, Limits
 from neuralcodec.format.header import Header, write_header
-from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL, checked_effort, checked_quality
+from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL, checked_effort, checked_quality, is_whole
 from neuralcodec.picture.alpha import pack_alpha, unpack_alpha
 from neuralcodec.picture.picture import Picture
 
@@ -32,12 +32,20 @@ def encode_picture(
     model: str = DEFAULT_MODEL,
     tile: int | None = None,
     effort: int = DEFAULT_EFFORT,
+    device: str | None = None,
     progress: Progress | None = None,
     kept: Kept | None = None,
 ) -> bytes:
     """Encode a picture to the bytes of an `.nc` file; arguments and errors are those of `encode_file`."""
     file = encode_file(
-        picture, quality=quality, model=model, tile=tile, effort=effort, progress=progress, kept=kept
+        picture,
+        quality=quality,
+        model=model,
+        tile=tile,
+        effort=effort,
+        device=device,
+        progress=progress,
+        kept=kept,
     )
     return container.write(file)
 
@@ -49,6 +57,7 @@ def encode_file(
     model: str = DEFAULT_MODEL,
     tile: int | None = None,
     effort: int = DEFAULT_EFFORT,
+    device: str | None = None,
     progress: Progress | None = None,
     kept: Kept | None = None,
 ) -> Container:
@@ -59,6 +68,7 @@ def encode_file(
         model: name of the weights.
         tile: side of a tile in pixels, a power of two from 64 to 2048; the family's own if not given.
         effort: 1 (fast) to 9 (best); from 2, the latent of this very picture is refined.
+        device: where the transforms run, `auto`, `cpu` or `cuda`; if not given, what `NCODEC_DEVICE` says.
         progress: called now and then with the share that is done, 0 to 1.
         kept: results for other qualities of the same picture and model; an empty one for the first of them.
 
@@ -85,7 +95,8 @@ def encode_file(
         raise UsageError(f"effort {effort}: the {codec.name} model has no other effort than {family.efforts}")
     if problem := _size_problem(header, family):
         raise UsageError(f"{problem}; the {DEFAULT_MODEL} model takes it")
-    segments = family.encode(path, picture.pixels, header, effort=effort, report=progress or quiet, kept=kept)
+    loaded, report = family.load(path, device), progress or quiet
+    segments = family.encode(loaded, picture.pixels, header, effort=effort, report=report, kept=kept)
     alpha = None if kept is None else kept.alpha
     if alpha is None and picture.alpha is not None:
         alpha = pack_alpha(picture.alpha)
@@ -109,6 +120,7 @@ def decode_picture(
     stage: int | None = None,
     partial: bool = False,
     limits: Limits = container.DEFAULT_LIMITS,
+    device: str | None = None,
     progress: Progress | None = None,
 ) -> Picture:
     """Decode the bytes of an `.nc` file, or a part of the picture in it.
@@ -117,7 +129,7 @@ def decode_picture(
         partial: of a damaged file, decode what is left: lost tiles are filled in smoothly, a lost alpha plane
             is opaque, lost metadata are left out. `Picture.damage` says what is missing.
         limits: what the file may ask for.
-        region, stage, progress: as in `decode_file`.
+        region, stage, device, progress: as in `decode_file`.
 
     Raises:
         DamagedFileError: the file is damaged, not an `.nc` file, needs weights that are not here, or asks
@@ -125,7 +137,7 @@ def decode_picture(
         UsageError: the region is empty or not within the picture; the file does not have that stage.
     """
     file = container.read(data, limits=limits, strict=not partial)
-    return decode_file(file, region=region, stage=stage, partial=partial, progress=progress)
+    return decode_file(file, region=region, stage=stage, partial=partial, device=device, progress=progress)
 
 
 def decode_file(
@@ -134,6 +146,7 @@ def decode_file(
     region: Box | None = None,
     stage: int | None = None,
     partial: bool = False,
+    device: str | None = None,
     progress: Progress | None = None,
 ) -> Picture:
     """Decode the parts of an `.nc` file.
@@ -142,6 +155,7 @@ def decode_file(
         region: the pixels to decode, within the picture. Of a conv file only tiles near it are read.
         stage: of a file in stages, stop after this many, from 1.
         partial: of a file that was read with its damage, decode what is left.
+        device: as in `encode_file`.
 
     Raises:
         DamagedFileError, UsageError: as `decode_picture`.
@@ -151,8 +165,8 @@ def decode_file(
     held = _stages_held(file, family)
     if stage is not None and not header.codec.in_stages:
         raise UsageError(f"the file has no stages: it was written by the {header.codec.name} model")
-    if stage is not None and not 1 <= stage <= held:
-        raise UsageError(f"the file has stages 1 to {held}, not {stage}")
+    if stage is not None and not (is_whole(stage) and 1 <= int(stage) <= held):
+        raise UsageError(f"the file has stages 1 to {held}, not {stage!r}")
     if held < header.stages and file.damage:
         file.damage.append(f"the first {held} of {header.stages} stages are whole")
     whole = Box.whole(header.height, header.width)
@@ -161,8 +175,9 @@ def decode_file(
         raise UsageError(f"the region is not within the {header.width}x{header.height} pixels of the picture")
     path = _weights_of(header)
     alpha = _alpha(file, file.damage if partial else None)
+    model = family.load(path, device)
     report = progress or quiet
-    decoded = family.decode(path, file, region, stages=stage or held, partial=partial, report=report)
+    decoded = family.decode(model, file, region, stages=int(stage or held), partial=partial, report=report)
     coarse = stage is None and held < header.stages
     damage = _damage(file, range(header.tile_count) if coarse else decoded.lost, region, family.margin)
     alpha = None if alpha is None else alpha[region.slices]
@@ -180,8 +195,9 @@ def decode_stages(file: Container) -> Iterator[Picture]:
         yield decode_file(file)
         return
     family = family_of(header.codec)
-    stages, path, alpha = _stages_held(file, family), _weights_of(header), _alpha(file, None)
-    for pixels in family.decode_stages(path, file, stages=stages):
+    stages, alpha = _stages_held(file, family), _alpha(file, None)
+    model = family.load(_weights_of(header), None)
+    for pixels in family.decode_stages(model, file, stages=stages):
         yield Picture(pixels, alpha, file.icc, file.exif, file.xmp)
 
 

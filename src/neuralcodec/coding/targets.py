@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 from typing import Any, NamedTuple, Protocol
 
 from neuralcodec import weights
@@ -20,7 +21,7 @@ from neuralcodec.coding.progressive import first_stages
 from neuralcodec.errors import UsageError, warn
 from neuralcodec.format import container
 from neuralcodec.format.container import Container
-from neuralcodec.options import DEFAULT_MODEL
+from neuralcodec.options import DEFAULT_MODEL, checked_whole
 from neuralcodec.picture.content import looks_drawn
 from neuralcodec.picture.picture import Picture
 
@@ -128,22 +129,20 @@ def encode(
 def _target(picture: Picture, size: int | None, bpp: float | None, ms_ssim: float | None) -> _Target | None:
     height, width = picture.pixels.shape[:2]
     if size is not None:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise UsageError(f"target_size must be a whole number of bytes above 0, not {size!r}")
-        return _Size(size, height * width)
+        return _Size(checked_whole("target_size", size), height * width)
     if bpp is not None:
-        if isinstance(bpp, bool) or not isinstance(bpp, (int, float)) or not 0 < bpp < math.inf:
+        if isinstance(bpp, bool) or not isinstance(bpp, Real) or not 0 < bpp < math.inf:
             raise UsageError(f"target_bpp must be a number above 0, not {bpp!r}")
-        return _Size(math.floor(bpp * height * width / 8), height * width)
+        return _Size(math.floor(float(bpp) * height * width / 8), height * width)
     if ms_ssim is not None:
-        if not isinstance(ms_ssim, float) or not 0 < ms_ssim < 1:
+        if not isinstance(ms_ssim, Real) or not 0 < ms_ssim < 1:
             raise UsageError(f"target_msssim must be a number between 0 and 1, not {ms_ssim!r}")
         if min(height, width) < MS_SSIM_SIDE:
             raise UsageError(
                 f"target_msssim: MS-SSIM is not defined under {MS_SSIM_SIDE} pixels a side, "
                 f"and the picture has {width}x{height}"
             )
-        return _MsSsim(ms_ssim, picture)
+        return _MsSsim(float(ms_ssim), picture)
     return None
 
 

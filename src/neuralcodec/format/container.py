@@ -35,6 +35,11 @@ class Limits:
     max_pixels: int = 2**28
     max_metadata: int = 16 * 2**20
 
+    @property
+    def max_bytes(self) -> int:
+        """Of a file of the largest picture: 16 bits of four channels, and 64 MiB of metadata."""
+        return 8 * self.max_pixels + 2**26
+
 
 DEFAULT_LIMITS = Limits()
 #: A narrower picture counts as so wide against the limit: this is what its latent stands for.

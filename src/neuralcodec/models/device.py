@@ -12,13 +12,13 @@ from neuralcodec.errors import UsageError
 VARIABLE = "NCODEC_DEVICE"
 
 
-def transforms_device() -> torch.device:
-    """The device that `NCODEC_DEVICE` asks for.
+def transforms_device(wanted: str | None = None) -> torch.device:
+    """Find the device that the caller wants, or without a wish the one that `NCODEC_DEVICE` asks for.
 
     Raises:
         UsageError: it is not here, or there is no such device.
     """
-    wanted = os.environ.get(VARIABLE) or "auto"
+    wanted = wanted or os.environ.get(VARIABLE) or "auto"
     if wanted not in ("auto", "cpu", "cuda"):
         raise UsageError(f"device must be auto, cpu or cuda, not {wanted!r}")
     if wanted == "cuda" and not torch.cuda.is_available():

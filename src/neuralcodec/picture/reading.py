@@ -20,7 +20,8 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
-from neuralcodec.format.container import MIN_SIDE
+from neuralcodec.files import bytes_of
+from neuralcodec.format.container import MIN_SIDE, Limits
 from neuralcodec.picture import boxes, jpeg, png, tiff
 from neuralcodec.picture.exif import (
     EXIF_PREFIX,
@@ -66,21 +67,18 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
         return _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
         return _from_image(source, "the picture", max_pixels)
-    if isinstance(source, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(source), "the picture", max_pixels)
     if isinstance(source, str | os.PathLike):
         try:
-            if Path(source).stat().st_size > 8 * max_pixels + 2**26:  # 16 bits of four channels, and metadata
+            if Path(source).stat().st_size > Limits(max_pixels).max_bytes:
                 raise DamagedFileError(f"{source} has more bytes than a picture of {max_pixels} pixels")
             data = Path(source).read_bytes()
         except (OSError, ValueError) as error:  # a ValueError is a path with a zero byte
             raise UsageError(f"cannot read {source}: {line(error)}") from None
         return _from_bytes(data, str(source), max_pixels)
-    if hasattr(source, "read"):
-        with suppress(OSError, AttributeError):  # of a pipe there is no start to go to
-            source.seek(0)
-        return _from_bytes(source.read(), "the picture", max_pixels)
-    raise UsageError(f"cannot read a picture from {type(source).__name__}")
+    with suppress(OSError, ValueError, AttributeError):  # of a pipe there is no start to go to
+        source.seek(0)
+    data = bytes_of(source, Limits(max_pixels).max_bytes)
+    return _from_bytes(data, "the picture", max_pixels)
 
 
 def line(error: Exception) -> str:
@@ -164,10 +162,24 @@ def _refusal(error: Exception, name: str, data: bytes = b"") -> NeuralCodecError
     return UsageError(f"cannot read {name}: this kind of picture is not supported: {message}")
 
 
+def _is_closed(image: Image.Image) -> bool:
+    """Whether the pixels were given up, or the file is closed that they have not been read from."""
+    try:
+        _ = image.im
+    except ValueError:
+        return True
+    except (AssertionError, AttributeError):  # they are not there yet
+        pass
+    file = getattr(image, "fp", None)
+    return bool(getattr(image, "tile", None)) and (file is None or file.closed)
+
+
 def _from_image(
     image: Image.Image, name: str, max_pixels: int, facts: Facts | None = None, data: bytes = b""
 ) -> Picture:
     """Of a Pillow image, or of the bytes of a file that is open as one."""
+    if _is_closed(image):
+        raise UsageError(f"{name} is closed: encode it inside of its `with` block")
     facts = facts or Facts()
     _check_size(*image.size, name, max_pixels)
     try:

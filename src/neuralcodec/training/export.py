@@ -86,6 +86,8 @@ def export(
             if images is not None:
                 report["bpp_fitted"] = measure(model, IntegerPrior(arrays), images)["bpp_coded"]
         report["bytes"] = float(sum(a.nbytes for a in arrays.values()))
+    except UsageError:  # a ValueError too
+        raise
     except ValueError as error:
         raise NeuralCodecError(f"{checkpoint} cannot be exported: {error}") from None
     write_weights(out, arrays, config, tradeoff)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
 
 from neuralcodec import files
 from neuralcodec.cli.command import Command, add_limit
@@ -33,7 +34,7 @@ def info(args: Namespace) -> int:
     source = path_of(args.file)
     with about(name_of(source)):
         data = files.read(source, byte_limit(args))
-        facts = neuralcodec.info(data, max_pixels=limits_of(args).max_pixels)
+        facts = asdict(neuralcodec.info(data, max_pixels=limits_of(args).max_pixels))
     if args.json:
         print(json.dumps(facts))
     else:
@@ -49,7 +50,7 @@ def info(args: Namespace) -> int:
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return "; ".join(map(str, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from neuralcodec.coding.batched import BatchedCodec
     from neuralcodec.coding.pixels import Kept
     from neuralcodec.format.container import Container
+    from neuralcodec.models.conv.runner import Model
 
 
 class ConvFamily(Family):
@@ -27,9 +28,14 @@ class ConvFamily(Family):
     efforts = MOST_EFFORT
     margin = HALO * STRIDE
 
+    def load(self, path: Path, device: str | None) -> Model:
+        from neuralcodec.models.conv.runner import load
+
+        return load(path, device)
+
     def encode(
         self,
-        path: Path,
+        model: Model,
         pixels: Pixels,
         header: Header,
         *,
@@ -38,27 +44,25 @@ class ConvFamily(Family):
         kept: Kept | None,
     ) -> list[bytes]:
         from neuralcodec.coding.tilewise import encode_tiles
-        from neuralcodec.models.conv.runner import load
 
-        return encode_tiles(load(path), pixels, header, effort=effort, report=report, kept=kept)
+        return encode_tiles(model, pixels, header, effort=effort, report=report, kept=kept)
 
     def decode(
-        self, path: Path, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
+        self, model: Model, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
     ) -> Decoded:
         from neuralcodec.coding.latents import recover_latents
         from neuralcodec.coding.tilewise import decode_region
-        from neuralcodec.models.conv.runner import load
 
-        model = load(path)
         if not partial:
             return Decoded(decode_region(model, file, region, report))
         recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(HALO))
         return Decoded(decode_region(model, file, region, report, recovered), lost)
 
-    def batched(self, path: Path) -> BatchedCodec:
+    def batched(self, path: Path, device: str) -> BatchedCodec:
         from neuralcodec.coding.batched import BatchedCodec
+        from neuralcodec.models.device import transforms_device
 
-        return BatchedCodec(path)
+        return BatchedCodec(path).to(transforms_device(device))
 
 
 FAMILY = ConvFamily()

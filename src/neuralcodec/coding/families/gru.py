@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neuralcodec.arrays import Box, Pixels, Progress
     from neuralcodec.coding.pixels import Kept
     from neuralcodec.format.container import Container
+    from neuralcodec.models.gru.runner import RecurrentModel
 
 
 class GruFamily(Family):
@@ -25,9 +26,14 @@ class GruFamily(Family):
     #: Encoding takes about 125 bytes a pixel, most of it states: larger ones are for the conv codec.
     max_pixels = 2**24
 
+    def load(self, path: Path, device: str | None) -> RecurrentModel:
+        from neuralcodec.models.gru.runner import load
+
+        return load(path, device)
+
     def encode(
         self,
-        path: Path,
+        model: RecurrentModel,
         pixels: Pixels,
         header: Header,
         *,
@@ -36,23 +42,27 @@ class GruFamily(Family):
         kept: Kept | None,
     ) -> list[bytes]:
         from neuralcodec.coding.stagewise import encode_stages
-        from neuralcodec.models.gru.runner import load
 
-        return encode_stages(load(path), pixels, header, report)
+        return encode_stages(model, pixels, header, report)
 
     def decode(
-        self, path: Path, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
+        self,
+        model: RecurrentModel,
+        file: Container,
+        region: Box,
+        *,
+        stages: int,
+        partial: bool,
+        report: Progress,
     ) -> Decoded:
         from neuralcodec.coding.stagewise import decode_region
-        from neuralcodec.models.gru.runner import load
 
-        return Decoded(decode_region(load(path), file, region, stages, report))
+        return Decoded(decode_region(model, file, region, stages, report))
 
-    def decode_stages(self, path: Path, file: Container, *, stages: int) -> Iterator[Pixels]:
+    def decode_stages(self, model: RecurrentModel, file: Container, *, stages: int) -> Iterator[Pixels]:
         from neuralcodec.coding.stagewise import decode_pictures
-        from neuralcodec.models.gru.runner import load
 
-        return decode_pictures(load(path), file, stages)
+        return decode_pictures(model, file, stages)
 
 
 FAMILY = GruFamily()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from neuralcodec.errors import UsageError
 from neuralcodec.format.header import Codec
@@ -44,9 +44,16 @@ class Family(Protocol):
     #: Pixels that the synthesis sees beyond a tile, on each side.
     margin: int = 0
 
+    def load(self, path: Path, device: str | None) -> Any:
+        """Load a weights file for the other methods; `device` is that of `encode_file`.
+
+        Raises:
+            UsageError: there is no such device. NeuralCodecError: it is no weights file of this version.
+        """
+
     def encode(
         self,
-        path: Path,
+        model: Any,
         pixels: Pixels,
         header: Header,
         *,
@@ -54,14 +61,10 @@ class Family(Protocol):
         report: Progress,
         kept: Kept | None,
     ) -> list[bytes]:
-        """Code pixels `(H, W, 1 or 3)` to the segments of all tiles, in raster order, stage after stage.
-
-        Args:
-            path: the weights file.
-        """
+        """Code pixels `(H, W, 1 or 3)` to the segments of all tiles, in raster order, stage after stage."""
 
     def decode(
-        self, path: Path, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
+        self, model: Any, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
     ) -> Decoded:
         """Decode a region of a file.
 
@@ -73,10 +76,10 @@ class Family(Protocol):
             DamagedFileError: a tile is damaged, unless `partial`.
         """
 
-    def decode_stages(self, path: Path, file: Container, *, stages: int) -> Iterator[Pixels]:
+    def decode_stages(self, model: Any, file: Container, *, stages: int) -> Iterator[Pixels]:
         """Decode the whole picture `(H, W, 1 or 3)` after each of the first stages, of a codec in stages."""
         raise UsageError(f"{self.codec.name} files have no stages")
 
-    def batched(self, path: Path) -> BatchedCodec:
+    def batched(self, path: Path, device: str) -> BatchedCodec:
         """Make a module for batches of tensors, see `neuralcodec.coding.batched`."""
         raise UsageError(f"the {self.codec.name} model has no form for batches: conv does")

@@ -78,13 +78,13 @@ class Model:
         return to_pixels(F.pixel_shuffle(to_bytes(blocks), 8))
 
 
-def load(path: Path) -> Model:
-    """The model of a weights file, on the device that `transforms_device` chooses.
+def load(path: Path, device: str | None = None) -> Model:
+    """Load the model of a weights file, on the device that `transforms_device` finds.
 
     Raises:
-        UsageError: there is no such device here.
+        UsageError: there is no such device here. NeuralCodecError: it is no weights file of this version.
     """
-    return _load(path, transforms_device())
+    return _load(path, transforms_device(device))
 
 
 @functools.lru_cache(maxsize=2)  # the last two used stay in memory

@@ -44,13 +44,13 @@ class RecurrentModel:
         return torch.get_num_threads()
 
 
-def load(path: Path) -> RecurrentModel:
-    """The model of a weights file, on the device that `transforms_device` chooses.
+def load(path: Path, device: str | None = None) -> RecurrentModel:
+    """Load the model of a weights file, on the device that `transforms_device` finds.
 
     Raises:
-        UsageError: there is no such device here.
+        UsageError: there is no such device here. NeuralCodecError: it is no weights file of this version.
     """
-    return _load(path, transforms_device())
+    return _load(path, transforms_device(device))
 
 
 @functools.lru_cache(maxsize=1)  # the last one used stays in memory
