@@ -284,6 +284,7 @@ def test_regions_are_four_whole_numbers(data: bytes, region: object) -> None:
         neuralcodec.decode(data, region=region)  # type: ignore[call-overload]
 
 
+@pytest.mark.filterwarnings("ignore::neuralcodec.NeuralCodecWarning")
 def test_numbers_of_numpy_are_numbers(data: bytes, pixels: np.ndarray) -> None:
     region = np.array([5, 3, 20, 10])
     part = neuralcodec.decode(data, region=region, max_pixels=np.int64(10**6), as_array=True)

@@ -66,6 +66,8 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
     if isinstance(source, Image.Image):
+        if _is_closed(source):
+            raise UsageError("the picture is closed: encode it inside of its `with` block")
         return _from_image(source, "the picture", max_pixels)
     if isinstance(source, str | os.PathLike):
         try:
@@ -75,8 +77,9 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
         except (OSError, ValueError) as error:  # a ValueError is a path with a zero byte
             raise UsageError(f"cannot read {source}: {line(error)}") from None
         return _from_bytes(data, str(source), max_pixels)
-    with suppress(OSError, ValueError, AttributeError):  # of a pipe there is no start to go to
-        source.seek(0)
+    if hasattr(source, "seek"):
+        with suppress(OSError, ValueError):  # of a pipe there is no start to go to
+            source.seek(0)
     data = bytes_of(source, Limits(max_pixels).max_bytes)
     return _from_bytes(data, "the picture", max_pixels)
 
@@ -178,8 +181,6 @@ def _from_image(
     image: Image.Image, name: str, max_pixels: int, facts: Facts | None = None, data: bytes = b""
 ) -> Picture:
     """Of a Pillow image, or of the bytes of a file that is open as one."""
-    if _is_closed(image):
-        raise UsageError(f"{name} is closed: encode it inside of its `with` block")
     facts = facts or Facts()
     _check_size(*image.size, name, max_pixels)
     try:
