@@ -62,6 +62,7 @@ def encode(
     target_size: int | None = None,
     target_bpp: float | None = None,
     target_msssim: float | None = None,
+    target_ssimulacra2: float | None = None,
     model: str = DEFAULT_MODEL,
     effort: int = DEFAULT_EFFORT,
     device: str | None = None,
@@ -76,6 +77,7 @@ def encode(
             never larger, with a `NeuralCodecWarning` where the picture is much smaller even at quality 100.
         target_bpp: the same in bits for each pixel of the picture.
         target_msssim: instead of a quality, an MS-SSIM above 0 and below 1, which is met within 0.001.
+        target_ssimulacra2: instead of a quality, a SSIMULACRA2 above 0 and below 100, met within 0.5.
         model: name of the weights.
         effort: 1 (fast) to 9 (best): how long to look for a better latent of this very picture.
         device: where the transforms run, `auto`, `cpu` or `cuda`; by default what `NCODEC_DEVICE` says.
@@ -96,6 +98,7 @@ def encode(
         target_size=target_size,
         target_bpp=target_bpp,
         target_msssim=target_msssim,
+        target_ssimulacra2=target_ssimulacra2,
         model=model,
         effort=effort,
         device=device,

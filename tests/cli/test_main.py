@@ -139,6 +139,8 @@ def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFi
         "encode a.png --target-bpp inf",
         "encode a.png --target-msssim 1",
         "encode a.png --target-msssim nan",
+        "encode a.png --target-ssimulacra2 100",
+        "encode a.png --target-ssimulacra2 -3",
         "encode a.png --target-size 1kB -q 50",
         "encode a.png --target-size 1kB --target-bpp 1",
         "encode a.png -j 0",
@@ -249,6 +251,9 @@ def test_targets(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"  quality [\d.]+  MS-SSIM 0\.(959|960|961)\d  ", capsys.readouterr().err)
     assert main(["compare", "b.png", "m.nc", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ms_ssim"] == pytest.approx(0.96, abs=0.001)
+
+    assert main(["encode", "b.png", "s.nc", "--target-ssimulacra2", "50"]) == 0
+    assert re.search(r"  quality [\d.]+  SSIMULACRA2 (49\.[5-9]|50\.[0-5])\d  ", capsys.readouterr().err)
 
     assert main(["encode", "b.png", "bpp.nc", "--target-bpp", ".2", "--quiet"]) == 0
     assert 0.98 * 0.2 <= neuralcodec.info((here / "bpp.nc").read_bytes()).bpp <= 0.2

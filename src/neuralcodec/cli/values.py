@@ -35,6 +35,13 @@ def ms_ssim(text: str) -> float:
     return value
 
 
+def score(text: str) -> float:
+    value = positive(text)
+    if value >= 100:
+        raise ArgumentTypeError(f"must be between 0 and 100, not {text!r}")
+    return value
+
+
 def setting(text: str) -> int:
     value = whole(text)
     if not 0 <= value <= 100:

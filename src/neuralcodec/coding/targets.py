@@ -1,6 +1,6 @@
-"""Encoding to a target, a size or an MS-SSIM, instead of a quality.
+"""Encoding to a target, a size, an MS-SSIM or a SSIMULACRA2, instead of a quality.
 
-With each step of quality, sizes grow by a few percent and MS-SSIM by a tenth or two of a decibel, smoothly.
+With each step of quality, sizes grow by a few percent and what a metric lacks shrinks by as much, smoothly.
 Straight lines through the logarithms of what was tried find most targets in two or three encodes. What does
 not depend on the quality is done once for all of them (`kept` of `encode_file`).
 """
@@ -8,13 +8,14 @@ not depend on the quality is done once for all of them (`kept` of `encode_file`)
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Real
 from typing import Any, NamedTuple, Protocol
 
 from neuralcodec import weights
-from neuralcodec.arrays import Progress, quiet
+from neuralcodec.arrays import Pixels, Progress, quiet
 from neuralcodec.coding import codec
 from neuralcodec.coding.pixels import Kept
 from neuralcodec.coding.progressive import first_stages
@@ -29,12 +30,12 @@ MOST_ENCODES = 8
 #: How far below its target a size may be, as a share of it.
 SIZE_TOLERANCE = 0.02
 MS_SSIM_TOLERANCE = 0.001
+SSIMULACRA2_TOLERANCE = 0.5
 #: Pixels a side from which MS-SSIM is defined.
 MS_SSIM_SIDE = 161
 
 # Of photographs at quality 0, and what a step of quality adds. They only say where the search begins.
 _TYPICAL_BPP, _LOG_BYTES_A_STEP = 0.036, 0.037
-_TYPICAL_DECIBELS, _DECIBELS_A_STEP = 7.7, 0.146
 
 
 class Encoded(NamedTuple):
@@ -43,7 +44,7 @@ class Encoded(NamedTuple):
     data: bytes
     quality: float
     encodes: int
-    ms_ssim: float | None = None  # where it was the target
+    reached: str | None = None  # the metric that was the target, and its value
 
 
 class _Trial(NamedTuple):
@@ -62,7 +63,7 @@ class _Trial(NamedTuple):
     near: bool
     allowed: bool
     words: str
-    ms_ssim: float | None = None
+    reached: str | None = None
 
 
 class _Target(Protocol):
@@ -95,6 +96,7 @@ def encode(
     target_size: int | None = None,
     target_bpp: float | None = None,
     target_msssim: float | None = None,
+    target_ssimulacra2: float | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Encoded:
@@ -105,17 +107,24 @@ def encode(
         target_size: bytes that the file may have; it comes out up to 2 % smaller, never larger.
         target_bpp: the same in bits for each pixel, metadata and transparency included.
         target_msssim: above 0 and below 1, met within 0.001 by the decoded 8-bit picture.
+        target_ssimulacra2: above 0 and below 100, met within 0.5 by the decoded 8-bit picture.
         progress: as in `encode_file`.
         options: the others of `encode_file`.
 
     Raises:
-        UsageError: several of the four are given, one is out of range, or the picture cannot meet it.
+        UsageError: several of the five are given, one is out of range, or the picture cannot meet it.
     """
-    targets = {"target_size": target_size, "target_bpp": target_bpp, "target_msssim": target_msssim}
-    given = [name for name, value in {"quality": quality, **targets}.items() if value is not None]
+    wanted = {
+        "quality": quality,
+        "target_size": target_size,
+        "target_bpp": target_bpp,
+        "target_msssim": target_msssim,
+        "target_ssimulacra2": target_ssimulacra2,
+    }
+    given = [name for name, value in wanted.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} cannot both be met: give one of them")
-    target = _target(picture, target_size, target_bpp, target_msssim)
+    target = _target(picture, target_size, target_bpp, target_msssim, target_ssimulacra2)
     if looks_drawn(picture.pixels):
         warn(["looks drawn: text, interfaces and line art are sharper as PNG, and often no larger"])
     if target is not None:
@@ -126,7 +135,13 @@ def encode(
     return Encoded(container.write(file), file.header.quality, 1)
 
 
-def _target(picture: Picture, size: int | None, bpp: float | None, ms_ssim: float | None) -> _Target | None:
+def _target(
+    picture: Picture,
+    size: int | None,
+    bpp: float | None,
+    ms_ssim: float | None,
+    ssimulacra2: float | None,
+) -> _Target | None:
     height, width = picture.pixels.shape[:2]
     if size is not None:
         return _Size(checked_whole("target_size", size), height * width)
@@ -135,14 +150,9 @@ def _target(picture: Picture, size: int | None, bpp: float | None, ms_ssim: floa
             raise UsageError(f"target_bpp must be a number above 0, not {bpp!r}")
         return _Size(math.floor(float(bpp) * height * width / 8), height * width)
     if ms_ssim is not None:
-        if not isinstance(ms_ssim, Real) or not 0 < ms_ssim < 1:
-            raise UsageError(f"target_msssim must be a number between 0 and 1, not {ms_ssim!r}")
-        if min(height, width) < MS_SSIM_SIDE:
-            raise UsageError(
-                f"target_msssim: MS-SSIM is not defined under {MS_SSIM_SIDE} pixels a side, "
-                f"and the picture has {width}x{height}"
-            )
-        return _MsSsim(float(ms_ssim), picture)
+        return _ms_ssim(ms_ssim, picture)
+    if ssimulacra2 is not None:
+        return _ssimulacra2(ssimulacra2, picture)
     return None
 
 
@@ -152,7 +162,7 @@ def _search(picture: Picture, target: _Target, progress: Progress, options: dict
 
     def found(trial: _Trial) -> Encoded:
         progress(1.0)
-        return Encoded(trial.data, trial.quality, len(trials), trial.ms_ssim)
+        return Encoded(trial.data, trial.quality, len(trials), trial.reached)
 
     quality = _within_range(target.first)
     while True:
@@ -190,7 +200,7 @@ def _among_stages(picture: Picture, target: _Target, progress: Progress, options
     if best is None:
         end = trials[0] if trials[0].excess > 0 else trials[-1]
         raise UsageError(target.out_of_range(end))
-    return Encoded(best.data, best.quality, 1, best.ms_ssim)
+    return Encoded(best.data, best.quality, 1, best.reached)
 
 
 def _next_quality(trials: list[_Trial], slope: float) -> float:
@@ -248,26 +258,36 @@ class _Size:
 
 
 @dataclass(frozen=True)
-class _MsSsim:
-    """An MS-SSIM of `value` to the picture."""
+class _Metric:
+    """A value of a metric of likeness to the picture.
 
+    The search goes by the logarithm of what is missing to `perfect`: it falls almost evenly with quality.
+
+    Args:
+        tolerance: how far from `value` is near enough.
+        missing: what photographs lack at quality 0; it and `slope` only say where the search begins.
+    """
+
+    name: str
     value: float
     picture: Picture
-    slope: float = _DECIBELS_A_STEP
+    measure: Callable[[Pixels, Pixels], float]
+    perfect: float
+    tolerance: float
+    digits: int
+    missing: float
+    slope: float
 
     @property
     def first(self) -> float:
-        return (_decibels(self.value) - _TYPICAL_DECIBELS) / self.slope
+        return (math.log(self.missing) + self._height(self.value)) / self.slope
 
     def judge(self, quality: float, file: Container) -> _Trial:
-        from neuralcodec.picture.metrics import ms_ssim
-
-        pixels = self.picture.pixels
-        decoded = codec.decode_file(file).pixels
-        value = ms_ssim(pixels, decoded)
-        near = abs(value - self.value) <= MS_SSIM_TOLERANCE
-        excess = _decibels(value) - _decibels(self.value)
-        return _Trial(quality, file, container.write(file), excess, near, True, f"MS-SSIM {value:.4f}", value)
+        value = self.measure(self.picture.pixels, codec.decode_file(file).pixels)
+        near = abs(value - self.value) <= self.tolerance
+        excess = self._height(value) - self._height(self.value)
+        words = f"{self.name} {value:.{self.digits}f}"
+        return _Trial(quality, file, container.write(file), excess, near, True, words, words)
 
     def choose(self, trials: list[_Trial]) -> _Trial | None:
         return next((trial for trial in trials if trial.near or trial.excess > 0), None)
@@ -275,8 +295,37 @@ class _MsSsim:
     def out_of_range(self, end: _Trial) -> str:
         if end.excess > 0:
             return f"{end.words} is what quality 0 has already, the target is {self.value:g}"
-        raise UsageError(f"an MS-SSIM of {self.value:g} is out of reach: quality 100 has {end.words}")
+        raise UsageError(f"{self.name} {self.value:g} is out of reach: quality 100 has {end.words}")
+
+    def _height(self, value: float) -> float:
+        return -math.log(max(self.perfect - value, 1e-9))
 
 
-def _decibels(ms_ssim: float) -> float:
-    return -10 * math.log10(max(1 - ms_ssim, 1e-9))
+def _ms_ssim(value: float, picture: Picture) -> _Metric:
+    from neuralcodec.picture.metrics import ms_ssim
+
+    if not isinstance(value, Real) or not 0 < value < 1:
+        raise UsageError(f"target_msssim must be a number between 0 and 1, not {value!r}")
+    _check_size(picture, "target_msssim: MS-SSIM", MS_SSIM_SIDE)
+    return _Metric(
+        "MS-SSIM", float(value), picture, ms_ssim, 1.0, MS_SSIM_TOLERANCE, 4, missing=0.17, slope=0.0336
+    )
+
+
+def _ssimulacra2(value: float, picture: Picture) -> _Metric:
+    from neuralcodec.models.ssimulacra2 import SMALLEST_SIDE, ssimulacra2
+
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < 100:
+        raise UsageError(f"target_ssimulacra2 must be a number between 0 and 100, not {value!r}")
+    _check_size(picture, "target_ssimulacra2: SSIMULACRA2", SMALLEST_SIDE)
+    measure, tolerance = ssimulacra2, SSIMULACRA2_TOLERANCE
+    return _Metric(
+        "SSIMULACRA2", float(value), picture, measure, 100.0, tolerance, 2, missing=130.0, slope=0.018
+    )
+
+
+def _check_size(picture: Picture, metric: str, side: int) -> None:
+    height, width = picture.pixels.shape[:2]
+    if min(height, width) < side:
+        message = f"{metric} is not defined under {side} pixels a side, and the picture has {width}x{height}"
+        raise UsageError(message)

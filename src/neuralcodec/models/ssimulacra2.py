@@ -14,10 +14,11 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from neuralcodec.arrays import Pixels
 
 SCALES = 6
 #: Pixels a side that a scale has at least.
@@ -63,7 +64,6 @@ _LEAST = 1e-24
 #: A score is taken of so many pixels at a time, which bounds the memory.
 _STRIP_PIXELS = 1 << 18
 
-Image8 = npt.NDArray[np.uint8]
 #: Weight, norm (0 a mean, 1 a 4-norm) and map (0 structure, 1 added, 2 lost) by channel.
 _Terms = dict[int, list[tuple[float, int, int]]]
 
@@ -106,7 +106,7 @@ def raw_ssimulacra2(x: Tensor, x_hat: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def ssimulacra2(a: Image8, b: Image8) -> float:
+def ssimulacra2(a: Pixels, b: Pixels) -> float:
     """Return the score of two sRGB pictures `(H, W, 3)` or `(H, W, 1)`, 8 or more pixels a side.
 
     Strips of rows are looked at one after another: beside the pictures it takes about 8 bytes a pixel.

@@ -11,7 +11,7 @@ from neuralcodec import files
 from neuralcodec.cli import batch, coding
 from neuralcodec.cli.command import Command
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
-from neuralcodec.cli.values import effort, ms_ssim, positive, quality, size
+from neuralcodec.cli.values import effort, ms_ssim, positive, quality, score, size
 from neuralcodec.coding.families import FAMILIES, family_of
 from neuralcodec.errors import UsageError, warn
 from neuralcodec.format.header import MAGIC, codec_named
@@ -64,6 +64,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=ms_ssim,
         metavar="VALUE",
         help="an MS-SSIM, such as .95; met within .001",
+    )
+    wanted.add_argument(
+        "--target-ssimulacra2",
+        type=score,
+        metavar="N",
+        help="a SSIMULACRA2, such as 70; met within .5",
     )
     parser.add_argument(
         "--model",
@@ -118,6 +124,7 @@ def _encode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
             target_size=args.target_size,
             target_bpp=args.target_bpp,
             target_msssim=args.target_msssim,
+            target_ssimulacra2=args.target_ssimulacra2,
             model=args.model,
             effort=args.effort,
             progress=show,
@@ -127,7 +134,7 @@ def _encode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
         file.write(found.data)
     sizes = batch.Sizes(len(data), len(found.data), picture.pixels.shape[0] * picture.pixels.shape[1])
     notes = [f"quality {found.quality:g}"]
-    notes += [] if found.ms_ssim is None else [f"MS-SSIM {found.ms_ssim:.4f}"]
+    notes += [] if found.reached is None else [found.reached]
     notes += [] if found.encodes == 1 else [f"{found.encodes} encodes"]
     coding.report(job, picture, sizes, coded=len(found.data), notes=notes, seconds=seconds, args=args)
     return sizes
