@@ -1,0 +1,269 @@
+// From the bytes of a file to pixels: the container, then the exact prior, then the graphs of the synthesis.
+
+import {unpackAlpha} from "./alpha.js";
+import {CONV, Container} from "./container.js";
+import {colorSpaceOf, inflated, orientationOf, turned} from "./metadata.js";
+import {Prior, StagePrior} from "./prior.js";
+
+const STRIDE = 16;
+/** Latent positions that the synthesis of `conv` reads at once, about: 2^14 are 4 megapixels. */
+const WINDOW = 2 ** 14, WINDOW_COLUMNS = 256;
+
+/** Decodes files with the weights of a `Library` on a run time of ONNX, `ort`. */
+export class Decoder {
+  constructor(library, ort) {
+    this._library = library;
+    this._ort = ort;
+    this._models = new Map();
+    this._work = Promise.resolve();
+  }
+
+  /**
+   * Decode a file from its parts in order.
+   *
+   * `onProgress` is given shares of the work; `onPicture` what a file in stages shows so far, when the next stage has
+   * not come, or after `everyStage`. `stage` is the last one to decode. Nothing is allocated for pictures of more than
+   * `maxPixels`. Gives a picture: `{data, width, height, channels, icc, colorSpace, stage, stages, bytes}`, with
+   * interleaved samples.
+   */
+  async decode(parts, {maxPixels, stage, everyStage, onProgress = () => {}, onPicture, signal} = {}) {
+    const container = new Container({maxPixels});
+    let job = null;
+    for await (const bytes of parts) {
+      signal?.throwIfAborted();
+      container.push(bytes);
+      if (!container.header) continue;
+      job ??= await this._start(container, {stage, everyStage, onProgress, onPicture, signal});
+      await job.advance();
+      if (job.enough) break;
+    }
+    if (!job?.enough) container.finish();
+    return job.finish();
+  }
+
+  async _start(container, options) {
+    const model = await this._model(container.header);
+    const exclusively = task => {
+      const run = this._work.then(task);
+      this._work = run.catch(() => {});
+      return run;
+    };
+    return new (container.header.codec === CONV ? ConvJob : StageJob)(container, model, exclusively, options);
+  }
+
+  _model({weights: id, stages}) {
+    if (!this._models.has(id)) {
+      const model = this._library.find(id).then(found => Model.load(found, this._ort));
+      model.catch(() => this._models.delete(id)); // so that it is tried again
+      this._models.set(id, model);
+    }
+    return this._models.get(id);
+  }
+}
+
+/** The prior and the graphs of one weights file. */
+class Model {
+  static async load({file, weights, graphs}, ort) {
+    const model = new Model();
+    model.ort = ort;
+    model.weights = weights;
+    model.prior = weights.model.stages ? new StagePrior(weights, weights.model.stages) : new Prior(weights);
+    model.sessions = {};
+    for (const [name, graph] of Object.entries(graphs)) {
+      const externalData = [{path: file, data: weights.bytes}];
+      model.sessions[name] = await ort.InferenceSession.create(graph, {executionProviders: ["wasm"], externalData});
+    }
+    return model;
+  }
+
+  tensor(data, shape) {
+    return new this.ort.Tensor("float32", data, shape);
+  }
+
+  gains(name, level) {
+    const gains = this.weights.gains(`synthesis${name}`, level);
+    return this.tensor(gains, [1, gains.length, 1, 1]);
+  }
+}
+
+/** What the jobs of both codecs share: tiles, progress, and the picture around the colours. */
+class Job {
+  constructor(container, model, exclusively, options) {
+    this.container = container;
+    this.header = container.header;
+    this.model = model;
+    this.options = options;
+    this.exclusively = exclusively;
+    this.rows = Math.ceil(this.header.height / STRIDE);
+    this.columns = Math.ceil(this.header.width / STRIDE);
+    this.done = 0;
+    this.enough = false;
+    const size = this.header.tile / STRIDE;
+    this.tiles = [];
+    for (let top = 0; top < this.rows; top += size) {
+      for (let left = 0; left < this.columns; left += size) {
+        const height = Math.min(size, this.rows - top), width = Math.min(size, this.columns - left);
+        this.tiles.push({top, left, height, width});
+      }
+    }
+  }
+
+  /** Report progress, and let other work and an abort have their turn. */
+  async breathe(share) {
+    this.options.onProgress(share);
+    await new Promise(resolve => setTimeout(resolve));
+    this.options.signal?.throwIfAborted();
+  }
+
+  /** Put the latent of a tile into a plane, in quantization steps. */
+  place(plane, latent, {top, left, height, width}) {
+    const channels = this.model.prior.latent;
+    for (let row = 0, from = 0; row < height; row++) {
+      const to = ((top + row) * this.columns + left) * channels;
+      for (let n = 0; n < width * channels; n++) plane[to + n] = latent[from++] / 16;
+    }
+  }
+
+  /** The picture of samples `rgb`, of which every row has those of `across` pixels. */
+  async picture(rgb, across, facts) {
+    const {width, height, grey} = this.header, {container} = this;
+    this._metadata ??= Promise.all([container.icc, container.exif, container.xmp].map(inflated));
+    const [icc, exif] = await this._metadata;
+    this._alpha ??= container.alpha && unpackAlpha(container.alpha, width, height);
+    const colours = grey ? 1 : 3, alpha = this._alpha, channels = colours + (alpha ? 1 : 0);
+    const data = new Uint8Array(width * height * channels);
+    for (let row = 0, to = 0, n = 0; row < height; row++) {
+      for (let column = 0, from = row * across * 3; column < width; column++, n++, from += 3) {
+        if (grey) data[to++] = Math.round((rgb[from] + rgb[from + 1] + rgb[from + 2]) / 3);
+        else {
+          data[to++] = rgb[from];
+          data[to++] = rgb[from + 1];
+          data[to++] = rgb[from + 2];
+        }
+        if (alpha) data[to++] = alpha[n];
+      }
+    }
+    const upright = turned(data, width, height, channels, orientationOf(exif));
+    return {...upright, channels, icc, colorSpace: colorSpaceOf(icc), bytes: container.bytes, ...facts};
+  }
+}
+
+class ConvJob extends Job {
+  constructor(...all) {
+    super(...all);
+    this.latent = new Float32Array(this.rows * this.columns * this.model.prior.latent);
+  }
+
+  async advance() {
+    while (this.done < this.container.tiles.length) {
+      const tile = this.tiles[this.done], segment = this.container.tiles[this.done];
+      const decoded = this.model.prior.decode(segment, this.header.quality, tile.height, tile.width);
+      this.place(this.latent, decoded, tile);
+      this.done++;
+      await this.breathe((0.5 * this.done) / this.tiles.length);
+    }
+  }
+
+  async finish() {
+    const {model, rows, columns, header} = this, {levels, coarse_blocks, fine_blocks} = model.weights.model;
+    const level = (header.quality * (levels - 1)) / 10000, halo = coarse_blocks + Math.ceil(fine_blocks / 2);
+    const gains = {latent_gain: model.gains("_gain", level), feature_gain: model.gains("_feature_gain", level)};
+    const across = STRIDE * columns, rgb = new Uint8Array(3 * across * header.height);
+    const channels = model.prior.latent;
+    const wide = Math.ceil(columns / Math.ceil(columns / WINDOW_COLUMNS));
+    const high = Math.max(Math.floor(WINDOW / Math.min(wide + 2 * halo, columns)) - 2 * halo, 1);
+    for (let top = 0; top < rows; top += high) {
+      for (let left = 0; left < columns; left += wide) {
+        const bottom = Math.min(top + high, rows), right = Math.min(left + wide, columns);
+        const from = {top: Math.max(top - halo, 0), left: Math.max(left - halo, 0)};
+        const height = Math.min(bottom + halo, rows) - from.top, width = Math.min(right + halo, columns) - from.left;
+        const part = new Float32Array(height * width * channels);
+        for (let row = 0; row < height; row++) {
+          const start = ((from.top + row) * columns + from.left) * channels;
+          part.set(this.latent.subarray(start, start + width * channels), row * width * channels);
+        }
+        const feeds = {y_hat: model.tensor(part, [height, width, channels]), ...gains};
+        const {pixels} = await this.exclusively(() => model.sessions.synthesis.run(feeds));
+        const last = Math.min(bottom * STRIDE, header.height), stride = 3 * STRIDE * width;
+        for (let row = top * STRIDE; row < last; row++) {
+          const start = (row - from.top * STRIDE) * stride + 3 * STRIDE * (left - from.left);
+          rgb.set(pixels.data.subarray(start, start + 3 * STRIDE * (right - left)), 3 * (row * across + left * STRIDE));
+        }
+        pixels.dispose();
+        await this.breathe(0.5 + (0.5 * (top + ((bottom - top) * right) / columns)) / rows);
+      }
+    }
+    return this.picture(rgb, across, {stage: 1, stages: 1});
+  }
+}
+
+class StageJob extends Job {
+  constructor(...all) {
+    super(...all);
+    const {fine, coarse} = this.model.weights.model, {rows, columns} = this;
+    this.stage = 0;
+    this.last = Math.min(this.options.stage ?? this.header.stages, this.header.stages);
+    this.states = this.tiles.map(({height, width}) => this.model.prior.start(height, width));
+    const zeros = (channels, h, w) => this.model.tensor(new Float32Array(channels * h * w), [1, channels, h, w]);
+    this.fine = zeros(fine, 2 * rows, 2 * columns);
+    this.coarse = zeros(coarse, rows, columns);
+    this.linear = zeros(768, rows, columns);
+  }
+
+  async advance() {
+    const count = this.tiles.length, {tiles: segments} = this.container;
+    while (this.stage < this.last && segments.length >= (this.stage + 1) * count) {
+      const latent = new Float32Array(this.rows * this.columns * this.model.prior.latent);
+      for (let n = 0; n < count; n++) {
+        const segment = segments[this.stage * count + n];
+        this.place(latent, this.model.prior.decode(segment, this.stage, this.states[n]), this.tiles[n]);
+        await this.breathe((this.stage + (0.5 * (n + 1)) / count) / this.last);
+      }
+      await this.exclusively(() => this.synthesise(latent));
+      this.stage++;
+      await this.breathe(this.stage / this.last);
+      if (this.options.everyStage && this.stage < this.last) await this.show();
+    }
+    this.enough = this.stage === this.last && this.last < this.header.stages;
+    const waiting = this.stage && this.stage < this.last && this.stage !== this.shown;
+    if (waiting && !this.container.complete) await this.show();
+  }
+
+  async show() {
+    this.shown = this.stage;
+    this.options.onPicture?.(await this.render());
+  }
+
+  async synthesise(latent) {
+    const {model, stage} = this, {priming} = model.weights.model;
+    const feeds = {
+      y_hat: model.tensor(latent, [this.rows, this.columns, model.prior.latent]),
+      latent_gain: model.gains(".latent_gain", stage),
+      feature_gain: model.gains(".feature_gain", stage),
+      linear: this.linear,
+    };
+    for (const layer of ["stem", "shortcut"]) {
+      for (const part of ["weight", "bias"]) {
+        const name = `transforms.synthesis.${layer}s.${stage}.${part}`;
+        feeds[`${layer}.${part}`] = model.tensor(model.weights.array(name), model.weights.shape(name));
+      }
+    }
+    let after;
+    for (let pass = 0; pass < (stage ? 1 : priming); pass++) {
+      after = await model.sessions.synthesis.run({...feeds, fine: this.fine, coarse: this.coarse});
+      this.fine = after.fine_after;
+      this.coarse = after.coarse_after;
+    }
+    this.linear = after.linear_after;
+  }
+
+  async render() {
+    const feeds = {fine: this.fine, linear: this.linear};
+    const {pixels} = await this.exclusively(() => this.model.sessions.render.run(feeds));
+    return this.picture(pixels.data, STRIDE * this.columns, {stage: this.stage, stages: this.header.stages});
+  }
+
+  finish() {
+    return this.render();
+  }
+}

@@ -1,0 +1,86 @@
+// Weights: a safetensors file, found by the id in a file's header, with the graphs of its synthesis beside it.
+
+import {DamagedFileError, NeuralCodecError} from "./errors.js";
+
+const KINDS = {I8: Int8Array, U8: Uint8Array, I16: Int16Array, U16: Uint16Array, I32: Int32Array, F32: Float32Array};
+
+/** A half-precision number from its 16 bits. */
+function half(bits) {
+  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+}
+
+/** The arrays of a safetensors file. */
+export class Weights {
+  constructor(bytes) {
+    this.bytes = bytes;
+    const view = new DataView(bytes.buffer, bytes.byteOffset), length = Number(view.getBigUint64(0, true));
+    this._described = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+    this._first = 8 + length;
+    /** Sizes of the model. */
+    this.model = JSON.parse(this._described.__metadata__.neuralcodec).model;
+  }
+
+  shape(name) {
+    return this._described[name].shape;
+  }
+
+  /** A copy of an array; half precision becomes float32. */
+  array(name) {
+    const {dtype, data_offsets: [start, end]} = this._described[name];
+    const data = this.bytes.slice(this._first + start, this._first + end).buffer;
+    return dtype === "F16" ? Float32Array.from(new Uint16Array(data), half) : new KINDS[dtype](data);
+  }
+
+  /** The arrays of an integer layer. */
+  layer(name) {
+    const [weight, bias, shift] = ["weight", "bias", "shift"].map(part => this.array(`exact.${name}.${part}`));
+    return {weight, bias, shift};
+  }
+
+  /** exp of the rows of a table of gains, interpolated at a level. */
+  gains(name, level) {
+    const table = this.array(`transforms.${name}.log_gain`), [levels, channels] = this.shape(`transforms.${name}.log_gain`);
+    const row = Math.min(Math.floor(level), levels - 2), share = level - row;
+    return Float32Array.from({length: channels}, (_, c) =>
+      Math.exp(table[row * channels + c] * (1 - share) + table[(row + 1) * channels + c] * share));
+  }
+}
+
+/** A folder of weights, local or on a server: the package's `weights/`, with its `index.json`. */
+export class Library {
+  /** `read` takes a name and gives the file's bytes, as a promise. */
+  constructor(read) {
+    this._read = read;
+    this._index = null;
+  }
+
+  /** The weights with an id, and their graphs by name: `{file, weights, graphs: {name: bytes}}`. */
+  async find(id) {
+    this._index ??= this._readIndex();
+    this._index.catch(() => (this._index = null)); // so that it is tried again
+    const entry = (await this._index)[id];
+    if (!entry) {
+      throw new DamagedFileError(
+        `the file needs weights ${id}, which are not here: the header is damaged, or another version of neuralcodec wrote it`);
+    }
+    const names = Object.keys(entry.graphs);
+    const [bytes, ...graphs] = await Promise.all([entry, ...Object.values(entry.graphs)].map(part => this._checked(part)));
+    return {file: entry.file, weights: new Weights(bytes), graphs: Object.fromEntries(names.map((name, n) => [name, graphs[n]]))};
+  }
+
+  async _readIndex() {
+    return JSON.parse(new TextDecoder().decode(await this._read("index.json")));
+  }
+
+  async _checked({file, sha256}) {
+    if (!globalThis.crypto?.subtle) {
+      throw new NeuralCodecError("weights cannot be checked here: open the page over https or from localhost");
+    }
+    const bytes = await this._read(file), digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    const found = [...digest].map(byte => byte.toString(16).padStart(2, "0")).join("");
+    if (found !== sha256) throw new NeuralCodecError(`${file} is not the file that belongs here: its hash is ${found}`);
+    return bytes;
+  }
+}
