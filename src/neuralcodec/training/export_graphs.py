@@ -26,6 +26,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from neuralcodec.errors import NeuralCodecError
+from neuralcodec.weights import weights_id
 
 OPSET, IR_VERSION = 17, 8
 INDEX = "index.json"
@@ -229,8 +230,7 @@ def write_index(folder: Path) -> None:
     index = {}
     for weights in sorted(folder.glob("*.safetensors")):
         graphs = {name: _entry(path) for name, path in write_graphs(weights).items()}
-        entry = _entry(weights)
-        index[entry["sha256"][:8]] = {**entry, "graphs": graphs}
+        index[weights_id(weights).hex()] = {**_entry(weights), "graphs": graphs}
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n")
 
 
