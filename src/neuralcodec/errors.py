@@ -31,6 +31,15 @@ class DamagedFileError(NeuralCodecError):
     exit_code = 3
 
 
+def describe(error: BaseException) -> str:
+    """Say in one line what an error of any class says."""
+    text = error.strerror if isinstance(error, OSError) else None
+    text = " ".join((text or str(error)).split())
+    if isinstance(error, NeuralCodecError | OSError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 class NeuralCodecWarning(UserWarning):
     """Something of the input could not be kept, such as 16-bit precision; the work goes on."""
 

@@ -1,14 +1,15 @@
-"""What the command line says on standard error: results, warnings, errors, progress."""
+"""What the command line says: results, warnings, errors, progress."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
 
 from neuralcodec.errors import NeuralCodecError, NeuralCodecWarning
 
@@ -25,6 +26,30 @@ Show = Callable[..., None]
 _held_back: list[str] | None = None
 
 
+def printable(text: str) -> str:
+    """The text with every character escaped that a terminal would obey, or that has no form.
+
+    Names of files may have any. Bytes of a name that are not valid in its encoding show as `\\xff`.
+    """
+    return "".join(map(_escaped, text)) if any(map(_needs_escape, text)) else text
+
+
+#: Marks and isolates that turn the direction of the text around them.
+_DIRECTIONS = {"\u061c", *map(chr, (*range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
+
+
+def _needs_escape(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _DIRECTIONS
+
+
+def _escaped(character: str) -> str:
+    if not _needs_escape(character):
+        return character
+    if "\udc80" <= character <= "\udcff":  # as Python carries a byte that it could not decode
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return ascii(character)[1:-1]
+
+
 @contextmanager
 def collected() -> Iterator[list[str]]:
     """What `say` says inside, instead of saying it."""
@@ -37,28 +62,42 @@ def collected() -> Iterator[list[str]]:
 
 
 def say(text: str) -> None:
-    """One line on standard error, in what its encoding can show."""
+    """Print one line on standard error, in what its encoding can show."""
     if _held_back is not None:
         _held_back.append(text)
         return
-    stream = sys.stderr
-    if stream is None:  # closed by the caller, and print would take standard output instead
+    # Without a reader or with a full disk behind it, there is nobody to tell.
+    with suppress(OSError):
+        _print(text, sys.stderr)
+
+
+def write(text: str) -> None:
+    """Print one line on standard output, in what its encoding can show."""
+    _print(text, sys.stdout)
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    if stream is None:  # closed by the caller
         return
     encoding = stream.encoding or "utf-8"
+    text = printable(text)
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        text = text.replace("→", "->").encode(encoding, "backslashreplace").decode(encoding)
-    print(" ".join(text.splitlines()), file=stream)
+        text = text.replace("→", "->").replace("–", "-").encode(encoding, "backslashreplace").decode(encoding)
+    print(text, file=stream)
 
 
 @contextmanager
-def about(name: str, *, quiet: bool = False) -> Iterator[None]:
-    """Puts `name`, of a file, before the warnings and the expected errors that arise inside."""
+def about(name: str) -> Iterator[None]:
+    """Put `name`, of a file, before the warnings and the expected errors inside; say each warning once."""
+    said = set()
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        if not quiet:
-            say(f"ncodec: warning: {name}: {message}")
+        text = " ".join(str(message).split())
+        if text not in said:
+            said.add(text)
+            say(f"ncodec: warning: {name}: {text}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", NeuralCodecWarning)
@@ -84,7 +123,8 @@ def report_error(error: BaseException, *, debug: bool, name: str | None = None) 
         elif _is_out_of_memory(error):
             message = "not enough memory"
         else:
-            message = f"unexpected {type(error).__name__}: {error}: please report this"
+            text = " ".join(str(error).split())
+            message = f"unexpected {type(error).__name__}: {text}: please report this"
         message = f"{name}: {message}" if name else message
         if debug or os.environ.get("NCODEC_DEBUG"):
             import traceback
@@ -120,12 +160,14 @@ def progress(label: str, *, quiet: bool) -> Iterator[Show | None]:
             if time.monotonic() - start < PATIENCE:
                 return
             from rich.console import Console
-            from rich.progress import Progress
+            from rich.progress import Progress, TextColumn
 
-            bar = Progress(console=Console(stderr=True), transient=True)
-            bar.add_task(text, total=1.0)
+            text_column = TextColumn("{task.description}", markup=False)  # a name may look like markup
+            columns = (text_column, *Progress.get_default_columns()[1:])
+            bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            bar.add_task(printable(text), total=1.0)
             bar.start()
-        bar.update(bar.task_ids[0], completed=share, description=text)
+        bar.update(bar.task_ids[0], completed=share, description=printable(text))
 
     try:
         yield show

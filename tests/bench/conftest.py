@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -22,8 +21,9 @@ from tiny import TINY_MODEL
 
 from neuralcodec import weights
 from neuralcodec.bench import command, peers, speed, sweep
-from neuralcodec.bench.workers import Pool
 from neuralcodec.cli.main import main
+from neuralcodec.errors import describe
+from neuralcodec.processes import Done
 
 
 class Bench(NamedTuple):
@@ -38,10 +38,22 @@ class Bench(NamedTuple):
         return json.loads((self.folder / "report.json").read_text())
 
 
+class _InThisProcess(NamedTuple):
+    """As a pool of processes, as far as results and errors go."""
+
+    function: Callable[[Any], Any]
+
+    def run(self, tasks: Iterable[Any]) -> Iterator[Done[Any, Any]]:
+        for task in tasks:
+            try:
+                yield Done(task, self.function(task), None)
+            except Exception as error:
+                yield Done(task, None, describe(error))
+
+
 @contextmanager
-def _in_this_process(function: Callable[[Any], Any], *, jobs: int, threads: int) -> Iterator[Pool[Any, Any]]:
-    with ThreadPoolExecutor(1) as executor:
-        yield Pool(function, executor)
+def _in_this_process(function: Callable[[Any], Any], *, jobs: int, threads: int) -> Iterator[_InThisProcess]:
+    yield _InThisProcess(function)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 
 from neuralcodec.bench import peers, speed
 from neuralcodec.bench.images import Photo, gather
-from neuralcodec.bench.workers import pool
+from neuralcodec.processes import pool
 
 from .conftest import save_photo
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,15 +17,15 @@ from PIL import Image
 
 import neuralcodec
 from neuralcodec.cli import batch, main
-from neuralcodec.cli.batch import Outcome, Sizes, Store, Task
-from neuralcodec.errors import DamagedFileError
-from neuralcodec.files import Job
+from neuralcodec.cli.jobs import Outcome, Result, Store, Task
+from neuralcodec.cli.planning import Job
+from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
 from neuralcodec.terminal import Show, say
 
 from .test_main import NCODEC, names, picture
 
-ARGUMENTS = Namespace(threads=2, ray=None, quiet=False, verbose=False)
+ARGUMENTS = Namespace(threads=2, ray=None, quiet=False, verbose=False, resume=False, force=False, json=False)
 
 
 def jobs(folder: Path, *words: str) -> list[Job]:
@@ -34,12 +35,14 @@ def jobs(folder: Path, *words: str) -> list[Job]:
     return [Job(folder / f"{n}.txt", folder / f"{n}.out") for n in range(len(words))]
 
 
-def work(job: Job, args: Namespace, store: Store, show: Show | None) -> Sizes:
+def work(job: Job, args: Namespace, store: Store, show: Show | None) -> Result:
     """A conversion for these tests, which runs in processes of its own."""
     word = store.read(job.source, 1000)
     say(f"working on {job.name}")
     if word == b"bad":
         raise DamagedFileError(f"{job.name}: bad")
+    if word == b"stop":
+        raise KeyboardInterrupt
     if word == b"panic":
         raise ValueError("odd")
     with store.writing(job.target) as file:
@@ -50,7 +53,7 @@ def work(job: Job, args: Namespace, store: Store, show: Show | None) -> Sizes:
         if word == b"slow":
             time.sleep(60)
         file.write(f" {os.getpid()} {os.environ['OMP_NUM_THREADS']}".encode())
-    return Sizes(10, 5, 10**6)
+    return Result(10, 5, 10**6, [f"{job.name} is done"], {"word": word.decode()})
 
 
 def run(jobs: list[Job], **options: Any) -> list[Outcome]:
@@ -106,7 +109,7 @@ def test_a_process_that_dies_takes_one_file_with_it(tmp_path: Path) -> None:
     assert len(done) == 6
     failed = {outcome.job.name: outcome for outcome in done if outcome.status}
     assert {*failed} == {str(tmp_path / "1.txt"), str(tmp_path / "3.txt")}
-    assert all("its process died (signal 9" in outcome.lines[-1] for outcome in failed.values())
+    assert all("its process died" in outcome.lines[-1] for outcome in failed.values())
     assert {path.name for path in tmp_path.glob("*.out")} == {"0.out", "2.out", "4.out", "5.out"}
 
 
@@ -131,22 +134,63 @@ def test_what_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
 # ---- what is said ----------------------------------------------------------------------------------------
 
 
+def there_if_old(job: Job, args: Namespace) -> bool:
+    """For `run`: an output that says `old` is kept, one that says `other` is another one."""
+    assert job.target is not None
+    text = job.target.read_text()
+    if text == "other":
+        raise UsageError(f"{job.target} exists and is another")
+    return text == "old"
+
+
 def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    task = Task(work, Namespace(**{**vars(ARGUMENTS), "threads": 1}), 1000)
-    assert batch.run(task, jobs(tmp_path, "a", "bad", "panic", "d"), found=3) == 3
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("2 of 4 files done, 2 failed, 3 were there already  20 → 10 bytes (-50.0 %)  ")
-    assert last.endswith(" MP/s")
-    assert batch.run(task, [], found=2) == 0
-    assert capsys.readouterr().err == "2 were there already\n"
+    options = {**vars(ARGUMENTS), "threads": 1, "resume": True}
+    task = Task(work, Namespace(**options), 1000, there_if_old)
+    todo = jobs(tmp_path, *["a", "bad", "panic", "d", "e", "f"])
+    (tmp_path / "3.out").write_text("old")
+    (tmp_path / "4.out").write_text("other")
+    (tmp_path / "5.out").write_text("cut off")
+    assert batch.run(task, todo) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith(
+        "2 of 6 files done, 3 failed, 1 were there already  20 → 10 bytes (-50.0 %)  "
+    )
+    assert lines[-1].endswith(" MP/s")
+    assert f"ncodec: error: {tmp_path / '4.out'} exists and is another" in lines
+    assert [(tmp_path / f"{n}.out").read_text().split()[0] for n in (3, 4, 5)] == ["old", "other", "f"]
+
+    again = Task(work, Namespace(**{**options, "force": True, "quiet": True}), 1000, there_if_old)
+    assert batch.run(again, todo[3:]) == 0
+    assert [(tmp_path / f"{n}.out").read_text().split()[0] for n in (3, 4)] == ["old", "e"]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"working on {tmp_path / f'{n}.txt'}" for n in (4, 5)]  # as a warning would be said
 
 
-def test_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert batch.available_cores() == 3
-    for nonsense in ("", "many", "-1"):
-        monkeypatch.setenv("OMP_NUM_THREADS", nonsense)
-        assert 1 <= batch.available_cores() <= (os.cpu_count() or 1)
+def test_a_line_of_json_for_each_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = Task(work, Namespace(**{**vars(ARGUMENTS), "json": True, "threads": 1}), 1000)
+    todo = [*jobs(tmp_path, "a", "bad"), Job(tmp_path / "x\n.txt", tmp_path / "x.out", "no place for it")]
+    assert batch.run(task, todo) == 3
+    done, bad, refused = map(json.loads, capsys.readouterr().out.splitlines())
+    assert done == {
+        "input": str(tmp_path / "0.txt"),
+        "output": str(tmp_path / "0.out"),
+        "status": 0,
+        "messages": [f"working on {tmp_path / '0.txt'}"],
+        "word": "a",
+    }
+    assert (bad["status"], bad["messages"][-1]) == (3, f"ncodec: error: {tmp_path / '1.txt'}: bad")
+    assert (refused["status"], refused["input"]) == (2, str(tmp_path / "x\n.txt"))
+    assert "no place for it" in refused["messages"][0]
+
+
+def test_an_interrupted_batch_says_how_far_it_came(tmp_path: Path) -> None:
+    todo = jobs(tmp_path, "a", "b", "stop", "d")
+    for resume, how in ((False, "the same command with --resume"), (True, "the same command")):
+        options = {**vars(ARGUMENTS), "threads": 1, "resume": resume, "force": True}
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            batch.run(Task(work, Namespace(**options), 1000, there_if_old), todo)
+        assert str(stopped.value).startswith("2 of 4 files done  ")
+        assert str(stopped.value).endswith(f"; {how} goes on")
 
 
 # ---- the commands ----------------------------------------------------------------------------------------
@@ -192,9 +236,13 @@ def test_an_output_folder_within_the_input_is_not_walked(photos: Path, tmp_path:
     [
         ("encode photos -r", "--recursive needs -o FOLDER"),
         ("encode photos -o out", "photos: is a folder, not a file: --recursive"),
-        ("encode photos/sub -r -o out --resume -f", "not allowed with"),
         ("decode photos -r -o out", "photos: there is nothing to convert in this folder"),
-        ("encode photos photos/sub -r -o out photos/b.png", "use two folders"),
+        (
+            "encode photos -r -o out photos/a.png",
+            "photos/a.png and photos/a.png would both become out/a.png.nc",
+        ),
+        ("encode photos -r -o out -j 1 missing/", "missing/ is not a folder that exists"),
+        ("encode .. -o out", ".. is a folder: --recursive"),
     ],
 )
 def test_wrong_usage(
@@ -209,19 +257,67 @@ def test_wrong_usage(
     assert not (tmp_path / "out").exists() or tree(tmp_path / "out") == set()
 
 
-def test_resume_skips_what_is_there(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "out" / "sub").mkdir(parents=True)
-    (tmp_path / "out" / "sub" / "b.nc").write_bytes(b"left as it is")
-    assert main.main(["encode", "photos", "-r", "-o", "out"]) == 2
-    assert "b.nc exists" in capsys.readouterr().err
-    assert main.main(["encode", "photos", "-r", "-o", "out", "--resume"]) == 0
-    assert "2 of 2 files done, 1 were there already" in capsys.readouterr().err
-    assert (tmp_path / "out" / "sub" / "b.nc").read_bytes() == b"left as it is"
-    assert main.main(["encode", "photos", "-r", "-o", "out", "--resume"]) == 0
-    assert capsys.readouterr().err == "3 were there already\n"
+# ---- resume ----------------------------------------------------------------------------------------------
+
+
+def test_resume_does_again_what_is_not_whole(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["encode", "photos", "-r", "-o", "out"]
+    assert main.main([*command, "--quiet"]) == 0
+    assert main.main(command) == 2
+    assert "out/a.nc and 2 other outputs exist: -f overwrites" in capsys.readouterr().err
+    whole = {name: (tmp_path / "out" / name).read_bytes() for name in tree(tmp_path / "out")}
+    for cut in (whole["a.nc"][:-30], b"", b"something else"):
+        (tmp_path / "out" / "a.nc").write_bytes(cut)
+        assert main.main([*command, "--resume"]) == 0
+        assert "1 of 3 files done, 2 were there already" in capsys.readouterr().err
+        assert {name: (tmp_path / "out" / name).read_bytes() for name in whole} == whole
+    assert main.main([*command, "--resume"]) == 0
+    assert capsys.readouterr().err == "0 of 3 files done, 3 were there already\n"
     (tmp_path / "out" / "a.nc").unlink()
     assert main.main(["encode", "photos/a.png", "out/a.nc", "--resume", "--quiet"]) == 0
-    assert (tmp_path / "out" / "a.nc").stat().st_size > 20
+    assert (tmp_path / "out" / "a.nc").read_bytes() == whole["a.nc"]
+
+
+def test_resume_names_and_keeps_what_is_another(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = photos / "a.png", tmp_path / "a.nc"
+    command = ["encode", "photos/a.png", "a.nc", "--resume"]
+    assert main.main([*command, "-q", "30", "--quiet"]) == 0
+    before = target.read_bytes()
+    for options, why in (
+        ([], "was made with quality 30, not 50: kept, -f makes it again"),
+        (["-q", "30.01"], "was made with quality 30, not 30.01"),
+        (["--target-size", "20B"], f"has {len(before)} bytes, more than 20"),
+    ):
+        assert main.main([*command, *options]) == 2
+        assert f"ncodec: error: a.nc exists and {why}" in capsys.readouterr().err
+        assert target.read_bytes() == before
+    assert main.main([*command, "--target-size", "1MB"]) == 0
+    os.utime(source, (target.stat().st_mtime + 9,) * 2)
+    assert main.main([*command, "-q", "30"]) == 2
+    assert "a.nc exists and is older than photos/a.png" in capsys.readouterr().err
+    assert main.main([*command, "-f", "-q", "40", "--quiet"]) == 0
+    assert target.read_bytes() == neuralcodec.encode(source, quality=40)
+
+
+def test_resume_of_decoding(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["encode", "photos/a.png", "a.nc", "--quiet"]) == 0
+    command = ["decode", "a.nc", "b.png", "--resume"]
+    assert main.main([*command, "--quiet"]) == 0
+    whole = (tmp_path / "b.png").read_bytes()
+    for cut in (whole[: len(whole) // 2], b"", b"something else"):
+        (tmp_path / "b.png").write_bytes(cut)
+        assert main.main(command) == 0
+        assert (tmp_path / "b.png").read_bytes() == whole
+    capsys.readouterr()
+    assert main.main(command) == 0
+    assert capsys.readouterr().err == "0 of 1 files done, 1 were there already\n"
+    assert main.main([*command, "--region", "0,0,20,10"]) == 2
+    assert "b.png exists and has 64x48 pixels, not 20x10" in capsys.readouterr().err
+    assert (tmp_path / "b.png").read_bytes() == whole
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -250,7 +346,7 @@ def test_a_killed_batch_is_completed_by_resume(tmp_path: Path, capsys: pytest.Ca
 
     assert main.main([*command, "1"]) == 0
     assert (
-        f"{count - len(before)} of {count - len(before)} files done, {len(before)} "
+        f"{count - len(before)} of {count} files done, {len(before)} were there already "
         in capsys.readouterr().err
     )
     assert names(target) == {f"{number:02}.nc" for number in range(count)}

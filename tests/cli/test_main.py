@@ -113,7 +113,7 @@ print(*(name for name in sys.modules if name.startswith("neuralcodec.cli.command
 def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
-    assert f"example{'' if command in ('info', 'export') else 's'}:\n  ncodec {command} " in out
+    assert f"example{'' if command == 'export' else 's'}:\n  ncodec {command} " in out
     assert "exit codes:" in out
 
 
@@ -468,6 +468,10 @@ def test_interrupt_stops_all_files(
 ) -> None:
     fail_with(KeyboardInterrupt(), monkeypatch)
     assert main(["encode", "a.png", "a.png.png", "-o", "."]) == 130
+    assert capsys.readouterr().err == (
+        "ncodec: interrupted: 0 of 2 files done; the same command with --resume goes on\n"
+    )
+    assert main(["encode", "a.png"]) == 130
     assert capsys.readouterr().err == "ncodec: interrupted\n"
     assert names(here) == {"a.png"}
 
@@ -713,7 +717,9 @@ def test_partial_with_a_region_and_quiet(damaged: Path, capsys: pytest.CaptureFi
         "b.png",
     ]
     assert main(call) == 4
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "ncodec: warning: a.nc: 1 of 6 tiles recovered as approximation"
+    )
     with Image.open("b.png") as decoded, Image.open("m.png") as mask:
         assert decoded.size == mask.size == (20, 30)
         assert (np.asarray(mask)[:, 4:] == 255).all() and (np.asarray(mask)[:, :4] == 128).all()

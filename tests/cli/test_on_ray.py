@@ -14,10 +14,10 @@ import pytest
 
 import neuralcodec
 from neuralcodec.cli import main, on_ray
-from neuralcodec.cli.batch import Task
+from neuralcodec.cli.jobs import Task
 from neuralcodec.errors import NeuralCodecError
 
-from .test_batch import jobs, tree, work
+from .test_batch import ARGUMENTS, jobs, tree, work
 from .test_main import NCODEC, names, picture
 
 WITHOUT_RAY = "import sys; sys.modules['ray'] = None\n"
@@ -97,7 +97,7 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(tmp_path: Path) -> No
 
 def test_a_file_that_kills_every_worker_fails_alone(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    task = Task(work, Namespace(threads=2, ray="local", quiet=False, verbose=False), 1000)
+    task = Task(work, Namespace(**{**vars(ARGUMENTS), "ray": "local"}), 1000)
     done = {outcome.job.name: outcome for outcome in on_ray.outcomes(task, jobs(tmp_path, "a", "die", "c"))}
     assert [done[str(tmp_path / f"{n}.txt")].status for n in range(3)] == [0, 1, 0]
     assert "1.txt: lost by Ray: " in done[str(tmp_path / "1.txt")].lines[0]
@@ -106,7 +106,7 @@ def test_a_file_that_kills_every_worker_fails_alone(tmp_path: Path) -> None:
 
 def test_an_address_where_nothing_is() -> None:
     pytest.importorskip("ray")
-    task = Task(work, Namespace(threads=2, ray="ray://127.0.0.1:9", quiet=False, verbose=False), 1000)
+    task = Task(work, Namespace(**{**vars(ARGUMENTS), "ray": "ray://127.0.0.1:9"}), 1000)
     with pytest.raises(NeuralCodecError, match="no Ray cluster at ray://127"):
         next(on_ray.outcomes(task, []))
 

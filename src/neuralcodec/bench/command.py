@@ -17,13 +17,12 @@ from neuralcodec.bench.images import Photo, Problem, gather
 from neuralcodec.bench.ours import Ours
 from neuralcodec.bench.summary import reference_of, setting_near
 from neuralcodec.bench.sweep import Cache, Codec, Measurement, Sweep
-from neuralcodec.bench.workers import pool
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
+from neuralcodec.processes import available_cores, most, pool
 from neuralcodec.terminal import progress, say
 
 DEFAULT_AGAINST = ("jpeg", "webp", "avif", "jxl")
-MOST_JOBS = 8  # each holds our model, with its libraries some 400 MB
 MOST_VIEWS = 30  # a page of more than some 15 MB is no page
 TIMED_AT = 0.95
 
@@ -89,8 +88,8 @@ def measure(
 ) -> Measured:
     """The sweep, then what follows from it: speed at equal quality, and the pictures to show."""
     cache, view_cache = Cache(out / "points.cache.jsonl"), Cache(out / "views.cache.jsonl")
-    threads = args.threads or os.cpu_count() or 1
-    jobs = min(threads, MOST_JOBS)
+    threads = args.threads or available_cores()
+    jobs = most(threads)
     sweep = Sweep(photos, codecs, cache, with_ssimulacra2=find_spec("ssimulacra2") is not None)
     shown = photos[:MOST_VIEWS]
     steps = len(sweep.missing) + len(shown)

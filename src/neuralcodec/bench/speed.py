@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from neuralcodec.bench import registry
 from neuralcodec.bench.images import Photo, Problem, pixels_of
-from neuralcodec.bench.workers import pool
-from neuralcodec.errors import NeuralCodecError
+from neuralcodec.errors import NeuralCodecError, describe
+from neuralcodec.processes import pool
 
 PHOTOS = 2  # more would change the medians less than the rounds do
 SLOW = 10.0  # seconds to encode and decode a picture; once is enough then
@@ -116,8 +116,6 @@ def steps(photos: Sequence[Photo], codecs: int, rounds: int) -> int:
 
 def time_round(turn: Round) -> dict[str, Seconds | str]:
     """The seconds of each codec, in turn, or what went wrong with it."""
-    from neuralcodec.bench.workers import describe
-
     image = pixels_of(turn.photo.path)
     result: dict[str, Seconds | str] = {}
     for codec, setting in turn.settings.items():

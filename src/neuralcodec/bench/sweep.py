@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from neuralcodec import files
 from neuralcodec.bench import peers, registry
 from neuralcodec.bench.images import Photo, Problem, pixels_of
-from neuralcodec.bench.workers import pool
 from neuralcodec.errors import NeuralCodecError
 from neuralcodec.picture.metrics import ms_ssim, psnr, ssimulacra2
+from neuralcodec.processes import pool
 
 Measurement = dict[str, Any]
 Key = tuple[Any, ...]

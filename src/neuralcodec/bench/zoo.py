@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from neuralcodec.bench.download import fetch
-from neuralcodec.bench.workers import describe
-from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.errors import DamagedFileError, UsageError, describe
 from neuralcodec.picture.metrics import Image8
 from neuralcodec.terminal import say
 

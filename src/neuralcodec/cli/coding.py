@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from neuralcodec import files
-from neuralcodec.cli import batch
-from neuralcodec.cli.command import add_device, add_limit, add_quiet, add_threads
-from neuralcodec.terminal import say
+from neuralcodec.cli import planning
+from neuralcodec.cli.command import add_device, add_force, add_limit, add_quiet, add_threads
+from neuralcodec.cli.jobs import Result
+from neuralcodec.cli.planning import Job
+from neuralcodec.errors import UsageError
 
 if TYPE_CHECKING:
     from neuralcodec.picture.picture import Picture
@@ -32,9 +34,13 @@ def add_output(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-r", "--recursive", action="store_true", help="take folders, and write the same folders below DIR"
     )
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
-    existing.add_argument("--resume", action="store_true", help="skip inputs whose output exists")
+    add_force(parser, "existing files")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="skip inputs whose output is there, whole and as asked for; with -f, do the others again",
+    )
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each file")
     parser.add_argument(
         "--ray", metavar="ADDRESS", help="work on a Ray cluster: local, auto or ray://HOST:PORT"
     )
@@ -44,41 +50,67 @@ def add_output(parser: ArgumentParser) -> None:
     add_quiet(parser)
 
 
-def plan(
-    args: Namespace, rename: Callable[[str], str], suffixes: Collection[str]
-) -> tuple[list[files.Job], int]:
-    """The jobs, and how many more there are whose results exist and stay."""
-    jobs = files.plan(
+def plan(args: Namespace, rename: Callable[[str], str], suffixes: Collection[str]) -> list[Job]:
+    """The jobs of a command line.
+
+    Raises:
+        UsageError: see `planning.plan`; the lines of JSON and an output would get into each other's way.
+    """
+    jobs = planning.plan(
         args.files,
         args.output_dir,
         rename,
         force=args.force or args.resume,
         suffixes=suffixes if args.recursive else None,
     )
-    # An output is there when it is complete, and not before.
-    left = [job for job in jobs if not (args.resume and job.target is not None and job.target.exists())]
-    return left, len(jobs) - len(left)
+    if args.json and any(job.target is None for job in jobs):
+        raise UsageError("--json and the output cannot both go to standard output: name a file")
+    return jobs
 
 
-def report(
-    job: files.Job,
+def refuse_older(job: Job) -> None:
+    """Raise where the input has changed since the output was made."""
+    assert job.target is not None
+    if job.source is not None and job.source.stat().st_mtime > job.target.stat().st_mtime:
+        raise another(job, f"is older than {job.source}")
+
+
+def another(job: Job, why: str) -> UsageError:
+    """The error for an output that is there, but is not what would be written."""
+    return UsageError(f"{job.target} exists and {why}: kept, -f makes it again")
+
+
+def result(
+    job: Job,
     picture: Picture,
-    sizes: batch.Sizes,
     *,
-    coded: int,
+    sizes: tuple[int, int],
+    facts: dict[str, Any],
     notes: list[str],
-    seconds: float,
-    args: Namespace,
-) -> None:
-    if args.quiet:
-        return
+    start: float,
+) -> Result:
+    """What there is to say of a conversion.
+
+    Args:
+        sizes: bytes of the input and the output.
+        facts: with the bits per pixel of the `.nc` file as `bpp`.
+        notes: of the line about it, after the sizes.
+        start: of the coding, by `time.perf_counter`.
+    """
+    seconds = time.perf_counter() - start
+    before, after = sizes
     height, width, channels = picture.pixels.shape
-    bpp = 8 * coded / (height * width)
-    names = " → ".join("-" if path is None else str(path) for path in job)
-    facts = [names, f"{sizes.before:,} → {sizes.after:,} bytes", f"{bpp:.2f} bpp", *notes, f"{seconds:.2f} s"]
-    say("  ".join(facts))
-    if args.verbose:
-        parts = [f"{width}x{height}", "grey" if channels == 1 else "colour"]
-        parts += ["alpha"] if picture.alpha is not None else []
-        parts += [f"{n} {len(b):,} bytes" for n in ("icc", "exif", "xmp") if (b := getattr(picture, n))]
-        say(f"  {', '.join(parts)}")
+    names = " → ".join("-" if path is None else str(path) for path in job[:2])
+    parts = [names, f"{before:,} → {after:,} bytes", f"{facts['bpp']:.2f} bpp", *notes, f"{seconds:.2f} s"]
+    details = [f"{width}x{height}", "grey" if channels == 1 else "colour"]
+    details += ["alpha"] if picture.alpha is not None else []
+    details += [f"{n} {len(b):,} bytes" for n in ("icc", "exif", "xmp") if (b := getattr(picture, n))]
+    known = {"bytes_in": before, "bytes_out": after, "width": width, "height": height}
+    return Result(
+        before,
+        after,
+        width * height,
+        ["  ".join(parts), f"  {', '.join(details)}"],
+        {**known, **facts, "seconds": round(seconds, 3)},
+        damaged=picture.damage is not None,
+    )

@@ -19,6 +19,7 @@ NAMES = (
     "encode",
     "decode",
     "info",
+    "verify",
     "compare",
     "truncate",
     "progressive",
@@ -122,4 +123,4 @@ def add_force(parser: ArgumentParser, what: str = "OUT") -> None:
 
 def add_quiet(parser: ArgumentParser) -> None:
     """`--quiet`."""
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from neuralcodec.picture.picture import Picture
 
 
-def path_of(name: str) -> Path | None:
-    """The file of an argument; None is a standard stream."""
-    return None if name == "-" else Path(name)
-
-
 def name_of(path: Path | None, stream: str = "standard input") -> str:
     """What messages call it."""
     return stream if path is None else str(path)

@@ -29,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = args.run(args)
         files.flush_stdout()
         return status
-    except KeyboardInterrupt:
-        say("ncodec: interrupted")
+    except KeyboardInterrupt as interrupt:  # of many files it says what is done
+        say(f"ncodec: interrupted: {interrupt}" if str(interrupt) else "ncodec: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         return NO_READER

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from neuralcodec import __version__, files
-from neuralcodec.cli.batch import Outcome, Task, attempt, available_cores
-from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.files import Job
+from neuralcodec.cli.jobs import Outcome, Task, attempt, without_work
+from neuralcodec.cli.planning import Job
+from neuralcodec.errors import NeuralCodecError, UsageError, describe
 from neuralcodec.parallel import limit_threads
+from neuralcodec.processes import available_cores
 from neuralcodec.terminal import about, collected, report_error
 
 #: How often a task whose worker died is done again before its file counts as failed.
@@ -27,7 +28,7 @@ NAME = "ncodec"
 
 
 def outcomes(task: Task, jobs: Sequence[Job]) -> Iterator[Outcome]:
-    """What becomes of the jobs, as it becomes.
+    """Yield each job's outcome as soon as it is done.
 
     Raises:
         UsageError: Ray is not installed.
@@ -50,8 +51,7 @@ def _connect(ray: Any, address: str, cores: int) -> None:
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR", **local)
     except Exception as error:  # of many classes, by what fails
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise NeuralCodecError(f"no Ray cluster at {address}: {reason}") from error
+        raise NeuralCodecError(f"no Ray cluster at {address}: {describe(error)}") from error
 
 
 def _run(ray: Any, task: Task, jobs: Sequence[Job]) -> Iterator[Outcome]:
@@ -66,14 +66,13 @@ def _run(ray: Any, task: Task, jobs: Sequence[Job]) -> Iterator[Outcome]:
         try:
             outcome, data = ray.get(reference)
         except ray.exceptions.RayError as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            return Outcome(job, 1, [f"ncodec: error: {job.name}: lost by Ray: {reason}"])
-        return outcome if outcome.sizes is None else _write(task, outcome, data)
+            return Outcome(job, 1, [f"ncodec: error: {job.name}: lost by Ray: {describe(error)}"])
+        return outcome if outcome.result is None else _write(task, outcome, data)
 
     for job in jobs:
         if len(under_way) == most:
             yield next_outcome()
-        data = _read(task, job)
+        data = without_work(task, job) or _read(task, job)
         if isinstance(data, Outcome):
             yield data
         else:

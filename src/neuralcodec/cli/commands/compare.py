@@ -7,9 +7,10 @@ import math
 from argparse import ArgumentParser, Namespace
 
 from neuralcodec.cli.command import Command, add_device, add_limit, add_threads
-from neuralcodec.cli.inputs import load_any, path_of
+from neuralcodec.cli.inputs import load_any
+from neuralcodec.cli.planning import input_path
 from neuralcodec.errors import UsageError
-from neuralcodec.terminal import say
+from neuralcodec.terminal import printable, say, write
 
 #: Above, `compare` leaves SSIMULACRA2 out: its package takes 0.5 GB and 5 s for each megapixel.
 SSIMULACRA2_PIXELS = 1 << 22
@@ -39,7 +40,7 @@ def compare(args: Namespace) -> int:
     """Prints how near two pictures are, and what they cost."""
     if args.a == args.b == "-":
         raise UsageError("only one of the two can come from standard input")
-    (size_a, a), (size_b, b) = (load_any(path_of(name), args) for name in (args.a, args.b))
+    (size_a, a), (size_b, b) = (load_any(input_path(name), args) for name in (args.a, args.b))
     height, width = a.pixels.shape[:2]
     if b.pixels.shape[:2] != (height, width):
         other = f"{b.pixels.shape[1]}x{b.pixels.shape[0]}"
@@ -61,15 +62,14 @@ def compare(args: Namespace) -> int:
         scores = {"ms_ssim": similarity, "ms_ssim_db": _finite(decibels), "psnr": _finite(psnr)}
         scores["ssimulacra2"] = perceived  # null where it was not measured
         entries = [{"file": name, "bytes": size, "bpp": bpp} for name, size, bpp in costs]
-        print(json.dumps({"width": width, "height": height, **scores, "files": entries}))
+        write(json.dumps({"width": width, "height": height, **scores, "files": entries}))
         return 0
-    print(f"MS-SSIM      {similarity:.5f}  {decibels:.2f} dB")
-    print(f"PSNR         {psnr:.2f} dB")
-    print(f"SSIMULACRA2  {_without_ssimulacra2(height, width) if perceived is None else f'{perceived:.2f}'}")
-    widest = max(len(args.a), len(args.b))
+    write(f"MS-SSIM      {similarity:.5f}  {decibels:.2f} dB")
+    write(f"PSNR         {psnr:.2f} dB")
+    write(f"SSIMULACRA2  {_without_ssimulacra2(height, width) if perceived is None else f'{perceived:.2f}'}")
+    widest = max(len(printable(name)) for name, _, _ in costs)
     for name, size, bpp in costs:
-        shown = name.encode(errors="replace").decode()  # a name need not be valid text
-        print(f"{shown:{widest}}  {size:>12,} bytes  {bpp:.3f} bpp")
+        write(f"{printable(name):{widest}}  {size:>12,} bytes  {bpp:.3f} bpp")
     return 0
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralcodec import files
-from neuralcodec.cli import batch, coding
+from neuralcodec.cli import batch, coding, planning
 from neuralcodec.cli.command import Command
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
+from neuralcodec.cli.jobs import Result, Store, Task
+from neuralcodec.cli.planning import Job
 from neuralcodec.cli.values import count, region
-from neuralcodec.errors import DamagedFileError, UsageError, warn
+from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError, warn
 from neuralcodec.format.container import read, read_header
 from neuralcodec.picture.formats import format_for
 from neuralcodec.terminal import Show, about, say
@@ -71,18 +73,18 @@ def decode(args: Namespace) -> int:
     """`.nc` files to pictures."""
     extension = _extension(args)
     format_for(f"x{extension}")
-    jobs, found = coding.plan(args, lambda name: _decoded_name(name, extension), {".nc"})
+    jobs = coding.plan(args, lambda name: _decoded_name(name, extension), {".nc"})
     for job in jobs:
         _format(job, args)  # refuses an unknown one before any work
     if args.damage_map is not None:
         _check_mask(args, jobs)
-    return batch.run(batch.Task(_decode_one, args, byte_limit(args)), jobs, found=found)
+    return batch.run(Task(_decode_one, args, byte_limit(args), _is_there), jobs)
 
 
-def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show | None) -> batch.Sizes:
-    with about(job.name, quiet=args.quiet):
+def _decode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> Result:
+    with about(job.name):
         data = store.read(job.source, byte_limit(args))
-        read_header(data)  # what is not ours is refused here, before the second that torch takes to load
+        header = read_header(data)  # what is not ours is refused here, before the second that torch takes
         from neuralcodec.coding.codec import decode_picture
         from neuralcodec.picture.picture import Picture
         from neuralcodec.picture.writing import save
@@ -101,20 +103,39 @@ def _decode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
             if args.partial or not _something_is_left(data, args):
                 raise
             raise DamagedFileError(f"{error} (--partial decodes what is left)") from None
-        seconds = time.perf_counter() - start
-    with about(name_of(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
+    with about(name_of(job.target, "standard output")), store.writing(job.target) as file:
         warn(save(picture, file, _format(job, args)))
         after = file.tell()
     if args.damage_map is not None:
         mask = Path(args.damage_map)
-        with about(name_of(mask), quiet=args.quiet), store.writing(mask) as file:
+        with about(name_of(mask)), store.writing(mask) as file:
             save(Picture(_damage_map(picture)), file, "PNG")
-    if picture.damage is not None and not args.quiet:
+    if picture.damage is not None:
         _report_damage(job.name, picture.damage)
-    pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
-    sizes = batch.Sizes(len(data), after, pixels, damaged=picture.damage is not None)
-    coding.report(job, picture, sizes, coded=len(data), notes=[], seconds=seconds, args=args)
-    return sizes
+    facts = {"bpp": 8 * len(data) / (header.height * header.width), "damaged": picture.damage is not None}
+    return coding.result(job, picture, sizes=(len(data), after), facts=facts, notes=[], start=start)
+
+
+def _is_there(job: Job, args: Namespace) -> bool:
+    """Whether the output is a whole picture of the right size.
+
+    Raises:
+        UsageError: it is whole, but older than the input or of another size.
+    """
+    from neuralcodec.picture.reading import load
+
+    assert job.target is not None
+    try:
+        picture = load(job.target, max_pixels=limits_of(args).max_pixels)
+    except NeuralCodecError:
+        return False
+    coding.refuse_older(job)
+    header = read_header(files.read(job.source, byte_limit(args)))
+    wanted = args.region.shape if args.region else (header.height, header.width)
+    height, width = picture.pixels.shape[:2]
+    if sorted(wanted) != sorted((height, width)):  # an orientation may have gone into the pixels
+        raise coding.another(job, f"has {width}x{height} pixels, not {wanted[1]}x{wanted[0]}")
+    return True
 
 
 def _something_is_left(data: bytes, args: Namespace) -> bool:
@@ -126,7 +147,7 @@ def _something_is_left(data: bytes, args: Namespace) -> bool:
         return False
 
 
-def _check_mask(args: Namespace, jobs: list[files.Job]) -> None:
+def _check_mask(args: Namespace, jobs: list[Job]) -> None:
     """Refuse a damage map that could not be written, as any other output."""
     if not args.partial:
         raise UsageError("--damage-map needs --partial, which is what leaves something to map")
@@ -135,7 +156,8 @@ def _check_mask(args: Namespace, jobs: list[files.Job]) -> None:
     if not args.damage_map.lower().endswith(".png"):
         raise UsageError(f"--damage-map {args.damage_map}: the mask is a .png")
     (job,) = jobs
-    files.plan(["-" if job.source is None else str(job.source), args.damage_map], None, str, force=args.force)
+    source = "-" if job.source is None else str(job.source)
+    planning.plan([source, args.damage_map], None, str, force=args.force)
     if job.target is not None and Path(args.damage_map).resolve() == job.target.resolve():
         raise UsageError(f"{args.damage_map} would be both the picture and its damage map")
 
@@ -163,7 +185,7 @@ def _extension(args: Namespace) -> str:
     return "." + (args.format or "png").lower().removeprefix(".")
 
 
-def _format(job: files.Job, args: Namespace) -> str:
+def _format(job: Job, args: Namespace) -> str:
     """The format of a decoded picture."""
     if args.format or job.target is None or files.is_stream(job.target):
         return format_for(f"x{_extension(args)}")

@@ -6,14 +6,18 @@ import time
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from neuralcodec import files
 from neuralcodec.cli import batch, coding
 from neuralcodec.cli.command import Command
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
+from neuralcodec.cli.jobs import Result, Store, Task
+from neuralcodec.cli.planning import Job
 from neuralcodec.cli.values import effort, ms_ssim, positive, quality, score, size
 from neuralcodec.coding.families import FAMILIES, family_of
-from neuralcodec.errors import UsageError, warn
+from neuralcodec.errors import DamagedFileError, UsageError, warn
+from neuralcodec.format.container import read
 from neuralcodec.format.header import MAGIC, codec_named
 from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
 from neuralcodec.picture.formats import SUFFIXES
@@ -94,16 +98,16 @@ def encode(args: Namespace) -> int:
     from neuralcodec import weights
 
     weights.by_name(args.model)  # refuses an unknown one before any work
-    jobs, found = coding.plan(args, _encoded_name, SUFFIXES)
+    jobs = coding.plan(args, _encoded_name, SUFFIXES)
     for job in jobs:
         # `ncodec encode *.png` with two files in the folder must not replace the second one.
         if job.target is not None and job.target.suffix.lower() in SUFFIXES:
             raise UsageError(f"{job.target} is no name for an .nc file; -o FOLDER takes several inputs")
-    return batch.run(batch.Task(_encode_one, args, byte_limit(args)), jobs, found=found)
+    return batch.run(Task(_encode_one, args, byte_limit(args), _is_there), jobs)
 
 
-def _encode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show | None) -> batch.Sizes:
-    with about(job.name, quiet=args.quiet):
+def _encode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> Result:
+    with about(job.name):
         data = store.read(job.source, byte_limit(args))
         if data.startswith(MAGIC):
             raise UsageError("is an .nc file already: `ncodec decode` makes a picture of it")
@@ -129,15 +133,49 @@ def _encode_one(job: files.Job, args: Namespace, store: batch.Store, show: Show 
             effort=args.effort,
             progress=show,
         )
-        seconds = time.perf_counter() - start
-    with about(name_of(job.target, "standard output"), quiet=args.quiet), store.writing(job.target) as file:
+    with about(name_of(job.target, "standard output")), store.writing(job.target) as file:
         file.write(found.data)
-    sizes = batch.Sizes(len(data), len(found.data), picture.pixels.shape[0] * picture.pixels.shape[1])
+    height, width = picture.pixels.shape[:2]
+    facts: dict[str, Any] = {"bpp": 8 * len(found.data) / (height * width), "quality": found.quality}
     notes = [f"quality {found.quality:g}"]
-    notes += [] if found.reached is None else [found.reached]
+    if found.reached is not None:
+        facts["reached"] = found.reached
+        notes.append(found.reached)
     notes += [] if found.encodes == 1 else [f"{found.encodes} encodes"]
-    coding.report(job, picture, sizes, coded=len(found.data), notes=notes, seconds=seconds, args=args)
-    return sizes
+    return coding.result(
+        job, picture, sizes=(len(data), len(found.data)), facts=facts, notes=notes, start=start
+    )
+
+
+def _is_there(job: Job, args: Namespace) -> bool:
+    """Whether the output is a whole `.nc` file as these options would make it, as far as it tells.
+
+    Raises:
+        UsageError: it is whole, but another one.
+    """
+    from neuralcodec import weights
+
+    data = files.read(job.target, byte_limit(args))
+    try:
+        file = read(data, limits=limits_of(args))
+    except DamagedFileError:
+        return False
+    coding.refuse_older(job)
+    header = file.header
+    if (model := weights.shipped().get(header.weights_id)) != args.model:
+        raise coding.another(job, f"was made with model {model or header.weights_id.hex()}, not {args.model}")
+    largest = args.target_size
+    if args.target_bpp is not None:
+        largest = int(args.target_bpp * header.width * header.height / 8)
+    if largest is not None and len(data) > largest:
+        raise coding.another(job, f"has {len(data):,} bytes, more than {largest:,}")
+    wanted = family_of(header.codec).quality if args.quality is None else args.quality
+    free = largest is not None or args.target_msssim is not None or args.target_ssimulacra2 is not None
+    if not free and header.quality != round(wanted, 2):
+        raise coding.another(job, f"was made with quality {header.quality:g}, not {wanted:g}")
+    if args.strip and (file.icc or file.exif or file.xmp):
+        raise coding.another(job, "has metadata, which --strip drops")
+    return True
 
 
 def _encoded_name(name: str) -> str:

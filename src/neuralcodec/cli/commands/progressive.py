@@ -7,7 +7,8 @@ from pathlib import Path
 
 from neuralcodec import files
 from neuralcodec.cli.command import Command, add_force, add_limit, add_quiet, add_threads
-from neuralcodec.cli.inputs import byte_limit, decode_any, limits_of, name_of, path_of
+from neuralcodec.cli.inputs import byte_limit, decode_any, limits_of, name_of
+from neuralcodec.cli.planning import input_path
 from neuralcodec.errors import UsageError, warn
 from neuralcodec.terminal import about, say
 
@@ -42,7 +43,7 @@ def progressive(args: Namespace) -> int:
     from neuralcodec.picture.picture import same_channels
     from neuralcodec.picture.writing import save
 
-    source = path_of(args.file)
+    source = input_path(args.file)
     with about(name_of(source)):
         data = files.read(source, byte_limit(args))
         shown = list(frames(data, limits=limits_of(args)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from neuralcodec import files
+from neuralcodec.cli import planning
 from neuralcodec.cli.command import Command, add_force, add_limit, add_quiet
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
 from neuralcodec.cli.values import count, size
@@ -34,7 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def truncate(args: Namespace) -> int:
     """The first stages of a file, without encoding again."""
-    (job,) = files.plan([args.file, args.out], None, lambda name: name, force=args.force)
+    (job,) = planning.plan([args.file, args.out], None, lambda name: name, force=args.force)
     from neuralcodec.coding.progressive import truncate as first_stages
 
     with about(name_of(job.source)):

@@ -7,8 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from neuralcodec import files
+from neuralcodec.cli import planning
 from neuralcodec.cli.command import Command, add_device, add_force, add_limit, add_threads
-from neuralcodec.cli.inputs import byte_limit, decode_any, limits_of, name_of, path_of
+from neuralcodec.cli.inputs import byte_limit, decode_any, limits_of, name_of
+from neuralcodec.cli.planning import input_path
 from neuralcodec.cli.values import port
 from neuralcodec.errors import UsageError
 from neuralcodec.format.header import MAGIC
@@ -50,12 +52,12 @@ def view(args: Namespace) -> int:
     if args.out is not None:
         if args.out != "-" and args.against and Path(args.out).resolve() == Path(args.against).resolve():
             raise UsageError(f"{args.out} is an input, which is never overwritten")
-        [(_, target)] = files.plan([args.file, args.out], None, str, force=args.force)
+        [(_, target, _)] = planning.plan([args.file, args.out], None, str, force=args.force)
     from neuralcodec.picture.picture import upright
     from neuralcodec.viewer.page import Frame, page
 
     def frames(name: str) -> list[Frame]:
-        source = path_of(name)
+        source = input_path(name)
         with about(name_of(source)):
             data = files.read(source, byte_limit(args))
             if not data.startswith(MAGIC):

@@ -1,0 +1,260 @@
+"""Which files of a command line become which, with every reason to refuse that shows before any work."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from neuralcodec import files
+from neuralcodec.errors import NeuralCodecError, UsageError, describe
+from neuralcodec.terminal import say
+
+
+class Job(NamedTuple):
+    """A file to convert, where the result goes, and why it cannot go there."""
+
+    source: Path | None
+    target: Path | None
+    refusal: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The input as messages call it."""
+        return "standard input" if self.source is None else str(self.source)
+
+
+def plan(
+    names: list[str],
+    folder: str | None,
+    rename: Callable[[str], str],
+    *,
+    force: bool,
+    suffixes: Collection[str] | None = None,
+) -> list[Job]:
+    """What to convert into what, with every reason to refuse that shows before any work.
+
+    Args:
+        names: the files of the command line: IN, IN OUT, or with `folder` any number of inputs.
+        folder: where the results go; it is created.
+        rename: makes the name of a result from the name of its input. Results of one name get the whole
+            names of their inputs with its extension: `a.jpg` and `a.png` become `a.jpg.nc` and `a.png.nc`.
+        force: an existing output may be replaced.
+        suffixes: of the files to take from the inputs that are folders, and from the folders in them; their
+            results lie in the same folders below `folder`.
+
+    Returns:
+        The jobs. With `folder`, a job whose result cannot be written has a `refusal`, and stops no other.
+
+    Raises:
+        UsageError: an output exists, is an input, is named twice, is a folder or is in none; a folder is not
+            to be walked, or has no such files.
+        NeuralCodecError: the outputs' folder cannot be written into, or an input folder cannot be read.
+    """
+    if folder is None:
+        if suffixes is not None:
+            raise UsageError("--recursive needs -o FOLDER, below which the results go")
+        jobs = [_single(names, rename)]
+        inputs = _inputs(jobs)
+        exists = [job.target for job in jobs if _check_target(job.target, inputs)]
+    else:
+        if "-" in names:
+            raise UsageError("what comes from standard input has no name to have in a folder: leave out -o")
+        jobs = _into_folder(names, Path(folder), rename, suffixes)
+        inputs = _inputs(jobs)
+        _make_folder(Path(folder))
+        checked = [_checked(job, inputs) for job in jobs]
+        jobs = [job for job, _ in checked]
+        exists = [job.target for job, there in checked if there]
+    if exists and not force:
+        others = f" and {len(exists) - 1} other outputs exist" if len(exists) > 1 else " exists"
+        raise UsageError(f"{exists[0]}{others}: -f overwrites")
+    return jobs
+
+
+def sources(names: Sequence[str], suffixes: Collection[str] | None) -> list[Path | None]:
+    """The files to read, those of folders among them where `suffixes` says which to take.
+
+    Raises:
+        UsageError: a folder has no such files.
+        NeuralCodecError: a folder cannot be read.
+    """
+    found: list[Path | None] = []
+    for name in names:
+        path = input_path(name)
+        found += [None] if path is None else [file for file, _ in _files_of(path, None, suffixes)]
+    return found
+
+
+def input_path(name: str) -> Path | None:
+    """The file of an input's name; None is standard input."""
+    return None if name in ("-", "/dev/stdin") else _path(name)
+
+
+def output_path(name: str) -> Path | None:
+    """The file of an output's name; None is standard output.
+
+    Raises:
+        UsageError: it ends as the name of a folder does.
+    """
+    return None if name in ("-", "/dev/stdout") else _path(name)
+
+
+def _path(name: str) -> Path:
+    # `Path` forgets the separator at the end.
+    if name.endswith(("/", os.sep)) and not Path(name).is_dir():
+        raise UsageError(f"{name} is not a folder that exists")
+    return Path(name)
+
+
+def _into_folder(
+    names: Sequence[str], folder: Path, rename: Callable[[str], str], suffixes: Collection[str] | None
+) -> list[Job]:
+    found = [pair for name in names for pair in _files_of(_path(name), folder, suffixes)]
+    whole: set[int] = set()
+    while True:
+        targets = []
+        for number, (_, place) in enumerate(found):
+            name = rename(place.name)
+            targets.append(
+                folder / place.with_name(place.name + Path(name).suffix if number in whole else name)
+            )
+        times = Counter(map(_alike, targets))
+        clashing = {number for number, target in enumerate(targets) if times[_alike(target)] > 1}
+        if clashing <= whole:
+            break
+        whole |= clashing
+    taken: dict[str, tuple[Path, Path]] = {}
+    jobs = []
+    for (source, _), target in zip(found, targets, strict=True):
+        other, same = taken.setdefault(_alike(target), (source, target))
+        refusal = None
+        if other is not source:
+            if same == target:
+                raise UsageError(f"{other} and {source} would both become {target}: use two folders")
+            refusal = f"would become {target}, which is {same} where case does not count: use two folders"
+        jobs.append(Job(source, target, refusal))
+    return jobs
+
+
+def _alike(path: Path) -> str:
+    """The same text for names that some file systems take for one."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def _files_of(
+    source: Path, output: Path | None, suffixes: Collection[str] | None
+) -> Iterator[tuple[Path, Path]]:
+    """A file, or the files of a folder and of those in it, but not of `output`; each with its place below."""
+    if suffixes is None or not source.is_dir():
+        if source.name in ("", ".."):
+            raise UsageError(f"{source} is a folder: --recursive takes the files in it")
+        yield source, Path(source.name)
+        return
+
+    def refuse(error: OSError) -> None:
+        raise NeuralCodecError(f"{error.filename}: {error.strerror}")
+
+    found = []
+    left_out: Counter[str] = Counter()
+    # What was written there before is no input, and what is hidden is nobody's picture.
+    outputs = None if output is None or _same(output, source) else os.path.realpath(output)
+    for top, folders, names in os.walk(source, onerror=refuse):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(Path(top, name)) != outputs
+        ]
+        left_out["links to folders"] += sum(Path(top, name).is_symlink() for name in folders)
+        for name in names:
+            path = Path(top, name)
+            if name.startswith("."):
+                continue
+            if not _may_be_file(path):
+                left_out["pipes and devices"] += 1
+            elif path.suffix.lower() in suffixes:
+                found.append((path, path.relative_to(source)))
+            else:
+                left_out[f"*{path.suffix.lower()}" if path.suffix else "without extension"] += 1
+    if not found:
+        raise UsageError(f"{source}: there is nothing to convert in this folder")
+    if said := ", ".join(f"{count:,} {what}" for what, count in sorted(left_out.items()) if count):
+        say(f"ncodec: note: {source}: left out: {said}")
+    yield from sorted(found)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.is_dir() and one.samefile(other)
+
+
+def _may_be_file(path: Path) -> bool:
+    """False of pipes, sockets and devices; what cannot be looked at says why when it is read."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
+
+
+def _single(names: list[str], rename: Callable[[str], str]) -> Job:
+    if len(names) > 2:
+        raise UsageError(f"{len(names)} files are named: -o FOLDER converts several, without it give IN OUT")
+    source = input_path(names[0])
+    if len(names) == 2:
+        return Job(source, output_path(names[1]))
+    return Job(source, None if source is None else source.parent / rename(source.name))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        if not folder.exists():
+            folder.mkdir(parents=True)
+    except OSError as error:
+        raise NeuralCodecError(f"{folder}: {error.strerror}") from None
+    _check_folder(folder)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder that exists")
+    if not os.access(folder, os.W_OK):
+        raise NeuralCodecError(f"{folder} cannot be written into")
+
+
+def _checked(job: Job, inputs: set[str]) -> tuple[Job, bool]:
+    """The job of a file in a folder, with its refusal if it has one; and whether its output is there."""
+    assert job.target is not None
+    if job.refusal is not None:
+        return job, False
+    try:
+        _make_folder(job.target.parent)
+        return job, _check_target(job.target, inputs)
+    except (NeuralCodecError, OSError) as error:
+        message = f"{job.target}: {describe(error)}" if isinstance(error, OSError) else str(error)
+        return job._replace(refusal=message), False
+
+
+def _inputs(jobs: Sequence[Job]) -> set[str]:
+    return {os.path.realpath(job.source) for job in jobs if job.source is not None}
+
+
+def _check_target(target: Path | None, inputs: set[str]) -> bool:
+    """Whether the output is there already; raises where it cannot be written."""
+    if target is None:
+        if sys.stdout is None or sys.stdout.isatty():
+            raise UsageError("the output is binary: name a file, or send standard output to one")
+        return False
+    if files.is_stream(target):
+        if target.is_block_device() or target.is_socket():
+            raise UsageError(f"{target} is a disk or a socket: name a file")
+        return False
+    if os.path.realpath(target) in inputs:
+        raise UsageError(f"{target} is an input, which is never overwritten")
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder: -o writes into one")
+    _check_folder(target.parent)
+    return target.exists()
