@@ -25,7 +25,7 @@ import os, pathlib, signal, sys
 from contextlib import contextmanager
 from neuralcodec import files
 from neuralcodec.cli.main import main
-from neuralcodec.coding import codec
+from neuralcodec.coding import targets
 
 def kill(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -39,7 +39,7 @@ class SlowFile:
         self.file.flush()
         kill()
 
-codec.encode_picture = lambda *_, **__: b"new" * 100_000
+targets.encode = lambda *_, **__: targets.Encoded(b"new" * 100_000, 50.0, 1)
 writing, replace = files.writing, pathlib.Path.replace
 
 @contextmanager
@@ -49,7 +49,7 @@ def writing_slowly(target):
 
 match sys.argv[1]:
     case "coding":
-        codec.encode_picture = kill
+        targets.encode = kill
     case "writing":
         files.writing = writing_slowly
     case "before it appears":

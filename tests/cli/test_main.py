@@ -66,7 +66,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def work(*_: object, **__: object) -> None:
         pytest.fail("work was done before the call was checked")
 
-    monkeypatch.setattr(codec, "encode_picture", work)
+    monkeypatch.setattr(codec, "encode_file", work)
     monkeypatch.setattr(codec, "decode_picture", work)
 
 
@@ -421,7 +421,7 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(codec, "encode_picture", fail)
+    monkeypatch.setattr(codec, "encode_file", fail)
 
 
 class Panic(BaseException):
