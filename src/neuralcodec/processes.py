@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 MEMORY = 400 << 20
 #: Seconds that a process whose parent has died has to clear up in.
 _GRACE = 5.0
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 _CGROUP = Path("/sys/fs/cgroup")
 _GPU_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
@@ -148,9 +149,12 @@ class Pool(Generic[Task, Result]):
 
     def close(self) -> None:
         """End all processes; what they are at is cut off and cleared up."""
-        for _, worker in self._busy.values():
-            worker.interrupt()
-        for worker in (*self._idle, *(worker for _, worker in self._busy.values())):
+        busy = [worker for _, worker in self._busy.values()]
+        for worker in busy:
+            worker.send(signal.SIGTERM)
+        for worker in self._idle:  # nothing to clear up, and to unload torch takes a second
+            worker.send(_KILL)
+        for worker in (*self._idle, *busy):
             worker.executor.shutdown(cancel_futures=True)
 
 
@@ -176,10 +180,10 @@ class _Worker:
         with _interrupts_held():  # the process has them held from its start, and dies of none in silence
             self._pid = self.executor.submit(os.getpid)
 
-    def interrupt(self) -> None:
-        """Cut off what the process is at."""
+    def send(self, number: int) -> None:
+        """Send the process a signal, once it has started."""
         with suppress(Exception):  # it has died
-            os.kill(self._pid.result(_GRACE), signal.SIGTERM)
+            os.kill(self._pid.result(_GRACE), number)
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from neuralcodec.errors import NeuralCodecError
 from .test_batch import ARGUMENTS, jobs, tree, work
 from .test_main import NCODEC, names, picture
 
+pytestmark = pytest.mark.timeout(600)  # a cluster starts, and each of its processes loads torch
+
 WITHOUT_RAY = "import sys; sys.modules['ray'] = None\n"
 
 
@@ -73,7 +75,7 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(tmp_path: Path) -> No
         picture(320, 240, seed=number).save(source / f"{number:02}.png")
     command = [*NCODEC, "encode", str(source), "-r", "-o", str(target), "--ray", "local", "-j", "2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 400
         while not list(target.glob("*.nc")):
             assert time.monotonic() < deadline
             assert process.poll() is None
@@ -84,7 +86,7 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(tmp_path: Path) -> No
         assert 1 <= len(workers) <= 2
         os.kill(workers[0], signal.SIGKILL)
         assert len(list(target.glob("*.nc"))) < count  # in the middle
-        _, errors = process.communicate(timeout=200)
+        _, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors
     lines = errors.splitlines()
     assert f"{count} of {count} files done  " in lines[-1]
