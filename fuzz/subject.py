@@ -6,6 +6,7 @@ the bytes and the pixels runs, in milliseconds.
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import tempfile
@@ -40,22 +41,21 @@ MEMORY_LIMIT = 256 * 2**20
 
 
 def use_tiny_models() -> None:
-    """Puts tiny models, always the same ones, in place of the package's weights."""
+    """Put tiny models, always the same ones, before the package's weights."""
     torch.set_num_threads(1)
     # Threads would take most of the time of such small work.
     parallel.run = lambda work, items, threads, report=None: [work(item) for item in items]
     folder = Path(tempfile.mkdtemp(prefix="neuralcodec-fuzz-"))
     write_conv_weights(folder / "conv.safetensors")
     write_recurrent_weights(folder / "gru.safetensors")
-    weights._FOLDER = folder
-    weights.shipped.cache_clear()
+    os.environ[weights.VARIABLE] = str(folder)
     weights.by_name("conv")
 
 
 def seeds() -> dict[str, bytes]:
     """Intact files of every kind."""
     alpha = np.add.outer(np.arange(70), np.arange(90)).astype(np.uint8)
-    identity = weights.weights_id(weights.by_name("conv"))
+    identity = weights.by_name("conv").id
     exif, xmp = b"MM\0*\0\0\0\x08" + bytes(20), b"<x:xmpmeta/>" * 9
     grey_icc = bytes(16) + b"GRAY" + bytes(108)
     return {

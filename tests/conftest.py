@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 
 # One thread, unless told otherwise: small tests are not faster with more, and far slower beside other work.
@@ -57,16 +56,12 @@ def model() -> Model:
 
 @pytest.fixture
 def tiny_gru(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of weights in place of the package's: the shipped `conv`, and a tiny `gru`."""
+    """A folder of weights that come before the package's, with a tiny `gru`."""
     from tiny import write_recurrent_weights
 
-    shipped = weights.by_name("conv")
     folder = tmp_path_factory.mktemp("weights")
-    (folder / shipped.name).symlink_to(shipped)
     write_recurrent_weights(folder / "gru.safetensors")
-    monkeypatch.setattr(weights, "_FOLDER", folder)
-    weights.shipped.cache_clear()
-    monkeypatch.setattr(weights, "shipped", functools.cache(weights.shipped.__wrapped__))
+    monkeypatch.setenv(weights.VARIABLE, str(folder))
     return folder
 
 
@@ -89,6 +84,5 @@ def tiny_models(tiny_gru: Path) -> Path:
     """As `tiny_gru`, with a tiny `conv` as well."""
     from tiny import write_conv_weights
 
-    (tiny_gru / "conv.safetensors").unlink()
     write_conv_weights(tiny_gru / "conv.safetensors")
     return tiny_gru

@@ -72,7 +72,7 @@ def test_info_says_what_the_file_is(pixels: np.ndarray) -> None:
     data = neuralcodec.encode(np.dstack([pixels, pixels[..., 0]]), quality=33)
     facts = neuralcodec.info(data)
     assert facts.codec == "conv"
-    assert facts.weights == weights.weights_id(weights.by_name("conv")).hex()
+    assert facts.weights == weights.by_name("conv").id.hex()
     assert facts.weights_name == "conv"
     assert (facts.width, facts.height, facts.quality, facts.tiles) == (50, 40, 33, 1)
     assert facts.alpha is True

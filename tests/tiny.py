@@ -10,7 +10,7 @@ from neuralcodec.models.conv.network import ConvCodec, ConvConfig
 from neuralcodec.models.gru.network import RecurrentCodec, RecurrentConfig
 from neuralcodec.training.data import PixelStore, block_components
 from neuralcodec.training.export import arrays_of, write_weights
-from neuralcodec.weights import Tradeoff
+from neuralcodec.weights import Tradeoff, WeightsFile
 
 TINY_MODEL = ConvConfig(
     levels=3,
@@ -28,16 +28,16 @@ TINY_RECURRENT = RecurrentConfig(
 )
 
 
-def write_conv_weights(out: Path) -> None:
+def write_conv_weights(out: Path) -> WeightsFile:
     """Weights of the tiny `conv` model, untrained."""
     torch.manual_seed(0)
-    write_weights(out, arrays_of(ConvCodec(TINY_MODEL).eval()), TINY_MODEL, Tradeoff())
+    return write_weights(out, arrays_of(ConvCodec(TINY_MODEL).eval()), TINY_MODEL, Tradeoff())
 
 
-def write_recurrent_weights(out: Path) -> None:
+def write_recurrent_weights(out: Path) -> WeightsFile:
     """Weights of the tiny recurrent model, untrained: a block transform with ever finer steps."""
     torch.manual_seed(0)
     model = RecurrentCodec(TINY_RECURRENT).eval()
     store = PixelStore(photograph(256, 256, seed=5).reshape(-1), [(256, 256)], np.zeros(1, np.int64))
     model.transforms.start_from_components(block_components(store, 3 * TINY_RECURRENT.latent, samples=2000))
-    write_weights(out, arrays_of(model), TINY_RECURRENT, Tradeoff())
+    return write_weights(out, arrays_of(model), TINY_RECURRENT, Tradeoff())

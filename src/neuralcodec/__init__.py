@@ -63,7 +63,7 @@ def encode(
     target_bpp: float | None = None,
     target_msssim: float | None = None,
     target_ssimulacra2: float | None = None,
-    model: str = DEFAULT_MODEL,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
     effort: int = DEFAULT_EFFORT,
     device: str | None = None,
 ) -> bytes:
@@ -78,7 +78,7 @@ def encode(
         target_bpp: the same in bits for each pixel of the picture.
         target_msssim: instead of a quality, an MS-SSIM above 0 and below 1, which is met within 0.001.
         target_ssimulacra2: instead of a quality, a SSIMULACRA2 above 0 and below 100, met within 0.5.
-        model: name of the weights.
+        model: name of the weights, or the path of a weights file such as `ncodec export` writes.
         effort: 1 (fast) to 9 (best): how long to look for a better latent of this very picture.
         device: where the transforms run, `auto`, `cpu` or `cuda`; by default what `NCODEC_DEVICE` says.
 
@@ -199,10 +199,11 @@ def _bytes_of(source: Source, limits: Limits) -> bytes:
     return bytes_of(source, limits.max_bytes)
 
 
-def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> BatchedCodec:
-    """Make a codec for batches of torch tensors, see `neuralcodec.coding.batched`.
+def load_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, device: str | None = None) -> BatchedCodec:
+    """Load a codec for batches of torch tensors, see `neuralcodec.coding.batched`.
 
     Args:
+        model: name of the weights, or the path of a weights file.
         device: where it begins, `auto`, `cpu` or `cuda`; by default `cpu`. Its `to` moves it later.
 
     Raises:
@@ -211,5 +212,5 @@ def load_model(name: str = DEFAULT_MODEL, *, device: str | None = None) -> Batch
     from neuralcodec import weights
     from neuralcodec.coding.families import family_of
 
-    path = weights.by_name(name)
-    return family_of(weights.codec(path)).batched(path, device or "cpu")
+    file = weights.by_name(model)
+    return family_of(file.codec).batched(file, device or "cpu")

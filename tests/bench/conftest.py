@@ -135,16 +135,13 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tiny_model(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A second model, `tiny`, beside `conv`; its weights file."""
-    folder = tmp_path / "shipped"
+def tiny_model(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A further model, `tiny`; its weights file."""
+    folder = tmp_path / "more"
     folder.mkdir()
-    (folder / "conv.safetensors").symlink_to(weights.by_name("conv"))
     (folder / "tiny.safetensors").write_bytes(tiny_weights.read_bytes())
-    monkeypatch.setattr(weights, "_FOLDER", folder)
-    weights.shipped.cache_clear()
-    yield folder / "tiny.safetensors"
-    weights.shipped.cache_clear()
+    monkeypatch.setenv(weights.VARIABLE, str(folder))
+    return folder / "tiny.safetensors"
 
 
 @pytest.fixture(scope="package")

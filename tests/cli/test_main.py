@@ -664,13 +664,17 @@ def test_export_prints_its_report(
 
     calls: list[object] = []
 
-    def stand_in(*arguments: object) -> dict[str, float]:
+    file = weights.by_name("conv")
+
+    def stand_in(*arguments: object) -> tuple[weights.WeightsFile, dict[str, float]]:
         calls.append(arguments)
-        return {"bytes": 4589416, "share": 1 / 3}
+        return file, {"bytes": 4589416, "share": 1 / 3}
 
     monkeypatch.setattr(export, "export", stand_in)
     assert main(["export", "c.safetensors", "w.safetensors", "--images", "i", "--fit", "p"]) == 0
-    assert capsys.readouterr().out == "bytes: 4589416\nshare: 0.333333\n"
+    assert capsys.readouterr().out == (
+        f"file: {file.path}\nid: {file.id.hex()}\nbytes: 4589416\nshare: 0.333333\n"
+    )
     assert calls == [(Path("c.safetensors"), Path("w.safetensors"), Path("i"), Path("p"))]
     assert main(["export", "c.safetensors", "a.png"]) == 2
 

@@ -6,7 +6,6 @@ in `src/neuralcodec/coding/families/__init__.py`. No other file knows which fami
 fixture `toy` adds the row and the line.
 """
 
-import functools
 import io
 import json
 import zlib
@@ -16,7 +15,6 @@ import numpy as np
 import pytest
 from conftest import photograph
 from PIL import Image
-from safetensors.numpy import load_file, save_file
 
 import neuralcodec
 import neuralcodec.pillow_plugin
@@ -33,6 +31,7 @@ from neuralcodec.format import container
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import CODECS, Codec, Header
 from neuralcodec.picture.metrics import psnr
+from neuralcodec.weights import WeightsFile
 
 TOY = Codec(200, "toy")
 BLOCK = 4
@@ -47,8 +46,8 @@ class ToyFamily(Family):
     tile = 64
     max_pixels = 10**6
 
-    def load(self, path: Path, device: str | None) -> float:
-        return float(load_file(path)["step"][0])
+    def load(self, file: WeightsFile, device: str | None) -> float:
+        return float(weights.read(file).arrays["step"][0])
 
     def encode(
         self,
@@ -112,11 +111,10 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for name, step in (("toy", 2.0), ("toy-2025-01-01", 3.0)):
         arrays = {"step": np.array([step], np.float32)}
-        save_file(
-            arrays, folder / f"{name}.safetensors", {"neuralcodec": json.dumps({"codec": "toy", "model": {}})}
+        weights.write(
+            folder / f"{name}.safetensors", arrays, codec="toy", model={}, tradeoff=weights.Tradeoff()
         )
-    monkeypatch.setattr(weights, "_FOLDER", folder)
-    monkeypatch.setattr(weights, "shipped", functools.cache(weights.shipped.__wrapped__))
+    monkeypatch.setenv(weights.VARIABLE, str(folder))
     return folder
 
 

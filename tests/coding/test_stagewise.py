@@ -22,7 +22,7 @@ from neuralcodec.picture.picture import Picture
 
 @pytest.fixture
 def model(tiny_gru: Path) -> RecurrentModel:
-    return load(tiny_gru / "gru.safetensors")
+    return load(weights.by_name(tiny_gru / "gru.safetensors"))
 
 
 @pytest.fixture

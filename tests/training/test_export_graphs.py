@@ -32,7 +32,7 @@ def test_conv(tmp_path: Path, height: int, width: int) -> None:
     write_conv_weights(tmp_path / "conv.safetensors")
     graphs = write_graphs(tmp_path / "conv.safetensors")
     assert {name: path.name for name, path in graphs.items()} == {"synthesis": "conv.synthesis.onnx"}
-    model = Model(tmp_path / "conv.safetensors", torch.device("cpu"))
+    model = Model(weights.at(tmp_path / "conv.safetensors"), torch.device("cpu"))
     model.bfloat16 = False
     y_hat = np.random.default_rng(0).normal(0, 4, (height, width, TINY_MODEL.latent)).astype(np.float32)
     level = model.level(62.5)
@@ -49,7 +49,7 @@ def test_conv(tmp_path: Path, height: int, width: int) -> None:
 def test_gru(tmp_path: Path) -> None:
     write_recurrent_weights(tmp_path / "gru.safetensors")
     graphs = write_graphs(tmp_path / "gru.safetensors")
-    model = RecurrentModel(tmp_path / "gru.safetensors", torch.device("cpu"))
+    model = RecurrentModel(weights.at(tmp_path / "gru.safetensors"), torch.device("cpu"))
     model.bfloat16 = False
     decoder, synthesis, rng = StageDecoder(model, 3, 4), model.transforms.synthesis, np.random.default_rng(0)
     config = model.transforms.config

@@ -115,8 +115,7 @@ def test_fitted_weights_code_smaller_files(untrained: ConvCodec, photos: Path, t
     sizes = []
     for name, tensors in (("gaussian", arrays), ("fitted", fitted)):
         out = tmp_path / f"{name}.safetensors"
-        write_weights(out, tensors, TINY_MODEL, Tradeoff())
-        model = Model(out)
+        model = Model(write_weights(out, tensors, TINY_MODEL, Tradeoff()))
         y = model.analyse(photograph(256, 256, seed=9), 47)
         writer = SymbolWriter(model.prior.tables)
         y_hat = model.prior.code(writer, 47, 16, 16, (y, model.hyper_analyse(y)))
@@ -129,9 +128,10 @@ def test_fitted_weights_code_smaller_files(untrained: ConvCodec, photos: Path, t
 def test_a_run_can_start_from_fitted_weights(untrained: ConvCodec, photos: Path, tmp_path: Path) -> None:
     arrays = arrays_of(untrained)
     out = tmp_path / "fitted.safetensors"
-    write_weights(out, arrays | fitted_tables(untrained, arrays, photos), TINY_MODEL, Tradeoff())
+    fitted = arrays | fitted_tables(untrained, arrays, photos)
+    file = write_weights(out, fitted, TINY_MODEL, Tradeoff())
     model = ConvCodec(TINY_MODEL).eval()
-    start_from_weights(model, out)
+    start_from_weights(model, file)
     assert torch.equal(
         model.transforms.analysis.stem.weight, untrained.transforms.analysis.stem.weight.half()
     )
@@ -152,7 +152,7 @@ def test_export_fits(
 ) -> None:
     monkeypatch.setattr(exporting, "MAX_RATE_LOSS", 1.0)  # of a model that was not trained it is large
     Trainer(recipe, images, tmp_path / "run", precision="float32").save()
-    report = export(tmp_path / "run" / CHECKPOINT, tmp_path / "fitted.safetensors", images, photos)
+    _, report = export(tmp_path / "run" / CHECKPOINT, tmp_path / "fitted.safetensors", images, photos)
     assert report["bpp_fitted"] < report["bpp_coded"]
 
 

@@ -13,23 +13,22 @@ from neuralcodec import weights
 from neuralcodec.cli.main import main
 from neuralcodec.entropy.exact import Integers
 from neuralcodec.entropy.prior import integers_of
-from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.errors import UsageError
 from neuralcodec.models.conv.network import ConvCodec, ConvConfig
 from neuralcodec.models.gru.network import RecurrentCodec
 from neuralcodec.training.export import arrays_of
 from neuralcodec.training.loop import Trainer
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.training.start import start_from_weights
+from neuralcodec.weights import WeightsFile
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    out = tmp_path / "tiny.safetensors"
-    write_conv_weights(out)
-    return out
+def file(tmp_path: Path) -> WeightsFile:
+    return write_conv_weights(tmp_path / "tiny.safetensors")
 
 
-def started(config: ConvConfig, file: Path) -> ConvCodec:
+def started(config: ConvConfig, file: WeightsFile) -> ConvCodec:
     torch.manual_seed(1)
     model = ConvCodec(config).eval()
     start_from_weights(model, file)
@@ -44,10 +43,10 @@ def real(layer: Integers) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float
 
 def test_export_gives_the_shipped_weights_back() -> None:
     """Every layer of the prior to the last bit: the way back from integers loses nothing."""
-    path = weights.by_name("conv-2026-11-22")
-    kept = weights.read(path).arrays
-    again = arrays_of(started(ConvConfig(**weights.read(path).model), path))
-    assert again.keys() == kept.keys()
+    stored = weights.by_id(bytes.fromhex("157adb15"))  # with tables of Gaussians, as export makes them
+    kept = weights.read(stored).arrays
+    again = arrays_of(started(ConvConfig(**weights.read(stored).model), stored))
+    assert {name for name in again if not weights.is_encoder(name)} == kept.keys()
     for name, array in kept.items():
         part = name.rpartition(".")[2]
         if name.startswith("exact.") and part == "shift":  # a shift may be finer; the values are the same
@@ -63,7 +62,7 @@ def test_export_gives_the_shipped_weights_back() -> None:
 
 
 @pytest.mark.parametrize("sizes", [{"fine_blocks": 2, "coarse_blocks": 3}, {"width": 24}])
-def test_a_larger_model_is_at_first_the_same(file: Path, sizes: dict[str, int]) -> None:
+def test_a_larger_model_is_at_first_the_same(file: WeightsFile, sizes: dict[str, int]) -> None:
     small, large = (started(config, file) for config in (TINY_MODEL, replace(TINY_MODEL, **sizes)))
     x, level = torch.rand(2, 3, 64, 128), torch.tensor([0.3, 1.7])
     with torch.no_grad():
@@ -74,7 +73,7 @@ def test_a_larger_model_is_at_first_the_same(file: Path, sizes: dict[str, int]) 
 
 
 @pytest.mark.usefixtures("quick_start")
-def test_new_blocks_learn(file: Path, recipe: Recipe, images: Path, tmp_path: Path) -> None:
+def test_new_blocks_learn(file: WeightsFile, recipe: Recipe, images: Path, tmp_path: Path) -> None:
     assert recipe.conv is not None
     deep = replace(recipe, conv=replace(recipe.conv, coarse_blocks=2))
     trainer = Trainer(deep, images, tmp_path / "run", precision="float32", start=file)
@@ -88,26 +87,18 @@ def test_new_blocks_learn(file: Path, recipe: Recipe, images: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     "sizes", [{"coarse": 24}, {"latent": 32}, {"levels": 4}, {"width": 8}, {"fine_blocks": 0}]
 )
-def test_other_sizes_are_refused(file: Path, sizes: dict[str, int]) -> None:
+def test_other_sizes_are_refused(file: WeightsFile, sizes: dict[str, int]) -> None:
     ((name, size),) = sizes.items()
     with pytest.raises(UsageError, match=f"of a model with {name} = .*, the recipe has {size}$"):
         started(replace(TINY_MODEL, **sizes), file)
 
 
-def test_another_codec_is_refused(file: Path, tmp_path: Path) -> None:
-    recurrent = tmp_path / "recurrent.safetensors"
-    write_recurrent_weights(recurrent)
+def test_another_codec_is_refused(file: WeightsFile, tmp_path: Path) -> None:
+    recurrent = write_recurrent_weights(tmp_path / "recurrent.safetensors")
     with pytest.raises(UsageError, match="only a conv recipe"):
         started(TINY_MODEL, recurrent)
     with pytest.raises(UsageError, match="only a conv recipe"):
         start_from_weights(RecurrentCodec(TINY_RECURRENT), file)
-
-
-def test_what_is_no_weights_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "picture.png"
-    path.write_bytes(b"no weights")
-    with pytest.raises(NeuralCodecError, match="is not a weights file"):
-        started(TINY_MODEL, path)
 
 
 def test_a_name_that_is_no_model(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

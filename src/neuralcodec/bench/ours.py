@@ -66,7 +66,7 @@ class Ours:
     @property
     def family(self) -> Family:
         """The family of the model."""
-        return family_of(weights.codec(weights.by_name(self.model)))
+        return family_of(weights.by_name(self.model).codec)
 
     @property
     def settings(self) -> tuple[int, ...]:
@@ -98,7 +98,7 @@ class Ours:
         Raises:
             UsageError: the package ships no such model.
         """
-        digest = hashlib.sha256(weights.by_name(self.model).read_bytes()).hexdigest()
+        digest = hashlib.sha256(weights.by_name(self.model).path.read_bytes()).hexdigest()
         facts = [f"neuralcodec {metadata.version('neuralcodec')}", f"code {_code()}"]
         facts += [f"{self.model} weights {digest[:16]}", f"effort {self.effort}"]
         return ", ".join([*facts, f"torch {metadata.version('torch')}"])

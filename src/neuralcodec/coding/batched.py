@@ -13,7 +13,6 @@ its rate is that of the coder and not an estimate, and no gradient goes through 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +34,7 @@ from neuralcodec.models.conv import QUALITY, STRIDE, TILE
 from neuralcodec.models.conv.network import level_of
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.options import checked_quality
+from neuralcodec.weights import WeightsFile
 
 
 class Reconstruction(NamedTuple):
@@ -47,9 +47,9 @@ class Reconstruction(NamedTuple):
 class BatchedCodec(nn.Module):
     """One weights file as a module. Heights and widths are any: edges are repeated to multiples of 16."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: WeightsFile) -> None:
         super().__init__()
-        self._model = Model(path, torch.device("cpu"))
+        self._model = Model(file, torch.device("cpu"))
         self.transforms = self._model.transforms.requires_grad_(True)
 
     def forward(self, x: Tensor, quality: float = QUALITY) -> Reconstruction:

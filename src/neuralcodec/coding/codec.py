@@ -5,8 +5,8 @@ The pixels' way to segments and back is the model family's own, see `neuralcodec
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -23,13 +23,14 @@ from neuralcodec.format.header import Header, write_header
 from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL, checked_effort, checked_quality, is_whole
 from neuralcodec.picture.alpha import pack_alpha, unpack_alpha
 from neuralcodec.picture.picture import Picture
+from neuralcodec.weights import WeightsFile
 
 
 def encode_picture(
     picture: Picture,
     *,
     quality: float | None = None,
-    model: str = DEFAULT_MODEL,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
     tile: int | None = None,
     effort: int = DEFAULT_EFFORT,
     device: str | None = None,
@@ -54,7 +55,7 @@ def encode_file(
     picture: Picture,
     *,
     quality: float | None = None,
-    model: str = DEFAULT_MODEL,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
     tile: int | None = None,
     effort: int = DEFAULT_EFFORT,
     device: str | None = None,
@@ -65,7 +66,7 @@ def encode_file(
 
     Args:
         quality: 0 (smallest) to 100 (best), kept to two decimals; the family's own if not given.
-        model: name of the weights.
+        model: name of the weights, or the path of a weights file.
         tile: side of a tile in pixels, a power of two from 64 to 2048; the family's own if not given.
         effort: 1 (fast) to 9 (best); from 2, the latent of this very picture is refined.
         device: where the transforms run, `auto`, `cpu` or `cuda`; if not given, what `NCODEC_DEVICE` says.
@@ -75,13 +76,13 @@ def encode_file(
     Raises:
         UsageError: quality, model, tile or effort is out of range, or the picture too large for the model.
     """
-    path = weights.by_name(model)
-    codec = weights.codec(path)
+    stored = weights.by_name(model)
+    codec = stored.codec
     family = family_of(codec)
     height, width, channels = picture.pixels.shape
     header = Header(
         codec=codec,
-        weights_id=weights.weights_id(path),
+        weights_id=stored.id,
         width=width,
         height=height,
         quality=checked_quality(family.quality if quality is None else quality),
@@ -95,7 +96,7 @@ def encode_file(
         raise UsageError(f"effort {effort}: the {codec.name} model has no other effort than {family.efforts}")
     if problem := _size_problem(header, family):
         raise UsageError(f"{problem}; the {DEFAULT_MODEL} model takes it")
-    loaded, report = family.load(path, device), progress or quiet
+    loaded, report = family.load(stored, device), progress or quiet
     segments = family.encode(loaded, picture.pixels, header, effort=effort, report=report, kept=kept)
     alpha = None if kept is None else kept.alpha
     if alpha is None and picture.alpha is not None:
@@ -173,9 +174,9 @@ def decode_file(
     region = region or whole
     if region.height < 1 or region.width < 1 or region.within(whole) != region:
         raise UsageError(f"the region is not within the {header.width}x{header.height} pixels of the picture")
-    path = _weights_of(header)
+    stored = _weights_of(header)
     alpha = _alpha(file, file.damage if partial else None)
-    model = family.load(path, device)
+    model = family.load(stored, device)
     report = progress or quiet
     decoded = family.decode(model, file, region, stages=int(stage or held), partial=partial, report=report)
     coarse = stage is None and held < header.stages
@@ -215,11 +216,11 @@ def _stages_held(file: Container, family: Family) -> int:
     return held
 
 
-def _weights_of(header: Header) -> Path:
-    path = weights.by_id(header.weights_id)
-    if weights.codec(path) != header.codec:
+def _weights_of(header: Header) -> WeightsFile:
+    stored = weights.by_id(header.weights_id)
+    if stored.codec != header.codec:
         raise DamagedFileError("the codec of the header is not that of its weights: the header is damaged")
-    return path
+    return stored
 
 
 def _damage(file: Container, lost: Sequence[int], region: Box, margin: int) -> Damage | None:

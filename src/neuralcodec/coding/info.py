@@ -68,7 +68,7 @@ def info_of(data: bytes, limits: Limits) -> Info:
         format=VERSION,
         codec=header.codec.name,
         weights=header.weights_id.hex(),
-        weights_name=weights.shipped().get(header.weights_id),
+        weights_name=weights.name_of(header.weights_id),
         width=header.width,
         height=header.height,
         quality=header.quality,

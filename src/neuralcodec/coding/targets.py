@@ -128,7 +128,7 @@ def encode(
     if looks_drawn(picture.pixels):
         warn(["looks drawn: text, interfaces and line art are sharper as PNG, and often no larger"])
     if target is not None:
-        in_stages = weights.codec(weights.by_name(options.get("model", DEFAULT_MODEL))).in_stages
+        in_stages = weights.by_name(options.get("model", DEFAULT_MODEL)).codec.in_stages
         find = _among_stages if in_stages else _search
         return find(picture, target, progress or quiet, options)
     file = codec.encode_file(picture, quality=quality, progress=progress, **options)

@@ -8,8 +8,8 @@ construction. The structure is that of `neuralcodec.models.prior.Prior`, from wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from neuralcodec.entropy.rounding import Rounding
 from neuralcodec.entropy.tables import SCALE_COUNT, Index, Tables
 
 STEPS = 4
+QUALITY_ROWS = 101
 #: Latents, means included, are held in sixteenths of a quantization step.
 LATENT_ONE = 16
 #: Latents at the entrance of a network, in sixteenths; the same ±64.0 as in the trained form.
@@ -29,6 +30,11 @@ ACTIVATION_CLIP = 8 * ONE
 MEAN_CLIP = 1 << 17
 #: A scale index leaves its head in whole steps, from activations in sixteenths of a step.
 INDEX_DROP = 4
+#: Latent positions across the tile of a canary, a multiple of four.
+SAMPLE_SIDE = 8
+
+#: Makes values of a shape.
+Draw: TypeAlias = Callable[[tuple[int, ...]], Floats]
 
 
 class IntegerPrior:
@@ -41,9 +47,14 @@ class IntegerPrior:
         ValueError: a sum could leave the exact range, or the arrays do not fit together.
     """
 
+    #: Segments of a canary.
+    samples = 1
+
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         self.tables = Tables(tensors["tables.counts"], tensors["tables.radius"])
         self.z_mean, self.z_index = tensors["z.mean"], tensors["z.index"]  # (101, C_z)
+        if self.z_mean.shape != self.z_index.shape or len(self.z_mean) != QUALITY_ROWS:
+            raise ValueError("the hyper-latent has other tables than one for each quality and channel")
         if self.z_index.max() >= len(self.tables.radius):
             raise ValueError("a channel of the hyper-latent has a table that is not there")
 
@@ -62,6 +73,18 @@ class IntegerPrior:
 
         self.steps = [Step(k, "steps", stored, self.hyper_blur2.range) for k in range(STEPS)]
         self.latent = self.steps[0].latent
+
+    def code_sample(self, coders: Sequence[SymbolCoder], draw: Draw | None = None) -> list[Floats]:
+        """Code a tile of `SAMPLE_SIDE` positions a side, as a canary holds it: y_hat.
+
+        Args:
+            coders: one; a writer, or without `draw` a reader.
+            draw: gives the latents to write, by shape.
+        """
+        [coder] = coders
+        side, part = SAMPLE_SIDE, SAMPLE_SIDE // 4
+        latents = draw and (draw((side, side, self.latent)), draw((part, part, self.z_mean.shape[1])))
+        return [self.code(coder, 50, side, side, latents)]
 
     def code(
         self,

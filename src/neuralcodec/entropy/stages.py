@@ -6,7 +6,7 @@ The structure is that of `neuralcodec.models.stages`, from which `neuralcodec.tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from neuralcodec.entropy.prior import (
     ACTIVATION_CLIP,
     LATENT_CLIP,
     LATENT_ONE,
+    SAMPLE_SIDE,
     STEPS,
+    Draw,
     Step,
     code_in_steps,
     enter,
@@ -39,6 +41,7 @@ class StagePriors:
     """
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], stages: int) -> None:
+        self.samples = min(stages, 2)  # segments of a canary: the second stage sees an update of φ
         self.tables = Tables(tensors["tables.counts"], tensors["tables.radius"])
 
         def stored(name: str) -> Integers:
@@ -49,6 +52,20 @@ class StagePriors:
         self.steps = [[Step(k, f"stages.{s}", stored, features) for k in range(STEPS)] for s in range(stages)]
         self.latent = self.steps[0][0].latent
         self.updates = [_Update(s, stored, features, self.latent) for s in range(stages - 1)]
+
+    def code_sample(self, coders: Sequence[SymbolCoder], draw: Draw | None = None) -> list[Floats]:
+        """Code a tile of `SAMPLE_SIDE` positions a side, as a canary holds it: y_hat of each stage.
+
+        Args:
+            coders: of the first stages, one each; writers, or without `draw` readers.
+            draw: gives the latents to write, by shape.
+        """
+        size, decoded = (SAMPLE_SIDE, SAMPLE_SIDE), []
+        features = self.start(*size)
+        for stage, coder in enumerate(coders):
+            y_hat, features = self.code(coder, stage, features, size, draw and draw((*size, self.latent)))
+            decoded.append(y_hat)
+        return decoded
 
     def start(self, height: int, width: int) -> Floats:
         """φ of the first stage for a tile of `height` x `width` latent positions, padded to even sizes."""

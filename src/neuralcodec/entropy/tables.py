@@ -43,8 +43,11 @@ class Tables:
     radius: Int32
 
     def __post_init__(self) -> None:
-        sizes = 2 * self.radius + 2
-        if len(self.radius) < SCALE_COUNT or sizes.sum() != len(self.counts) or self.counts.min() < 1:
+        sizes = 2 * self.radius.astype(np.int64) + 2
+        if len(self.radius) < SCALE_COUNT or sizes.min() < 2 or sizes.sum() != len(self.counts):
+            raise ValueError("malformed probability tables")
+        sums = np.add.reduceat(self.counts, self.starts, dtype=np.int64)
+        if self.counts.min() < 1 or (sums != TOTAL).any():
             raise ValueError("malformed probability tables")
 
     def shares(self) -> list[npt.NDArray[np.float32]]:

@@ -7,7 +7,6 @@ rounded to integers row by row, each as finely as the exact range of float32 sum
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 from torch import nn
 
+from neuralcodec import weights
+from neuralcodec.entropy import canary
 from neuralcodec.entropy.coder import SymbolWriter, zigzag
 from neuralcodec.entropy.exact import EXACT, FRACTION_BITS, ONE, Integers, Range
 from neuralcodec.entropy.prior import ACTIVATION_CLIP, INDEX_DROP, LATENT_CLIP, LATENT_ONE, IntegerPrior
@@ -34,7 +33,7 @@ from neuralcodec.models.prior import ContextStep, Prior
 from neuralcodec.training.data import load_crops
 from neuralcodec.training.fitting import fitted_tables
 from neuralcodec.training.loop import read_checkpoint
-from neuralcodec.weights import Tradeoff
+from neuralcodec.weights import Tradeoff, WeightsFile
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -45,18 +44,19 @@ _FINEST_SHIFT = 16
 
 def export(
     checkpoint: Path, out: Path, images: Path | None = None, photos: Path | None = None
-) -> dict[str, float]:
-    """Write the weights file `out`; with a folder of `images`, also measure what the integers cost.
+) -> tuple[WeightsFile, dict[str, float]]:
+    """Write a weights file; with a folder of `images`, also measure what the integers cost.
 
     Args:
+        out: the file; or a folder, in which it is called by its codec and id, as `conv-0123abcd.safetensors`.
         photos: a folder of photographs to fit the probability tables of a conv model to. Not those that it
             will be measured on.
 
     Returns:
-        A report: tensors' bytes, and with images bits per pixel of the trained prior (`bpp_float`), of the
-        integer prior (`bpp_integer`, ideal code lengths), of the coded segments (`bpp_coded`), the
-        `rate_loss` of the second against the first, and with photos the segments with fitted tables
-        (`bpp_fitted`).
+        The file, and a report: tensors' bytes, and with images bits per pixel of the trained prior
+        (`bpp_float`), of the integer prior (`bpp_integer`, ideal code lengths), of the coded segments
+        (`bpp_coded`), the `rate_loss` of the second against the first, and with photos the segments with
+        fitted tables (`bpp_fitted`).
 
     Raises:
         UsageError: no usable image, or photos for another codec. NeuralCodecError: not a checkpoint; a
@@ -86,12 +86,11 @@ def export(
             if images is not None:
                 report["bpp_fitted"] = measure(model, IntegerPrior(arrays), images)["bpp_coded"]
         report["bytes"] = float(sum(a.nbytes for a in arrays.values()))
-    except UsageError:  # a ValueError too
+    except NeuralCodecError:
         raise
     except ValueError as error:
         raise NeuralCodecError(f"{checkpoint} cannot be exported: {error}") from None
-    write_weights(out, arrays, config, tradeoff)
-    return report
+    return write_weights(out, arrays, config, tradeoff), report
 
 
 def arrays_of(model: ConvCodec | RecurrentCodec) -> Tensors:
@@ -110,21 +109,17 @@ def arrays_of(model: ConvCodec | RecurrentCodec) -> Tensors:
 
 def write_weights(
     out: Path, arrays: Tensors, config: ConvConfig | RecurrentConfig, tradeoff: Tradeoff
-) -> None:
-    """Write a weights file.
+) -> WeightsFile:
+    """Write a weights file with a canary: `out`, or if that is a folder, a file in it named by codec and id.
 
     Raises:
-        UsageError: it cannot be written.
+        NeuralCodecError: it cannot be written.
     """
-    codec = "gru" if isinstance(config, RecurrentConfig) else "conv"
-    # A single key: safetensors writes several in random order, and the file would have another id each time.
-    parts = {"codec": codec, "model": asdict(config), "tradeoff": asdict(tradeoff)}
-    described = json.dumps(parts, sort_keys=True)
-    try:
-        save_file(arrays, out, {"neuralcodec": described})
-        out.chmod(0o644)  # safetensors makes files for their owner alone
-    except (OSError, SafetensorError) as error:
-        raise UsageError(f"cannot write {out}: {error}") from None
+    if isinstance(config, RecurrentConfig):
+        codec, known = "gru", canary.make(StagePriors(arrays, config.stages))
+    else:
+        codec, known = "conv", canary.make(IntegerPrior(arrays))
+    return weights.write(out, arrays, codec=codec, model=asdict(config), tradeoff=tradeoff, canary=known)
 
 
 def integer_tensors(prior: Prior) -> Tensors:

@@ -3,8 +3,9 @@
 A graph holds no numbers: its constants are the float16 arrays of the weights file itself, by offset, and turn
 into float32 when the graph is loaded. So a graph takes a few kilobytes, and stays beside its weights:
 
-    conv.safetensors   conv.synthesis.onnx
-    gru.safetensors    gru.synthesis.onnx (one stage)   gru.render.onnx (pixels of the stages so far)
+    conv-96604f79.safetensors   conv-96604f79.synthesis.onnx
+    gru-7a5eea88.safetensors    gru-7a5eea88.synthesis.onnx (one stage)
+                                gru-7a5eea88.render.onnx (pixels of the stages so far)
 
 `index.json` names, for the id of each weights file in a folder, the files that belong together, with their
 SHA-256. Layers have the names of `docs/format.md`, which says what the graphs compute.
@@ -26,7 +27,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from neuralcodec.errors import NeuralCodecError
-from neuralcodec.weights import weights_id
+from neuralcodec.weights import at
 
 OPSET, IR_VERSION = 17, 8
 INDEX = "index.json"
@@ -230,7 +231,7 @@ def write_index(folder: Path) -> None:
     index = {}
     for weights in sorted(folder.glob("*.safetensors")):
         graphs = {name: _entry(path) for name, path in write_graphs(weights).items()}
-        index[weights_id(weights).hex()] = {**_entry(weights), "graphs": graphs}
+        index[at(weights).id.hex()] = {**_entry(weights), "graphs": graphs}
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n")
 
 

@@ -31,6 +31,7 @@ from neuralcodec.training.objectives import loss_of, objective
 from neuralcodec.training.optimizer import MuonAdamW
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.training.start import start_from_weights
+from neuralcodec.weights import WeightsFile
 
 CHECKPOINT = "checkpoint.safetensors"
 #: A step that took longer than this was interrupted (a stopped process, a sleeping machine).
@@ -58,7 +59,7 @@ class Trainer:
         valid: Path | None = None,
         *,
         precision: str = "auto",
-        start: Path | None = None,
+        start: WeightsFile | None = None,
         compiled: bool = False,
     ) -> None:
         self.recipe, self.config, self.out = recipe, recipe.training, out

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,25 +27,26 @@ from neuralcodec.errors import UsageError
 from neuralcodec.models.blocks import ResidualBlock, interpolate_levels
 from neuralcodec.models.conv.network import ConvCodec, level_of
 from neuralcodec.models.prior import LATENT_UNIT, Prior
+from neuralcodec.weights import WeightsFile
 
 #: Sizes of the recipe's model that may be larger than those of the file.
 _GROWS = ("fine_blocks", "coarse_blocks", "width")
 
 
 @torch.no_grad()
-def start_from_weights(model: nn.Module, path: Path) -> None:
+def start_from_weights(model: nn.Module, start: WeightsFile) -> None:
     """Give `model` the values of a weights file; what the file does not have does nothing yet.
 
     Raises:
         NeuralCodecError: it is no weights file. UsageError: the codec or sizes that cannot grow differ.
     """
-    file = weights.read(path)
+    file = weights.read(start)
     if not isinstance(model, ConvCodec) or file.codec != "conv":
         raise UsageError("only a conv recipe can start from a weights file, and only from one of conv")
     for name, size in asdict(model.config).items():
         known = file.model[name]
         if size < known or (size > known and name not in _GROWS):
-            raise UsageError(f"{path} is of a model with {name} = {known}, the recipe has {size}")
+            raise UsageError(f"{start.path} is of a model with {name} = {known}, the recipe has {size}")
     state = {
         name.removeprefix("transforms."): torch.from_numpy(array).float()
         for name, array in file.arrays.items()

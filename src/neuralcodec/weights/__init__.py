@@ -1,8 +1,11 @@
-"""The trained weights in this package, found by name when encoding and by hash when decoding.
+"""Weights files: found by name or path to encode with, and by the id in a header to decode with.
 
 A weights file is safetensors: float16 arrays `transforms.*`, the integer prior, and as metadata the codec,
-the sizes of its model and what it was trained for. Its id in a file's header is the start of its SHA-256, so
-a file can only be decoded with the very weights that wrote it.
+the sizes of its model, what it was trained for and a canary. Its id is the start of a hash of what a decoder
+needs, so that a better encoder writes files that earlier decoders read. An encoder may lie in a file of its
+own, which names the decoder it is for; a file without an encoder can be decoded with, and no more.
+
+Files lie in this package and in what the variable `NCODEC_WEIGHTS` lists: folders, or files.
 """
 
 from __future__ import annotations
@@ -10,16 +13,43 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from neuralcodec import files
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.format.header import Codec, codec_named
 
+if TYPE_CHECKING:
+    from neuralcodec.entropy.canary import Canary
+
+#: Folders and files to look for weights in before those of the package, as PATH lists folders.
+VARIABLE = "NCODEC_WEIGHTS"
+SUFFIX = ".safetensors"
+#: Ids from before ids named the decoder alone (then by the SHA-256 of the whole file), by the decoder's hash.
+RELEASED: Mapping[str, str] = {
+    "78f0273f97b9350e50c508a49fdb40383d3e757139a349fa1a1698768b9bdc31": "157adb15",
+    "4a3b558a17353158d7d03d8e5183a42c6dda17ac156394b245442b33ed6083c8": "ae1edfda",
+    "1eb53bdef15c6bbf0a7aeaa116c1867b6371893cee7056856f6a59d9479641d8": "96604f79",
+    "3a1bb561cafd27d0a67c75f186d8b0941feb4f7f68e28df7fe8f76ec5aa6384b": "7a5eea88",
+}
+
 _FOLDER = Path(__file__).parent
 _ID_BYTES = 4
+#: How the names of arrays begin that no decoder needs.
+_ENCODER = ("transforms.analysis", "transforms.hyper_analysis")
+_TYPES = ("float16", "float32", "int8", "int16", "int32", "uint8", "uint16")
+#: Larger files and headers are refused before they are read. Those of the package have 6 MB and 60 kB.
+_MOST_BYTES, _MOST_HEADER = 2**28, 2**20
+#: Larger models are refused before they are built; which sizes count layers rather than channels.
+_MOST_CHANNELS, _MOST_LAYERS = 2**12, 2**6
+_LAYERS = ("blocks", "levels", "priming", "stages")
+
+Arrays: TypeAlias = "Mapping[str, Any]"
 
 
 @dataclass(frozen=True)
@@ -39,83 +69,288 @@ class Tradeoff:
 
 
 @dataclass(frozen=True)
+class WeightsFile:
+    """What a weights file says of itself, read without its arrays.
+
+    Args:
+        written: its bytes, time and number: a file that is written anew is another one.
+        decoder: SHA-256, in hex, of what a decoder needs: see `decoder_hash`.
+        encodes, decodes: whether that half is in the file.
+        said: its metadata.
+    """
+
+    path: Path
+    written: tuple[int, int, int]
+    codec: Codec
+    decoder: str
+    encodes: bool
+    decodes: bool
+    said: Mapping[str, Any] = field(compare=False, repr=False)
+
+    @property
+    def id(self) -> bytes:
+        """The four bytes that headers name the decoder by."""
+        return bytes.fromhex(id_of(self.decoder))
+
+    @property
+    def name(self) -> str:
+        """The file's name without the id at its end: `conv` of `conv-96604f79.safetensors`."""
+        return self.path.name.removesuffix(SUFFIX).removesuffix(f"-{self.id.hex()}")
+
+
+@dataclass(frozen=True)
 class Weights:
-    """A weights file in memory: arrays by name, the sizes of the model, and what it was trained for."""
+    """Weights in memory: arrays by name, the sizes of the model, and what it was trained for."""
 
     id: bytes
     codec: str
     model: Mapping[str, int]
     tradeoff: Tradeoff
-    arrays: Mapping[str, Any]
+    canary: Canary | None
+    arrays: Arrays
 
 
-def weights_id(path: Path) -> bytes:
-    """The four bytes that a header names the file by."""
-    return hashlib.sha256(path.read_bytes()).digest()[:_ID_BYTES]
+# ---- finding ----------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def shipped() -> dict[bytes, str]:
-    """Names of the weights in this package by id. The newest of a model is the one without a date."""
-    return {weights_id(path): path.stem for path in sorted(_FOLDER.glob("*.safetensors"))}
+def available() -> list[WeightsFile]:
+    """All weights files of `NCODEC_WEIGHTS` and of the package, in the order in which they are looked for."""
+    found = []
+    for place in [*map(Path, filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))), _FOLDER]:
+        for path in sorted(place.glob(f"*{SUFFIX}")) if place.is_dir() else [place]:
+            try:
+                found.append(at(path))
+            except NeuralCodecError:
+                continue  # such as a checkpoint of `ncodec train`
+    return found
 
 
-@functools.cache
-def codec(path: Path) -> Codec:
-    """The codec that a weights file is for.
+def by_name(name: str | os.PathLike[str]) -> WeightsFile:
+    """The weights to encode with.
 
-    Raises:
-        NeuralCodecError: it is no weights file.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "numpy") as file:
-            return codec_named(json.loads((file.metadata() or {})["neuralcodec"])["codec"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise NeuralCodecError(f"{path} is not a weights file: {error}") from None
-
-
-def by_name(name: str) -> Path:
-    """The weights that `model=name` encodes with.
+    Args:
+        name: of weights in `NCODEC_WEIGHTS` or in the package, with or without their id; or the path of a
+            file, which ends in `.safetensors` or has a slash.
 
     Raises:
-        UsageError: there is no such model.
+        UsageError: there is none, or it has no encoder. NeuralCodecError: it is no weights file.
     """
-    path = _FOLDER / f"{name}.safetensors"
-    if "/" in name or not path.is_file():
-        raise UsageError(f"no model named {name!r}; there is {', '.join(sorted(shipped().values()))}")
-    return path
-
-
-def by_id(identity: bytes) -> Path:
-    """The weights that a file was written with.
-
-    Raises:
-        DamagedFileError: this package does not have them.
-    """
-    name = shipped().get(identity)
-    if name is None:
-        raise DamagedFileError(
-            f"the file needs weights {identity.hex()}, which this version does not have: "
-            "the header is damaged, or another version of neuralcodec wrote it"
+    text = os.fspath(name)
+    if isinstance(name, os.PathLike) or text.endswith(SUFFIX) or not {"/", os.sep}.isdisjoint(text):
+        file = at(Path(text))
+        if file.decodes:
+            _opened[file.id] = file
+    else:
+        named = [file for file in available() if text in (file.name, file.path.stem)]
+        if not named:
+            there = ", ".join(sorted({file.name for file in available() if file.encodes}))
+            raise UsageError(f"no model named {text!r}; there is {there}, or the path of any weights file")
+        file = named[0]
+        rivals = [other.path.stem for other in named if other.path.parent == file.path.parent]
+        if len(rivals) > 1:
+            raise UsageError(f"{text!r} may be {' or '.join(rivals)}: name it with its id")
+    if not file.encodes:
+        raise UsageError(f"{file.name} has no encoder: these weights are for decoding the files they wrote")
+    if _decoder(file.id) is None:
+        raise UsageError(
+            f"{file.path} is an encoder for weights {file.id.hex()}, which are not here: {_WHERE}"
         )
-    return _FOLDER / f"{name}.safetensors"
+    return file
 
 
-def read(path: Path) -> Weights:
-    """Load a weights file.
+def by_id(identity: bytes) -> WeightsFile:
+    """The weights to decode a file with that names them so.
 
     Raises:
-        NeuralCodecError: it is no weights file.
+        DamagedFileError: they are not here.
     """
+    file = _decoder(identity)
+    if file is None:
+        raise DamagedFileError(
+            f"the file needs weights {identity.hex()}, which are not here: {_WHERE}; else the header is "
+            "damaged, or another version of neuralcodec wrote it"
+        )
+    return file
+
+
+def name_of(identity: bytes) -> str | None:
+    """The name of the weights that a header names, if they are here."""
+    file = _decoder(identity)
+    return None if file is None else file.name
+
+
+_WHERE = f"if they are your own, name their folder in {VARIABLE}"
+#: Those that were named by their path, for files that this process writes and reads.
+_opened: dict[bytes, WeightsFile] = {}
+
+
+def _decoder(identity: bytes) -> WeightsFile | None:
+    known = (*available(), *_opened.values())
+    return next((file for file in known if file.decodes and file.id == identity), None)
+
+
+def at(path: Path) -> WeightsFile:
+    """Read what the weights file at a path says of itself.
+
+    Raises:
+        UsageError: there is no such file. NeuralCodecError: it is no weights file.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:  # a ValueError is a path with a zero byte
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"cannot read the weights {path}: {why}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise UsageError(f"cannot read the weights {path}: it is no file")
+    return _read_header(path, (status.st_size, status.st_mtime_ns, status.st_ino))
+
+
+@functools.lru_cache(maxsize=256)
+def _read_header(path: Path, written: tuple[int, int, int]) -> WeightsFile:
+    """Read the metadata by hand, since what needs no arrays should not have to load numpy.
+
+    Args:
+        written: bytes, time and number of the file.
+    """
+    try:
+        if written[0] > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES >> 20} MiB")
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            if size > _MOST_HEADER:
+                raise ValueError("it does not begin as a safetensors file does")
+            header = json.loads(stream.read(size))
+        said = json.loads(header.pop("__metadata__")["neuralcodec"])
+        if len(bytes.fromhex(said["decoder"])) != hashlib.sha256().digest_size:
+            raise ValueError("it does not say of which decoder it is")
+        codec = codec_named(said["codec"])
+        encodes, decodes = (part in said["parts"] for part in ("encoder", "decoder"))
+        return WeightsFile(path, written, codec, said["decoder"], encodes, decodes, said)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise not_weights(path, error) from None
+
+
+def not_weights(path: Path, error: Exception) -> NeuralCodecError:
+    """The error, in one line, for a file that is damaged, foreign or of another version."""
+    why = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
+    return NeuralCodecError(f"{path} is not a weights file of this version: {why}")
+
+
+# ---- reading and writing ----------------------------------------------------------------------------------
+
+
+def read(file: WeightsFile) -> Weights:
+    """Load weights, an encoder in a file of its own together with its decoder.
+
+    Raises:
+        NeuralCodecError: it is no weights file, or what a decoder needs is not what its id stands for.
+    """
+    from neuralcodec.entropy.canary import Canary
+
+    decoder = file if file.decodes else by_id(file.id)
+    arrays = _arrays(file) if decoder == file else _arrays(decoder) | _arrays(file)
+    try:
+        codec, model = decoder.said["codec"], decoder.said["model"]
+        if decoder_hash(codec, model, arrays) != decoder.decoder:
+            raise ValueError("its arrays are not those that its id stands for: it is damaged")
+        if file.said["model"] != model:
+            raise ValueError("its sizes are not those of the decoder that it is for")
+        for name, size in model.items():
+            most = _MOST_LAYERS if name.endswith(_LAYERS) else _MOST_CHANNELS
+            if type(size) is not int or not 0 <= size <= most:
+                raise ValueError(f"{name} of its model is out of range")
+        tradeoff = Tradeoff(**file.said["tradeoff"])
+        canary = None
+        if (known := decoder.said.get("canary")) is not None:
+            canary = Canary(tuple(map(bytes.fromhex, known["segments"])), known["latent"])
+        return Weights(file.id, codec, model, tradeoff, canary, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise not_weights(file.path, error) from None
+
+
+def _arrays(file: WeightsFile) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, "numpy") as file:
-            described = json.loads((file.metadata() or {})["neuralcodec"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        tradeoff = Tradeoff(**described.get("tradeoff", {}))
-        return Weights(weights_id(path), described["codec"], described["model"], tradeoff, arrays)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise NeuralCodecError(f"{path} is not a weights file: {error}") from None
+        with safe_open(file.path, "numpy") as stream:
+            arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise not_weights(file.path, error) from None
+    for name, array in arrays.items():
+        if array.dtype.name not in _TYPES or array.size == 0:
+            raise not_weights(
+                file.path, ValueError(f"{name} is of type {array.dtype} and shape {array.shape}")
+            )
+    return arrays
+
+
+def write(
+    out: Path,
+    arrays: Arrays,
+    *,
+    codec: str,
+    model: Mapping[str, int],
+    tradeoff: Tradeoff,
+    canary: Canary | None = None,
+    encodes: bool = True,
+    decoder: str | None = None,
+) -> WeightsFile:
+    """Write a weights file.
+
+    Args:
+        out: its path; or a folder, in which it is called by codec and id.
+        canary: of a decoder that promises exactness.
+        encodes: whether the encoder is there as well.
+        decoder: of an encoder alone, the hash of the decoder that it is for.
+
+    Raises:
+        UsageError: in the folder are other weights of that name. NeuralCodecError: it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    parts = (["encoder"] if encodes else []) + ([] if decoder else ["decoder"])
+    decoder = decoder or decoder_hash(codec, model, arrays)
+    said: dict[str, Any] = {"codec": codec, "decoder": decoder, "model": dict(model), "parts": parts}
+    said["tradeoff"] = asdict(tradeoff)
+    if canary is not None:
+        segments = [segment.hex() for segment in canary.segments]
+        said["canary"] = {"segments": segments, "latent": canary.latent}
+    path = out / f"{codec}-{id_of(decoder)}{SUFFIX}" if out.is_dir() else out
+    # A single key: safetensors writes several in random order, and the same weights would be other files.
+    data = save(dict(arrays), {"neuralcodec": json.dumps(said, sort_keys=True)})
+    if path != out and path.exists() and path.read_bytes() != data:
+        raise UsageError(f"{path} exists, with another encoder: name the file to write")
+    try:
+        with files.writing(path) as stream:
+            stream.write(data)
+    except OSError as error:
+        raise NeuralCodecError(f"cannot write {path}: {error.strerror}") from None
+    return at(path)
+
+
+def decoder_hash(codec: str, model: Mapping[str, int], arrays: Arrays) -> str:
+    """SHA-256, in hex, of what a decoder needs: codec, sizes, and all arrays but those of the encoder.
+
+    docs/format.md has the layout of what is hashed.
+    """
+    digest = hashlib.sha256(_line([codec, model]))
+    for name in sorted(arrays):
+        if not is_encoder(name):
+            array = arrays[name]
+            digest.update(_line([name, array.dtype.name, array.shape]))
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+def is_encoder(name: str) -> bool:
+    """Whether an array is one that no decoder needs."""
+    return name.startswith(_ENCODER)
+
+
+def _line(parts: Any) -> bytes:
+    return json.dumps(parts, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def id_of(decoder: str) -> str:
+    """The id, in hex, of the decoder with this hash."""
+    return RELEASED.get(decoder, decoder[: 2 * _ID_BYTES])

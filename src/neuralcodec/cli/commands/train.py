@@ -58,9 +58,7 @@ def train(args: Namespace) -> int:
     if args.minutes is not None:
         recipe = replace(recipe, training=replace(recipe.training, minutes=args.minutes))
     valid = None if args.valid is None else Path(args.valid)
-    start = None
-    if args.start is not None:
-        start = Path(args.start) if Path(args.start).is_file() else weights.by_name(args.start)
+    start = None if args.start is None else weights.by_name(args.start)
     data, out = Path(args.data), Path(args.out)
     trainer = Trainer(recipe, data, out, valid, precision=args.precision, start=start, compiled=args.compile)
     trainer.run(save_minutes=args.save_minutes, valid_minutes=args.valid_minutes)

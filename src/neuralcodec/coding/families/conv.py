@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralcodec.coding.families.protocol import Decoded, Family
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from neuralcodec.coding.pixels import Kept
     from neuralcodec.format.container import Container
     from neuralcodec.models.conv.runner import Model
+    from neuralcodec.weights import WeightsFile
 
 
 class ConvFamily(Family):
@@ -28,10 +28,10 @@ class ConvFamily(Family):
     efforts = MOST_EFFORT
     margin = HALO * STRIDE
 
-    def load(self, path: Path, device: str | None) -> Model:
+    def load(self, file: WeightsFile, device: str | None) -> Model:
         from neuralcodec.models.conv.runner import load
 
-        return load(path, device)
+        return load(file, device)
 
     def encode(
         self,
@@ -58,11 +58,11 @@ class ConvFamily(Family):
         recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(HALO))
         return Decoded(decode_region(model, file, region, report, recovered), lost)
 
-    def batched(self, path: Path, device: str) -> BatchedCodec:
+    def batched(self, file: WeightsFile, device: str) -> BatchedCodec:
         from neuralcodec.coding.batched import BatchedCodec
         from neuralcodec.models.device import transforms_device
 
-        return BatchedCodec(path).to(transforms_device(device))
+        return BatchedCodec(file).to(transforms_device(device))
 
 
 FAMILY = ConvFamily()

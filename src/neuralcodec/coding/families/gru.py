@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralcodec.coding.families.protocol import Decoded, Family
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from neuralcodec.coding.pixels import Kept
     from neuralcodec.format.container import Container
     from neuralcodec.models.gru.runner import RecurrentModel
+    from neuralcodec.weights import WeightsFile
 
 
 class GruFamily(Family):
@@ -26,10 +26,10 @@ class GruFamily(Family):
     #: Encoding takes about 125 bytes a pixel, most of it states: larger ones are for the conv codec.
     max_pixels = 2**24
 
-    def load(self, path: Path, device: str | None) -> RecurrentModel:
+    def load(self, file: WeightsFile, device: str | None) -> RecurrentModel:
         from neuralcodec.models.gru.runner import load
 
-        return load(path, device)
+        return load(file, device)
 
     def encode(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from neuralcodec.errors import UsageError
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from neuralcodec.coding.pixels import Kept
     from neuralcodec.format.container import Container
     from neuralcodec.format.header import Header
+    from neuralcodec.weights import WeightsFile
 
 
 class Decoded(NamedTuple):
@@ -44,7 +44,7 @@ class Family(Protocol):
     #: Pixels that the synthesis sees beyond a tile, on each side.
     margin: int = 0
 
-    def load(self, path: Path, device: str | None) -> Any:
+    def load(self, file: WeightsFile, device: str | None) -> Any:
         """Load a weights file for the other methods; `device` is that of `encode_file`.
 
         Raises:
@@ -80,6 +80,6 @@ class Family(Protocol):
         """Decode the whole picture `(H, W, 1 or 3)` after each of the first stages, of a codec in stages."""
         raise UsageError(f"{self.codec.name} files have no stages")
 
-    def batched(self, path: Path, device: str) -> BatchedCodec:
+    def batched(self, file: WeightsFile, device: str) -> BatchedCodec:
         """Make a module for batches of tensors, see `neuralcodec.coding.batched`."""
         raise UsageError(f"the {self.codec.name} model has no form for batches: conv does")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -11,30 +10,33 @@ from torch.nn import functional as F
 
 from neuralcodec import weights
 from neuralcodec.arrays import Floats, Pixels
+from neuralcodec.entropy import canary
 from neuralcodec.entropy.prior import IntegerPrior
-from neuralcodec.errors import NeuralCodecError
+from neuralcodec.format.header import CONV
 from neuralcodec.models.conv.network import ConvConfig, Features, Transforms, blocks_of, level_of
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
+from neuralcodec.weights import Arrays, WeightsFile
 
 
 class Model:
     """One weights file, ready to code: `prior` for the exact part, methods for the transforms."""
 
-    def __init__(self, path: Path, device: torch.device | None = None) -> None:
+    def __init__(self, file: WeightsFile, device: torch.device | None = None) -> None:
         self.device = device or transforms_device()
-        file = weights.read(path)
-        self.id = file.id
+        stored = weights.read(file)
+        self.id = stored.id
         try:
-            if file.codec != "conv":
-                raise ValueError(f"it is for codec {file.codec!r}")
-            self.prior = IntegerPrior(file.arrays)
-            config = ConvConfig(**file.model)
-            self.tradeoff = file.tradeoff
+            if file.codec != CONV:
+                raise ValueError(f"it is for codec {file.codec.name!r}")
+            self.prior = IntegerPrior(stored.arrays)
+            canary.check(self.prior, stored.canary)
+            config = ConvConfig(**stored.model)
+            self.tradeoff = stored.tradeoff
             with torch.device("meta"):  # no time spent on initial values
                 self.transforms = Transforms(config).eval()
-            read_transforms(self.transforms, file, self.device)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise NeuralCodecError(f"{path} is not a weights file of this version: {error}") from None
+            read_transforms(self.transforms, stored.arrays, self.device)
+        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+            raise weights.not_weights(file.path, error) from None
         self.bfloat16 = has_fast_bfloat16(self.device)
 
     @property
@@ -78,32 +80,37 @@ class Model:
         return to_pixels(F.pixel_shuffle(to_bytes(blocks), 8))
 
 
-def load(path: Path, device: str | None = None) -> Model:
+def load(file: WeightsFile, device: str | None = None) -> Model:
     """Load the model of a weights file, on the device that `transforms_device` finds.
 
     Raises:
         UsageError: there is no such device here. NeuralCodecError: it is no weights file of this version.
     """
-    return _load(path, transforms_device(device))
+    return _load(file, transforms_device(device))
 
 
 @functools.lru_cache(maxsize=2)  # the last two used stay in memory
-def _load(path: Path, device: torch.device) -> Model:
-    return Model(path, device)
+def _load(file: WeightsFile, device: torch.device) -> Model:
+    return Model(file, device)
 
 
-def read_transforms(transforms: nn.Module, file: weights.Weights, device: torch.device) -> None:
+def read_transforms(transforms: nn.Module, arrays: Arrays, device: torch.device) -> None:
     """Give `transforms`, made on the meta device, the values of a weights file, on `device`.
+
+    Without an encoder in the file, that of `transforms` stays without values.
 
     Raises:
         RuntimeError: they do not fit.
     """
     state = {
         name.removeprefix("transforms."): torch.from_numpy(array).float().to(device)
-        for name, array in file.arrays.items()
+        for name, array in arrays.items()
         if name.startswith("transforms.")
     }
-    transforms.load_state_dict(state, assign=True)
+    missing, beyond = transforms.load_state_dict(state, strict=False, assign=True)
+    missing = [name for name in missing if not weights.is_encoder(f"transforms.{name}")]
+    if missing or beyond:
+        raise RuntimeError(f"arrays that are missing or not known: {', '.join([*missing, *beyond])}")
     transforms.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     transforms.requires_grad_(False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,31 +10,33 @@ from torch import Tensor
 
 from neuralcodec import weights
 from neuralcodec.arrays import Floats, Pixels
+from neuralcodec.entropy import canary
 from neuralcodec.entropy.stages import StagePriors
-from neuralcodec.errors import NeuralCodecError
 from neuralcodec.format.header import GRU
 from neuralcodec.models.conv.runner import from_numpy, read_transforms, to_bytes, to_numpy, to_pixels
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.models.gru.network import RecurrentConfig, RecurrentTransforms
+from neuralcodec.weights import WeightsFile
 
 
 class RecurrentModel:
     """One weights file, ready to code: `prior` is the exact part, `transforms` the rest."""
 
-    def __init__(self, path: Path, device: torch.device | None = None) -> None:
+    def __init__(self, file: WeightsFile, device: torch.device | None = None) -> None:
         self.device = device or transforms_device()
-        file = weights.read(path)
-        self.id = file.id
+        stored = weights.read(file)
+        self.id = stored.id
         try:
-            config = RecurrentConfig(**file.model)
+            config = RecurrentConfig(**stored.model)
             if config.stages != GRU.stages:
                 raise ValueError(f"it has {config.stages} stages")
-            self.prior = StagePriors(file.arrays, config.stages)
+            self.prior = StagePriors(stored.arrays, config.stages)
+            canary.check(self.prior, stored.canary)
             with torch.device("meta"):  # no time spent on initial values
                 self.transforms = RecurrentTransforms(config).eval()
-            read_transforms(self.transforms, file, self.device)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise NeuralCodecError(f"{path} is not a weights file of this version: {error}") from None
+            read_transforms(self.transforms, stored.arrays, self.device)
+        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+            raise weights.not_weights(file.path, error) from None
         self.bfloat16 = has_fast_bfloat16(self.device)
 
     @property
@@ -44,18 +45,18 @@ class RecurrentModel:
         return torch.get_num_threads()
 
 
-def load(path: Path, device: str | None = None) -> RecurrentModel:
+def load(file: WeightsFile, device: str | None = None) -> RecurrentModel:
     """Load the model of a weights file, on the device that `transforms_device` finds.
 
     Raises:
         UsageError: there is no such device here. NeuralCodecError: it is no weights file of this version.
     """
-    return _load(path, transforms_device(device))
+    return _load(file, transforms_device(device))
 
 
 @functools.lru_cache(maxsize=1)  # the last one used stays in memory
-def _load(path: Path, device: torch.device) -> RecurrentModel:
-    return RecurrentModel(path, device)
+def _load(file: WeightsFile, device: torch.device) -> RecurrentModel:
+    return RecurrentModel(file, device)
 
 
 class StageDecoder:

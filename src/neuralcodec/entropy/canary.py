@@ -1,0 +1,90 @@
+"""A test of the machine: a tiny tile whose latent is known, decoded when weights are loaded.
+
+That every machine finds the same latent rests on arithmetic that libraries are free to change: products of
+matrices in float32 without shortcuts, and the range coder's conversion of probabilities. Checksums cover the
+bytes of a file and not what they decode to, so where that promise is broken files would decode to noise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Protocol
+
+import numpy as np
+
+from neuralcodec.arrays import Floats
+from neuralcodec.entropy.coder import SymbolCoder, SymbolReader, SymbolWriter
+from neuralcodec.entropy.prior import LATENT_ONE, Draw
+from neuralcodec.entropy.tables import Tables
+from neuralcodec.errors import DamagedFileError, NeuralCodecError
+
+#: Of the elements of a canary, how many are not close to zero, and how far they are, in quantization steps.
+_SHARE, _SPREAD = 0.03, 12.0
+
+
+class Prior(Protocol):
+    """The prior of a codec, as far as a canary goes."""
+
+    samples: int
+    tables: Tables
+
+    def code_sample(self, coders: Sequence[SymbolCoder], draw: Draw | None = None) -> list[Floats]:
+        """Code a small tile, a segment for each stage, and give y_hat of each."""
+        ...
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A tiny tile as it is coded.
+
+    Args:
+        segments: one for each stage.
+        latent: SHA-256, in hex, of what they decode to: see `digest`.
+    """
+
+    segments: tuple[bytes, ...]
+    latent: str
+
+
+def make(prior: Prior) -> Canary:
+    """Code a tile of mostly zeros."""
+    rng = np.random.default_rng(0)
+
+    def draw(shape: tuple[int, ...]) -> Floats:
+        values = rng.normal(0, _SPREAD, shape) * (rng.random(shape) < _SHARE)
+        return values.astype(np.float32)
+
+    writers = [SymbolWriter(prior.tables) for _ in range(prior.samples)]
+    latent = digest(prior.code_sample(writers, draw))
+    return Canary(tuple(writer.finish() for writer in writers), latent)
+
+
+def check(prior: Prior, canary: Canary | None) -> None:
+    """Decode the segments and compare.
+
+    Raises:
+        NeuralCodecError: another latent came out. ValueError: it is no canary of this prior.
+    """
+    if canary is None or len(canary.segments) != prior.samples:
+        raise ValueError("it has no canary, or one of other segments")
+    try:
+        found = digest(
+            prior.code_sample([SymbolReader(prior.tables, segment) for segment in canary.segments])
+        )
+    except DamagedFileError:
+        found = ""
+    if found != canary.latent:
+        versions = " and ".join(f"{name} {version(name)}" for name in ("numpy", "constriction"))
+        raise NeuralCodecError(
+            "the arithmetic of this machine is not exact, and files would decode to noise: a test tile gives "
+            f"another latent with {versions}; try other versions of them"
+        )
+
+
+def digest(y_hat: Sequence[Floats]) -> str:
+    """SHA-256, in hex, of latents in sixteenths: int32, little endian, row by row, channels last."""
+    sixteenths = np.stack(y_hat) * LATENT_ONE
+    return hashlib.sha256(sixteenths.astype("<i4").tobytes()).hexdigest()
