@@ -45,7 +45,9 @@ __all__ = [
     "decode",
     "encode",
     "info",
+    "interpolate",
     "load_model",
+    "sample",
 ]
 __version__ = "0.1.0"
 
@@ -197,6 +199,66 @@ def _bytes_of(source: Source, limits: Limits) -> bytes:
     from neuralcodec.files import bytes_of
 
     return bytes_of(source, limits.max_bytes)
+
+
+def sample(
+    width: int,
+    height: int,
+    *,
+    quality: float | None = None,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> bytes:
+    """Draw an `.nc` file from the prior that codes files; `decode` shows the picture, a texture of no scene.
+
+    Args:
+        width, height: in pixels.
+        quality: 0 to 100; the default is that of `encode`.
+        model: name of the weights, or the path of a weights file.
+        seed: from 0; the same gives the same file.
+        temperature: above 0; 1 draws from the prior itself, less draws what is likelier.
+
+    Raises:
+        UsageError: an argument is out of range.
+    """
+    from neuralcodec.coding.sampling import sample_file
+    from neuralcodec.format import container
+
+    file = sample_file(width, height, quality=quality, model=model, seed=seed, temperature=temperature)
+    return container.write(file)
+
+
+def interpolate(
+    one: Image.Image | str | os.PathLike[str] | BinaryIO | npt.NDArray[np.uint8],
+    other: Image.Image | str | os.PathLike[str] | BinaryIO | npt.NDArray[np.uint8],
+    *,
+    steps: int = 7,
+    quality: float | None = None,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    device: str | None = None,
+) -> list[Image.Image]:
+    """Walk from one picture to another of the same size, in the latent of the codec.
+
+    Args:
+        one, other: as `encode` takes them; their transparency and metadata take no part.
+        steps: how many pictures, both ends included, from 2.
+        quality, model, device: as in `encode`.
+
+    Raises:
+        UsageError: the sizes differ, an argument is out of range, or there is no such device.
+        DamagedFileError: a picture cannot be read.
+    """
+    from neuralcodec.coding import sampling
+    from neuralcodec.picture.picture import to_pil, upright
+    from neuralcodec.picture.reading import load
+
+    if checked_whole("steps", steps) < 2:
+        raise UsageError(f"steps must be at least 2, not {steps}")
+    start, end = (upright(load(picture)) for picture in (one, other))
+    shares = [step / (steps - 1) for step in range(steps)]
+    walk = sampling.interpolate(start, end, shares, quality=quality, model=model, device=device)
+    return [to_pil(picture) for picture in walk]
 
 
 def load_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, device: str | None = None) -> BatchedCodec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from argparse import ArgumentParser
+from argparse import ArgumentParser, _SubParsersAction
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,12 @@ COMMANDS = parsers()[1]
 
 
 def options_of(parser: ArgumentParser) -> set[str]:
-    return {name for action in parser._actions for name in action.option_strings} - {"-h", "--help"}
+    """The options of a command, and those of its own commands."""
+    found = {name for action in parser._actions for name in action.option_strings} - {"-h", "--help"}
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            found |= {name for own in action.choices.values() for name in options_of(own)}
+    return found
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,5 +1,6 @@
 """Segments: what is written is read, at the ideal length; damage gives one kind of error."""
 
+import contextlib
 import random
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from neuralcodec.entropy.coder import SYMBOL_LIMIT, SymbolReader, SymbolWriter
+from neuralcodec.entropy.coder import SYMBOL_LIMIT, SymbolReader, SymbolSampler, SymbolWriter
 from neuralcodec.entropy.tables import SCALE_COUNT, SILENT_INDEX, TOTAL, gaussian_tables
 from neuralcodec.errors import DamagedFileError
 
@@ -215,3 +216,73 @@ def test_portable_models_only() -> None:
     encoder.encode(symbols, model)
     words = np.asarray(encoder.get_compressed()).astype("<u4").tobytes()
     assert entries_of(words, [20] * len(symbols)) == symbols.tolist()
+
+
+# ---- drawing ---------------------------------------------------------------------------------------------
+
+
+def entropies() -> npt.NDArray[np.float64]:
+    """Of each table, in bits; nothing is coded with the silent one."""
+    shares = [np.float64(share) for share in TABLES.shares()]
+    bits = np.array([-(share * np.log2(share)).sum() for share in shares])
+    bits[SILENT_INDEX] = 0
+    return bits
+
+
+def test_samples_have_the_shares_of_their_table() -> None:
+    count, table = 200_000, 22
+    drawn = SymbolSampler(TABLES, np.random.default_rng(1)).exchange(None, np.full(count, table, np.uint8))
+    radius = int(TABLES.radius[table])
+    start = TABLES.starts[table]
+    expected = TABLES.counts[start : start + 2 * radius + 1] / TOTAL
+    seen = np.bincount(drawn[np.abs(drawn) <= radius] + radius, minlength=2 * radius + 1) / count
+    np.testing.assert_allclose(seen, expected, atol=5 * np.sqrt(expected.max() / count))
+
+
+def test_the_mean_code_length_of_samples_is_the_entropy() -> None:
+    index = np.random.default_rng(0).integers(0, SCALE_COUNT, 400_000).astype(np.uint8)
+    sampler = SymbolSampler(TABLES, np.random.default_rng(1))
+    drawn = sampler.exchange(None, index)
+    entropy = entropies()[index].sum()
+    assert TABLES.bits(drawn, index).sum() == pytest.approx(entropy, rel=0.003)
+    # And so is the length of the segment, but for the values of escapes.
+    assert 8 * len(sampler.finish()) == pytest.approx(entropy, rel=0.005)
+
+
+def test_a_sample_is_a_segment_that_a_reader_reads() -> None:
+    batches = [draw(3000, seed)[1] for seed in range(3)]
+    sampler = SymbolSampler(TABLES, np.random.default_rng(4), temperature=1.3)
+    drawn = [sampler.exchange(None, index) for index in batches]
+    assert_reads(sampler.finish(), *zip(drawn, batches, strict=True))
+
+
+def test_to_read_random_bits_is_to_draw() -> None:
+    """What a reader makes of noise has the same mean code length; a little noise is no segment at all."""
+    index = np.full(50, 30, np.uint8)
+    source, read = random.Random(0), []
+    for _ in range(1000):
+        with contextlib.suppress(DamagedFileError):
+            read.append(SymbolReader(TABLES, b"\0" + source.randbytes(60)).exchange(None, index))
+    assert len(read) > 950
+    long = np.full(50_000, 30, np.uint8)
+    drawn = SymbolSampler(TABLES, np.random.default_rng(0)).exchange(None, long)
+    bits = TABLES.bits(np.concatenate(read), np.full(50 * len(read), 30, np.uint8)).mean()
+    assert bits == pytest.approx(TABLES.bits(drawn, long).mean(), rel=0.01)
+
+
+def test_temperature_and_seed() -> None:
+    index = draw(5000, 3)[1]
+
+    def spread(temperature: float, seed: int = 7) -> Symbols:
+        return SymbolSampler(TABLES, np.random.default_rng(seed), temperature).exchange(None, index)
+
+    assert (spread(1) == spread(1)).all()
+    assert (spread(1) != spread(1, seed=8)).any()
+    widths = [np.abs(spread(temperature)).mean() for temperature in (0.01, 0.5, 1, 2)]
+    assert widths == sorted(widths)
+    assert widths[0] < 0.1 * widths[2]
+
+
+def test_a_sampler_takes_no_symbols() -> None:
+    with pytest.raises(ValueError, match="takes no symbols"):
+        SymbolSampler(TABLES, np.random.default_rng(0)).exchange(np.zeros(1, np.int32), np.zeros(1, np.uint8))

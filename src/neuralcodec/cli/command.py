@@ -27,6 +27,9 @@ NAMES = (
     "bench",
     "train",
     "export",
+    "sample",
+    "interpolate",
+    "vae",
     "completion",
 )
 

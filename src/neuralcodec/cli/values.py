@@ -28,6 +28,13 @@ def size(text: str) -> int:
     return size
 
 
+def width_and_height(text: str) -> tuple[int, int]:
+    parts = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text.strip().lower(), re.ASCII)
+    if not parts or not (int(parts[1]) and int(parts[2])):
+        raise ArgumentTypeError(f"must be a width and a height in pixels such as 768x512, not {text!r}")
+    return int(parts[1]), int(parts[2])
+
+
 def ms_ssim(text: str) -> float:
     value = positive(text)
     if value >= 1:
@@ -77,6 +84,13 @@ def whole(text: str) -> int:
         raise ArgumentTypeError(f"must be a whole number, not {text!r}") from None
 
 
+def natural(text: str) -> int:
+    value = whole(text)
+    if value < 0:
+        raise ArgumentTypeError(f"must not be below 0, not {value}")
+    return value
+
+
 def region(text: str) -> Box:
     try:
         x, y, width, height = (int(word) for word in text.split(","))
@@ -92,4 +106,14 @@ def positive(text: str) -> float:
         value = 0.0
     if not 0 < value < float("inf"):
         raise ArgumentTypeError(f"must be a number above 0, not {text!r}")
+    return value
+
+
+def not_negative(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ArgumentTypeError(f"must be a number of at least 0, not {text!r}")
     return value

@@ -76,26 +76,20 @@ def encode_file(
     Raises:
         UsageError: quality, model, tile or effort is out of range, or the picture too large for the model.
     """
-    stored = weights.by_name(model)
-    codec = stored.codec
-    family = family_of(codec)
     height, width, channels = picture.pixels.shape
-    header = Header(
-        codec=codec,
-        weights_id=stored.id,
-        width=width,
-        height=height,
-        quality=checked_quality(family.quality if quality is None else quality),
-        tile=family.tile if tile is None else tile,
+    stored, header = start_file(
+        (width, height),
+        quality=quality,
+        model=model,
+        tile=tile,
         grey=channels == 1,
         alpha=picture.alpha is not None,
     )
-    write_header(header)  # refuses what a file cannot say, before the work
+    family = family_of(header.codec)
     effort = checked_effort(effort)
     if effort > family.efforts:
-        raise UsageError(f"effort {effort}: the {codec.name} model has no other effort than {family.efforts}")
-    if problem := _size_problem(header, family):
-        raise UsageError(f"{problem}; the {DEFAULT_MODEL} model takes it")
+        name = header.codec.name
+        raise UsageError(f"effort {effort}: the {name} model has no other effort than {family.efforts}")
     loaded, report = family.load(stored, device), progress or quiet
     segments = family.encode(loaded, picture.pixels, header, effort=effort, report=report, kept=kept)
     alpha = None if kept is None else kept.alpha
@@ -104,6 +98,38 @@ def encode_file(
         if kept is not None:
             kept.alpha = alpha
     return Container(header, segments, alpha, picture.icc, picture.exif, picture.xmp)
+
+
+def start_file(
+    size: tuple[int, int],
+    *,
+    quality: float | None,
+    model: str | os.PathLike[str],
+    tile: int | None = None,
+    grey: bool = False,
+    alpha: bool = False,
+) -> tuple[WeightsFile, Header]:
+    """Choose weights and header of a file of a width and a height, before any work; see `encode_file`.
+
+    Raises:
+        UsageError: a file cannot say that, or the picture is too large for the model.
+    """
+    stored = weights.by_name(model)
+    family = family_of(stored.codec)
+    header = Header(
+        codec=stored.codec,
+        weights_id=stored.id,
+        width=size[0],
+        height=size[1],
+        quality=checked_quality(family.quality if quality is None else quality),
+        tile=family.tile if tile is None else tile,
+        grey=grey,
+        alpha=alpha,
+    )
+    write_header(header)  # refuses what a file cannot say
+    if problem := _size_problem(header, family):
+        raise UsageError(f"{problem}; the {DEFAULT_MODEL} model takes it")
+    return stored, header
 
 
 def _size_problem(header: Header, family: Family) -> str | None:

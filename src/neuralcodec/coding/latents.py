@@ -11,7 +11,7 @@ from neuralcodec import parallel
 from neuralcodec.arrays import Box, Floats, Progress, quiet
 from neuralcodec.coding.damage import CONTEXT, fill, groups
 from neuralcodec.coding.tiling import boxes, latent_size
-from neuralcodec.entropy.coder import SymbolReader
+from neuralcodec.entropy.coder import Draw, SymbolReader
 from neuralcodec.errors import DamagedFileError
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
@@ -64,6 +64,20 @@ def decode_latents(
 
     parallel.run(read_tile, list(boxes(fresh, size)), codec.threads, report)
     return y_hat
+
+
+def sample_tiles(codec: Model, header: Header, draw: Draw, report: Progress = quiet) -> list[bytes]:
+    """The segments of all tiles, in raster order, with symbols drawn from the prior."""
+    plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
+    tiles = list(enumerate(boxes(plane, header.tile // STRIDE)))
+
+    def draw_tile(tile: tuple[int, Box]) -> bytes:
+        number, box = tile
+        sampler = draw(codec.prior.tables, number)
+        codec.prior.code(sampler, header.quality_row, *box.shape)
+        return sampler.finish()
+
+    return parallel.run(draw_tile, tiles, codec.threads, report)
 
 
 def recover_latents(file: Container, codec: Model, area: Box) -> tuple[Latents, list[int]]:

@@ -83,25 +83,25 @@ def frames(data: bytes, *, limits: Limits = container.DEFAULT_LIMITS) -> Iterato
         yield Frame(stage, size, picture)
 
 
-def contact_sheet(frames: list[Frame], labels: list[str]) -> Image.Image:
-    """All frames in one picture, small, each with its label below."""
+def contact_sheet(pictures: list[Picture], labels: list[str]) -> Image.Image:
+    """All pictures in one, small, each with its label below."""
     from PIL import Image, ImageDraw, ImageFont
 
     from neuralcodec.picture.picture import to_pil
 
-    first = to_pil(frames[0].picture)
+    first = to_pil(pictures[0])
     width = min(_SHEET_WIDTH, first.width)
     height = max(round(first.height * width / first.width), 1)
     font = ImageFont.load_default(16)
     margin, line = 8, 24
-    columns = min(_SHEET_COLUMNS, len(frames))
-    rows = -(-len(frames) // columns)
+    columns = min(_SHEET_COLUMNS, len(pictures))
+    rows = -(-len(pictures) // columns)
     cell = (max(width, 300) + margin, height + line + margin)
     sheet = Image.new("RGB", (columns * cell[0] + margin, rows * cell[1] + margin), "white")
     pen = ImageDraw.Draw(sheet)
-    for number, (frame, label) in enumerate(zip(frames, labels, strict=True)):
+    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         at = (margin + number % columns * cell[0], margin + number // columns * cell[1])
-        small = to_pil(frame.picture).convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+        small = to_pil(picture).convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
         sheet.paste(small, at)
         pen.text((at[0], at[1] + height + 3), label, "black", font)
     return sheet

@@ -21,7 +21,7 @@ from neuralcodec import parallel
 from neuralcodec.arrays import Box, Floats, Pixels, Progress, quiet
 from neuralcodec.coding.pixels import grey, padded_pixels
 from neuralcodec.coding.tiling import boxes, latent_size
-from neuralcodec.entropy.coder import SilentCoder, SymbolCoder, SymbolReader, SymbolWriter
+from neuralcodec.entropy.coder import Draw, SilentCoder, SymbolCoder, SymbolReader, SymbolWriter
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
 from neuralcodec.models.gru import STRIDE
@@ -104,6 +104,39 @@ def decode_latents(codec: RecurrentModel, segments: Sequence[bytes], header: Hea
 
         parallel.run(read_tile, range(count), codec.threads)
         yield walk.finish_stage()
+
+
+def sample_stages(codec: RecurrentModel, header: Header, draw: Draw, report: Progress = quiet) -> list[bytes]:
+    """The segments of all stages with symbols drawn from the prior, each stage's given those before it."""
+    walk = _TileWalk(codec, header)
+    count = len(walk.tiles)
+    segments: list[bytes] = []
+    for stage in range(header.stages):
+
+        def draw_tile(index: int, first: int = stage * count) -> bytes:
+            sampler = draw(codec.prior.tables, first + index)
+            walk.code(index, sampler)
+            return sampler.finish()
+
+        segments += parallel.run(draw_tile, range(count), codec.threads)
+        walk.finish_stage()
+        report((stage + 1) / header.stages)
+    return segments
+
+
+def interpolate(
+    codec: RecurrentModel, one: Container, other: Container, shares: Sequence[float]
+) -> Iterator[Pixels]:
+    """Pixels `(H, W, 1 or 3)` of latents between those of two files of one header, in all stages."""
+    from neuralcodec.models.gru.runner import StageDecoder
+
+    header = one.header
+    ends = [list(decode_latents(codec, file.tiles, header)) for file in (one, other)]
+    for share in shares:
+        decoder = StageDecoder(codec, *_plane(header).shape)
+        for start, end in zip(*ends, strict=True):
+            decoder.add(start + np.float32(share) * (end - start))
+        yield _shown(decoder, header, Box.whole(header.height, header.width))
 
 
 class _TileWalk:

@@ -8,7 +8,7 @@ Both walk down the picture in bands, so that of the latent only a few rows of ti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -176,6 +176,15 @@ def decode_region(
     for box, values in decode_windows(codec, file, region, report, recovered):
         pixels[box.moved(-region.top, -region.left).slices] = values
     return pixels
+
+
+def interpolate(codec: Model, one: Container, other: Container, shares: Sequence[float]) -> Iterator[Pixels]:
+    """Pixels `(H, W, 1 or 3)` of latents on the line between those of two files of one header."""
+    start, end = (decode_latents(file, codec) for file in (one, other))
+    whole = Box.whole(one.header.height, one.header.width)
+    for share in shares:
+        between = Latents(start.box, start.values + np.float32(share) * (end.values - start.values))
+        yield decode_region(codec, one, whole, recovered=between)
 
 
 def decode_windows(

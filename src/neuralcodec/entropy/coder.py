@@ -1,8 +1,8 @@
 """Symbols to bytes and back: constriction's range coder, symbols grouped by table.
 
 Grouping by table means one call for each table instead of one for each symbol, about 14 ns a
-symbol. The writer and the reader have the same method, `exchange`, so that one function (`entropy.prior`)
-both writes and reads a tile and the two directions cannot drift apart.
+symbol. The writer, the reader and the sampler have the same method, `exchange`, so that one function
+(`entropy.prior`) writes, reads and draws a tile, and the three cannot drift apart.
 
 A segment is: a varint count of escapes, that many varints (the symbol, zigzag), then the words of the range
 coder in little-endian order without the zero bytes at their end.
@@ -11,7 +11,8 @@ coder in little-endian order without the zero bytes at their end.
 from __future__ import annotations
 
 from array import array
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 import constriction
 import numpy as np
@@ -33,7 +34,7 @@ class SymbolCoder(Protocol):
     def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
         """Code one symbol for each entry of `index` `(n,)`, numbers of tables.
 
-        A writer takes the symbols and returns what a reader will see; a reader is given None.
+        A writer takes the symbols and returns what a reader will see; a reader and a sampler are given None.
         """
         ...
 
@@ -111,6 +112,53 @@ class SymbolReader:
         out = np.empty_like(arranged)
         out[order] = arranged
         return out
+
+
+class SymbolSampler:
+    """Draws the symbols of a segment from the tables, and writes them: to read random bits is the same thing.
+
+    It stands where a reader stands, in a walk without latents; the segment is one that a reader can read.
+
+    Args:
+        rng: the same gives the same symbols, on every machine at a temperature of 1.
+        temperature: 1 draws what the tables say, below 1 what is likely even oftener: probabilities are
+            raised to the power of 1 / temperature. An escape is the first symbol beyond the table.
+    """
+
+    def __init__(self, tables: Tables, rng: np.random.Generator, temperature: float = 1.0) -> None:
+        self._tables, self._rng, self._temperature = tables, rng, temperature
+        self._writer = SymbolWriter(tables)
+
+    def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
+        if symbols is not None:
+            raise ValueError("a sampler takes no symbols")
+        order, ends = _grouped(index, len(self._tables.radius))
+        arranged = np.zeros(len(index), np.int32)
+        for table in np.flatnonzero(np.diff(ends)) + 1:
+            start, end = ends[table - 1], ends[table]
+            arranged[start:end] = self._draw(int(table), int(end - start))
+        out = np.empty_like(arranged)
+        out[order] = arranged
+        return self._writer.exchange(out, index)
+
+    def _draw(self, table: int, count: int) -> Int32:
+        radius, start = int(self._tables.radius[table]), self._tables.starts[table]
+        counts = self._tables.counts[start : start + 2 * radius + 2].astype(np.float64)
+        if self._temperature != 1:
+            counts = (counts / counts.max()) ** (1 / self._temperature)
+        total = np.cumsum(counts)
+        entries = np.searchsorted(total, self._rng.random(count) * total[-1], side="right")
+        symbols = entries.astype(np.int32) - radius
+        escaped = entries == 2 * radius + 1
+        return np.where(escaped & (self._rng.random(count) < 0.5), -symbols, symbols)
+
+    def finish(self) -> bytes:
+        """The segment."""
+        return self._writer.finish()
+
+
+#: Makes what draws a segment, from the tables and the number of the segment.
+Draw: TypeAlias = Callable[[Tables, int], SymbolSampler]
 
 
 class SilentCoder:

@@ -42,8 +42,8 @@ class VaeConfig:
     channels: int = 1
     latents: int = 10
     fine: int = 32
-    coarse: int = 64
-    whole: int = 256
+    coarse: int = 32
+    whole: int = 128
 
     def __post_init__(self) -> None:
         sizes = asdict(self)

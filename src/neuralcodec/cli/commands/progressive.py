@@ -69,7 +69,7 @@ def progressive(args: Namespace) -> int:
         with about(str(target)), files.writing(target) as file:
             warn(save(frame.picture, file, "PNG"))
     with about(str(out / "sheet.png")), files.writing(out / "sheet.png") as file:
-        contact_sheet(shown, labels).save(file, "PNG")
+        contact_sheet([frame.picture for frame in shown], labels).save(file, "PNG")
     if not args.quiet:
         say(f"{args.file} → {out}  MS-SSIM against {of}")
         for label in labels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from neuralcodec.coding.families.protocol import Decoded, Family
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from neuralcodec.arrays import Box, Pixels, Progress
     from neuralcodec.coding.batched import BatchedCodec
     from neuralcodec.coding.pixels import Kept
+    from neuralcodec.entropy.coder import Draw
     from neuralcodec.format.container import Container
     from neuralcodec.models.conv.runner import Model
     from neuralcodec.weights import WeightsFile
@@ -57,6 +59,18 @@ class ConvFamily(Family):
             return Decoded(decode_region(model, file, region, report))
         recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(HALO))
         return Decoded(decode_region(model, file, region, report, recovered), lost)
+
+    def sample(self, model: Model, header: Header, draw: Draw, report: Progress) -> list[bytes]:
+        from neuralcodec.coding.latents import sample_tiles
+
+        return sample_tiles(model, header, draw, report)
+
+    def interpolate(
+        self, model: Model, one: Container, other: Container, shares: Sequence[float]
+    ) -> Iterator[Pixels]:
+        from neuralcodec.coding.tilewise import interpolate
+
+        return interpolate(model, one, other, shares)
 
     def batched(self, file: WeightsFile, device: str) -> BatchedCodec:
         from neuralcodec.coding.batched import BatchedCodec

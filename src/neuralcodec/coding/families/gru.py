@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from neuralcodec.coding.families.protocol import Decoded, Family
@@ -11,6 +11,7 @@ from neuralcodec.format.header import GRU, Header
 if TYPE_CHECKING:
     from neuralcodec.arrays import Box, Pixels, Progress
     from neuralcodec.coding.pixels import Kept
+    from neuralcodec.entropy.coder import Draw
     from neuralcodec.format.container import Container
     from neuralcodec.models.gru.runner import RecurrentModel
     from neuralcodec.weights import WeightsFile
@@ -63,6 +64,18 @@ class GruFamily(Family):
         from neuralcodec.coding.stagewise import decode_pictures
 
         return decode_pictures(model, file, stages)
+
+    def sample(self, model: RecurrentModel, header: Header, draw: Draw, report: Progress) -> list[bytes]:
+        from neuralcodec.coding.stagewise import sample_stages
+
+        return sample_stages(model, header, draw, report)
+
+    def interpolate(
+        self, model: RecurrentModel, one: Container, other: Container, shares: Sequence[float]
+    ) -> Iterator[Pixels]:
+        from neuralcodec.coding.stagewise import interpolate
+
+        return interpolate(model, one, other, shares)
 
 
 FAMILY = GruFamily()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from neuralcodec.arrays import Box, Pixels, Progress
     from neuralcodec.coding.batched import BatchedCodec
     from neuralcodec.coding.pixels import Kept
+    from neuralcodec.entropy.coder import Draw
     from neuralcodec.format.container import Container
     from neuralcodec.format.header import Header
     from neuralcodec.weights import WeightsFile
@@ -79,6 +80,16 @@ class Family(Protocol):
     def decode_stages(self, model: Any, file: Container, *, stages: int) -> Iterator[Pixels]:
         """Decode the whole picture `(H, W, 1 or 3)` after each of the first stages, of a codec in stages."""
         raise UsageError(f"{self.codec.name} files have no stages")
+
+    def sample(self, model: Any, header: Header, draw: Draw, report: Progress) -> list[bytes]:
+        """Draw the segments of all tiles from the prior, in the order of `encode`."""
+        raise UsageError(f"the {self.codec.name} model has no prior to draw from")
+
+    def interpolate(
+        self, model: Any, one: Container, other: Container, shares: Sequence[float]
+    ) -> Iterator[Pixels]:
+        """Decode latents between those of two files of one header, at each share of the way."""
+        raise UsageError(f"the {self.codec.name} model has no latent to walk in")
 
     def batched(self, file: WeightsFile, device: str) -> BatchedCodec:
         """Make a module for batches of tensors, see `neuralcodec.coding.batched`."""
