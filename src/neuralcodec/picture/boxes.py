@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from neuralcodec.picture.facts import Facts, u16, u32
+from neuralcodec.picture.facts import GAIN_MAP, Facts, u16, u32
 from neuralcodec.picture.icc import colour_of_codes
 
 JXL_SIGNATURES = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
@@ -49,7 +49,7 @@ def _meta(data: bytes, start: int, end: int, facts: Facts) -> None:
         at, stop = parts[b"iinf"]
         for name, item, item_end in boxes(data, at + (6 if data[at] == 0 else 8), stop):
             if name == b"infe" and b"tmap" in data[item : min(item_end, item + 16)]:
-                facts.lose("its HDR part (a gain map)")
+                facts.lose(GAIN_MAP)
     if b"pitm" not in parts or b"iprp" not in parts:
         return
     at, _ = parts[b"pitm"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from neuralcodec.format.container import DEFAULT_LIMITS
 from neuralcodec.picture.icc import Colour
 
+GAIN_MAP = "its HDR part (a gain map)"
 LARGEST = DEFAULT_LIMITS.max_metadata  # bytes of each kind of metadata that an .nc file may have
 
 
@@ -23,6 +24,7 @@ class Facts:
         frames: how many pictures the file has, of which one is read.
         colour: what the samples mean, where it is said otherwise than by an ICC profile.
         turned: whether the reader turns the pixels, so that what EXIF says of that is done already.
+        inverted: whether 0 is white in the samples that the reader gives.
         ended: whether the file has its end, where its pixels may be whole without it.
         lost: names of what cannot be kept.
         notes: sentences about what was not as it should be.
@@ -36,6 +38,7 @@ class Facts:
     frames: int = 1
     colour: Colour | None = None
     turned: bool = False
+    inverted: bool = False
     ended: bool = True
     lost: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -60,8 +63,8 @@ def look_behind(tail: bytes, facts: Facts) -> None:
     """Name what is appended to a picture: a video, a gain map, further pictures, anything large."""
     further = b"\xff\xd8\xff" in tail
     if any(mark in tail for mark in (b"hdrgm:", b"HDRGainMap", b"urn:iso:std:iso:ts:21496")):
-        facts.lose("its HDR part (a gain map)")
-    elif further:
+        facts.lose(GAIN_MAP)
+    elif further and GAIN_MAP not in facts.lost:
         facts.lose("a further picture behind it")
     if tail.find(b"ftyp") >= 4:
         facts.lose("a video behind it")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from neuralcodec.picture.exif import EXIF_PREFIX, byte_order
-from neuralcodec.picture.facts import Facts, look_behind, photoshop_has_iptc, u16
+from neuralcodec.picture.facts import GAIN_MAP, Facts, look_behind, photoshop_has_iptc, u16
 
 SIGNATURE = b"\xff\xd8\xff"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -28,6 +28,8 @@ def inspect(data: bytes) -> tuple[bytes, Facts]:
         if marker == _EOI:
             facts.ended = True
             kept.append(END)
+            if any(mark in (facts.xmp or b"") for mark in (b"hdrgm:", b"GainMap")):
+                facts.lose(GAIN_MAP)
             look_behind(data[end:], facts)
             break
         body = data[start + 4 : end if marker != _SOS else start + 2 + u16(data, start + 2)]
@@ -43,8 +45,6 @@ def inspect(data: bytes) -> tuple[bytes, Facts]:
         facts.ended = not to_come or any(any(bits) for bits in to_come.values())
     if icc:
         facts.icc = _joined(icc, facts)
-    if facts.xmp and any(mark in facts.xmp for mark in (b"hdrgm:", b"HDRGainMap", b"GainMap")):
-        facts.lose("its HDR part (a gain map)")
     return b"".join(kept), facts
 
 

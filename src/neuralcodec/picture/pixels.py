@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
-from PIL.TiffImagePlugin import TiffImageFile
 
 from neuralcodec.arrays import Plane
 from neuralcodec.errors import UsageError
-from neuralcodec.picture import tiff
 from neuralcodec.picture.facts import Facts
 
 _BAND = 2**20  # pixels that are converted at a time
@@ -62,7 +60,7 @@ def _from_deep(image: Image.Image, raw_mode: str, facts: Facts, key: object) -> 
     facts.bits = max(facts.bits, 16) if facts.bits == 8 else facts.bits
     largest = 4095 if raw_mode == "I;12" else 65535  # other depths come stretched to 16 bits
     pixels = ((deep.astype(np.uint32) * 255 + largest // 2) // largest).astype(np.uint8)[..., None]
-    if isinstance(image, TiffImageFile) and tiff.is_inverted(image):
+    if facts.inverted:
         pixels = 255 - pixels
     return pixels, _keyed_alpha(deep[..., None], key)
 

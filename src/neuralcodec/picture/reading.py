@@ -35,7 +35,7 @@ from neuralcodec.picture.exif import (
     with_resolution,
     without_orientation,
 )
-from neuralcodec.picture.facts import LARGEST, Facts
+from neuralcodec.picture.facts import GAIN_MAP, LARGEST, Facts
 from neuralcodec.picture.icc import Colour, colour_of_codes, described, matching_icc
 from neuralcodec.picture.opening import missing_plugin, open_image
 from neuralcodec.picture.picture import Picture
@@ -47,7 +47,7 @@ MAX_PIXELS = 2**28
 _PPM = re.compile(rb"P[2356](?:(?:\s|#[^\n]*\n)+(\d+)){3}")
 # So the readers say that the file is whole, but not of a kind that they know.
 _UNSUPPORTED = re.compile(
-    r"unknown (pixel mode|data organi)|cannot handle|[nN]ot (yet )?supported|[uU]nsupported"
+    r"unknown (pixel mode|data organi)|cannot handle|[nN]ot (yet )?supported|[uU]nsupported|^PSD: \("
 )
 
 
@@ -136,6 +136,8 @@ def _inspected(data: bytes, name: str, max_pixels: int) -> tuple[bytes, Facts]:
     facts = Facts()
     if data[4:8] == b"ftyp":
         facts = boxes.inspect_heif(data)
+    elif byte_order(data):
+        return tiff.inspect(data)
     elif data.startswith(boxes.JP2_SIGNATURES):
         facts = boxes.inspect_jpeg2000(data)
     elif found := _PPM.match(data[:1000]):
@@ -240,14 +242,15 @@ def _complete(facts: Facts, image: Image.Image, data: bytes) -> None:
     if ("gamma" in info or "chromaticity" in info) and "srgb" not in info:  # of an image that is open as PNG
         primaries = info.get("chromaticity", Colour().primaries)
         facts.colour = Colour(primaries, 1 / info["gamma"] if info.get("gamma") else "sRGB")
-    if info.get("comment"):
+    comment = info.get("comment")
+    if comment and not (isinstance(comment, bytes) and comment.startswith(b"Created by OpenJPEG")):
         facts.lose("a comment")
     if 0x0404 in info.get("photoshop", {}):
         facts.lose("IPTC")
     if info.get("depth_images"):
         facts.lose("its depth map")
     if any("hdrgainmap" in str(kind).lower() for kind in info.get("aux", {})):
-        facts.lose("its HDR part (a gain map)")
+        facts.lose(GAIN_MAP)
 
 
 def _exif(image: Image.Image, data: bytes) -> bytes | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+
 from PIL.TiffImagePlugin import TiffImageFile
 
 from neuralcodec.errors import UsageError
-from neuralcodec.picture.exif import directory, first_directory, numbers
+from neuralcodec.picture.exif import SHORT, byte_order, directory, first_directory, numbers
 from neuralcodec.picture.facts import Facts
 
 RAW = "a camera's raw file: develop it first, to a TIFF or JPEG"
@@ -51,6 +53,18 @@ def layout(data: bytes) -> str:
     )
 
 
+def inspect(data: bytes) -> tuple[bytes, Facts]:
+    """The file as one whose 0 is black where it has more than 8 bits: most of the others Pillow refuses."""
+    order, first = byte_order(data) or "<", first_directory(data).entries
+    values = {entry.tag: numbers(data, entry) for entry in first}
+    if values.get(_PHOTOMETRIC) != (0,) or max(values.get(_BITS) or (1,)) <= 8:
+        return data, Facts()
+    (start,) = struct.unpack_from(order + "I", data, 4)
+    end = start + 2 + 12 * len(first)
+    white, black = (struct.pack(order + "HHIHH", _PHOTOMETRIC, SHORT, 1, value, 0) for value in (0, 1))
+    return data[:start] + data[start:end].replace(white, black) + data[end:], Facts(inverted=True)
+
+
 def check(image: TiffImageFile, facts: Facts) -> None:
     """Refuse what Pillow reads as another picture than it is; note what else the tags say.
 
@@ -70,6 +84,7 @@ def check(image: TiffImageFile, facts: Facts) -> None:
     if image.mode == "I" and max(bits) == 32:
         raise UsageError("32-bit pixels have no agreed range: convert the picture to 8 or 16 bits first")
     facts.bits = max(8, *bits)
+    facts.inverted |= image.mode.startswith("I") and tags.get(_PHOTOMETRIC) == 0  # Pillow leaves it so
     if 0 in _tuple(tags.get(_EXTRA_SAMPLES, ())):
         facts.lose("a further channel")
     largest = _tuple(tags.get(_LARGEST, ()))
@@ -77,11 +92,6 @@ def check(image: TiffImageFile, facts: Facts) -> None:
         facts.notes.append(
             f"its largest value is said to be {max(largest)} of {2**facts.bits - 1}: it looks dark"
         )
-
-
-def is_inverted(image: TiffImageFile) -> bool:
-    """Whether 0 is white in pixels that Pillow leaves as they are."""
-    return image.mode.startswith("I") and image.tag_v2.get(_PHOTOMETRIC) == 0
 
 
 def _tuple(value: object) -> tuple[int, ...]:
