@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 import neuralcodec
 import neuralcodec.pillow_plugin
@@ -220,6 +220,18 @@ def test_damaged_file() -> None:
     for check in (opened.load, opened.verify):
         with pytest.raises(OSError, match="checksum"):
             check()
+
+
+def test_what_is_left_where_pillow_is_to_load_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytearray(saved(picture(), xmp=b"<x:xmpmeta/>"))
+    whole = Image.open(io.BytesIO(data)).convert("RGB")
+    data[-12] ^= 1  # in the XMP packet
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with pytest.warns(neuralcodec.DamageWarning) as caught:
+        opened = Image.open(io.BytesIO(data)).convert("RGB")
+    assert opened.tobytes() == whole.tobytes() and caught[0].filename == __file__
+    with pytest.raises(OSError, match="damaged"):
+        Image.open(io.BytesIO(data[:60])).load()  # of which nothing is left
 
 
 def test_any_damage_is_an_error_of_pillow() -> None:

@@ -8,7 +8,8 @@
 
 Opening reads the header and the metadata alone: size, mode and `info` are there without torch. The first
 access to the pixels reads and decodes them. As with Pillow's own formats, damage shows there, as an OSError;
-`verify` looks for it without decoding. Save options are `quality` (0 to 100, kept to two decimals, default
+`verify` looks for it without decoding. With Pillow's `ImageFile.LOAD_TRUNCATED_IMAGES`, what is left is
+decoded instead, with a `DamageWarning`. Save options are `quality` (0 to 100, kept to two decimals, default
 50), `effort` (1, the default, to 9), `model`, `icc_profile`, `exif` and `xmp`; metadata not named are taken
 from the image's `info`.
 """
@@ -19,7 +20,7 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from neuralcodec.errors import DamagedFileError, warn
+from neuralcodec.errors import DamagedFileError, DamageWarning, warn
 from neuralcodec.format import container
 from neuralcodec.format.header import MAGIC
 from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
@@ -70,9 +71,12 @@ class NcImageFile(ImageFile.ImageFile):
             from neuralcodec.picture.picture import to_pil
 
             try:
-                self.im = to_pil(decode_picture(self._all_bytes())).im
+                picture = decode_picture(self._all_bytes(), partial=ImageFile.LOAD_TRUNCATED_IMAGES)
             except DamagedFileError as error:
                 raise OSError(str(error)) from None
+            self.im = to_pil(picture).im
+            if picture.damage is not None:
+                warn([DamageWarning(picture.damage)])
             self.tile = []
             if self._exclusive_fp:
                 self._close_fp()

@@ -53,6 +53,17 @@ def test_pixels_are_8_bit_colours(tmp_path: Path, mode: str, channels: int) -> N
     assert pixels.dtype == np.uint8
 
 
+def test_deep_and_broken_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = np.full((161, 161), 0x8080, np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(50))
+    (tmp_path / "note.xcf").write_bytes(b"no picture of the table")
+    photos, problems = gather([tmp_path])
+    assert [photo.name for photo in photos] == ["deep.png"] and pixels_of(photos[0].path).max() == 0x80
+    assert [problem.subject for problem in problems] == ["torn.jpg"]
+    assert "deep.png: 16-bit pixels were reduced to 8 bits" in capsys.readouterr().err
+
+
 def test_kodak_is_recognised() -> None:
     def photos(count: int, size: tuple[int, int]) -> list[Photo]:
         return [Photo(Path(), str(i), "", *size) for i in range(count)]

@@ -114,3 +114,35 @@ EXIFS = {
     "orientation is a text": b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHI4sI", 0x0112, 2, 4, b"six\0", 0),
     "70 kB": exif_of(SCENE, exif={**PHOTO, 0x927C: bytes(70_000)}),
 }
+
+
+def chunk(kind: bytes, data: bytes, *, damaged: bool = False) -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data) ^ damaged)
+
+
+def segment(marker: int, data: bytes) -> bytes:
+    """A segment of a JPEG."""
+    return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
+
+
+def tiff_file(pixels: bytes, width: int, height: int, bits: int, photometric: int, **more: object) -> bytes:
+    """A TIFF of one strip; `samples` to a pixel, `order` of bytes, and `tags` as type and values."""
+    samples, order = int(more.get("samples", 1)), str(more.get("order", "<"))  # type: ignore[call-overload]
+    tags = {256: (4, [width]), 257: (4, [height]), 258: (3, [bits] * samples), 259: (3, [1])}
+    tags |= {262: (3, [photometric]), 277: (3, [samples]), 278: (4, [height]), 279: (4, [len(pixels)])}
+    tags |= {273: (4, [0]), **more.get("tags", {})}  # type: ignore[dict-item]
+    behind, entries, values = 8 + 2 + 12 * len(tags) + 4, b"", b""
+    data = {
+        tag: b"".join(struct.pack(order + " BsHI"[kind], value) for value in listed)
+        for tag, (kind, listed) in tags.items()
+    }
+    longer = sum(len(value) for value in data.values() if len(value) > 4)
+    data[273] = struct.pack(order + "I", behind + longer)
+    for tag, (kind, listed) in sorted(tags.items()):
+        place = data[tag].ljust(4, b"\0")
+        if len(place) > 4:
+            place, values = struct.pack(order + "I", behind + len(values)), values + data[tag]
+        entries += struct.pack(order + "HHI", tag, kind, len(listed)) + place
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(tags))
+    return head + entries + bytes(4) + values + pixels

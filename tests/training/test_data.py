@@ -41,6 +41,21 @@ def test_the_store_is_reused_until_the_folder_changes(images: Path, tmp_path: Pa
         open_store(folder, cache, minimum=65)
 
 
+def test_deep_grey_and_broken_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    Image.fromarray(np.full((64, 70), 0x8080, np.uint16)).save(folder / "deep.png")
+    Image.fromarray(photograph(64, 80, channels=1)[..., 0]).save(folder / "grey.png")
+    whole = (folder / "grey.png").read_bytes()
+    (folder / "torn.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "bomb.png").write_bytes(whole[:16] + b"\0\1\0\0\0\1\0\0" + whole[24:])
+    (folder / "README").write_text("pictures")
+    store = open_store(folder, tmp_path / "pixels.bin", minimum=64)
+    assert store.shapes == [(64, 70), (64, 80)]
+    assert (store.picture(0) == 0x80).all()
+    assert (store.picture(1) == photograph(64, 80, channels=1)).all()
+
+
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a folder"):
         open_store(tmp_path / "none", tmp_path / "pixels.bin", minimum=1)

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
+from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError, warn
 from neuralcodec.picture.formats import SUFFIXES
 from neuralcodec.picture.metrics import Image8
 from neuralcodec.picture.reading import load
+from neuralcodec.terminal import about
 
 SMALLEST_SIDE = 161  # MS-SSIM has no published definition below
 KODAK = (24, {(768, 512), (512, 768)})
@@ -70,7 +71,7 @@ def gather(sources: Sequence[Path], limit: int | None = None) -> tuple[list[Phot
 @functools.lru_cache(maxsize=1)  # tasks come picture by picture
 def pixels_of(path: Path) -> Image8:
     """What the codecs are given: uint8 `(H, W, 3)` or `(H, W, 1)`, transparency and profile left out."""
-    return load(path).pixels  # what its notes say is lost is lost for every codec alike
+    return load(path).pixels
 
 
 def are_kodak(photos: Iterable[Photo]) -> bool:
@@ -86,7 +87,10 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 
 def _check(path: Path) -> Photo:
-    height, width = pixels_of(path).shape[:2]
+    picture = load(path)
+    with about(path.name):
+        warn(picture.notes)  # of what is lost for every codec alike
+    height, width = picture.pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         size = f"{width}x{height}"
         raise DamagedFileError(f"{size}: MS-SSIM is not defined under {SMALLEST_SIDE} pixels a side")

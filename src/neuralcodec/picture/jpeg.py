@@ -15,7 +15,7 @@ _ICC = b"ICC_PROFILE\0"
 _SOS, _EOI, _COM, _APP14 = 0xDA, 0xD9, 0xFE, 0xEE
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-_FILL = bytes(range(1, 251)) * 40  # coded data that say something else than zeros do
+_FILL = bytes(range(250, 0, -1)) * 40  # coded data that say something else than zeros do
 END = b"\xff\xd9"
 
 

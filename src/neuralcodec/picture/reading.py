@@ -198,8 +198,6 @@ def _from_image(
     except NeuralCodecError as error:
         raise type(error)(f"cannot read {name}: {error}") from None
     except Exception as error:  # on hostile bytes Pillow's readers raise nearly everything
-        if (isinstance(image, ImageFile) and image.fp is None and image.tile) or "closed image" in str(error):
-            raise UsageError("the image is closed") from None
         raise _refusal(error, name, data) from None
     if facts.frames > 1:
         which = "the first" if not isinstance(image, ImageFile) or image.tell() == 0 else "the current one"

@@ -1,4 +1,4 @@
-"""Training pictures: a folder of any format Pillow reads, decoded once into one flat file of pixels."""
+"""Training pictures: a folder of any format that is read, decoded once into one flat file of pixels."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from neuralcodec.errors import UsageError
+from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.picture.reading import load
 from neuralcodec.training.drawn import draw
 
 Pixels = npt.NDArray[np.uint8]
+_BATCH = 32  # files that are decoded at a time
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,9 @@ def _decode_all(files: list[Path], cache: Path, minimum: int) -> list[tuple[int,
     cache.parent.mkdir(parents=True, exist_ok=True)
     partial = cache.with_suffix(".partial")
     with partial.open("wb") as out, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for pixels in pool.map(_decode, files):
+        # In batches: else all that is decoded ahead of the writer would be held.
+        batches = (files[start : start + _BATCH] for start in range(0, len(files), _BATCH))
+        for pixels in chain.from_iterable(pool.map(_decode, batch) for batch in batches):
             if pixels is not None and min(pixels.shape[:2]) >= minimum:
                 out.write(pixels.tobytes())
                 shapes.append((pixels.shape[0], pixels.shape[1]))
@@ -73,10 +78,10 @@ def _decode_all(files: list[Path], cache: Path, minimum: int) -> list[tuple[int,
 
 def _decode(file: Path) -> Pixels | None:
     try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError):
+        pixels = load(file).pixels
+    except NeuralCodecError:
         return None  # a folder of images may hold a README as well
+    return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
 
 
 class CropSampler:
