@@ -1,4 +1,8 @@
-"""Threads: how many there are, and work on tiles by them, each with a BLAS that does not start its own."""
+"""Threads: how many there are, and work on tiles by them, each with a BLAS that does not start its own.
+
+A forked child has none of its parent's threads, and torch's OpenMP waits for them for ever: there, torch gets
+one thread. Work on tiles starts threads of its own.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,17 @@ R = TypeVar("R")
 _lock = threading.Lock()
 _users = 0
 _limits: threadpool_limits | None = None
+
+
+def _after_fork() -> None:
+    global _lock, _users, _limits
+    _lock, _users, _limits = threading.Lock(), 0, None  # another thread of the parent may have held them
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def limit_threads(count: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import pickle
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 
 import neuralcodec
 from neuralcodec.coding.batched import BatchedCodec
+from neuralcodec.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +105,45 @@ def test_a_file_of_the_command_line(codec: BatchedCodec) -> None:
     out = io.BytesIO()
     Image.fromarray(photograph(40, 50)).save(out, "PNG")
     assert codec.decompress([neuralcodec.encode(io.BytesIO(out.getvalue()))]).shape == (1, 3, 40, 50)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floats_of_any_width_are_taken(codec: BatchedCodec, dtype: torch.dtype) -> None:
+    x = batch(64, 80, 1)
+    (narrow,) = codec.compress(x.to(dtype))
+    (expected,) = codec.compress(x.to(dtype).float())
+    assert narrow == expected
+    x_hat, _ = codec(x.to(dtype).requires_grad_())
+    x_hat.sum().backward()
+
+
+def test_wider_weights_give_the_same_pictures() -> None:
+    x, codec = batch(64, 80, 1), neuralcodec.load_model("conv").double()
+    files = codec.compress(x)
+    assert codec.decompress(files).dtype == torch.float64
+    expected = neuralcodec.decode(files[0], as_array=True).astype(float)
+    assert np.abs(codec.decompress(files)[0].permute(1, 2, 0).numpy() * 255 - expected).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(255.0, "0 to 255"), (-0.5, "-0.5 to 1"), (float("nan"), "nan"), (float("inf"), "inf")],
+)
+def test_pixels_that_are_none_are_refused(codec: BatchedCodec, value: float, words: str) -> None:
+    x = torch.zeros(1, 3, 64, 64)
+    x[0, 0, 0, :2] = torch.tensor([1.0, value])
+    for call in (codec, codec.compress):
+        with pytest.raises(UsageError, match=f"pixels must be in .0, 1.*{words}"):
+            call(x)
+
+
+def test_it_is_copied_and_pickled_before_and_after_use() -> None:
+    x, codec = batch(64, 80, 1), neuralcodec.load_model("conv")
+    copies = [copy.deepcopy(codec), pickle.loads(pickle.dumps(codec))]
+    expected = codec.compress(x)
+    copies += [copy.deepcopy(codec), pickle.loads(pickle.dumps(codec))]
+    for other in copies:
+        assert other.compress(x) == expected
+        with torch.no_grad():
+            next(other.parameters()).zero_()
+    assert codec.compress(x) == expected  # nothing is shared

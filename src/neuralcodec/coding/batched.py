@@ -59,9 +59,9 @@ class BatchedCodec(nn.Module):
         (straight-through); `bits` has none.
 
         Raises:
-            UsageError: the shape is another one, or the quality is out of range.
+            UsageError: the shape is another one, or a pixel or the quality is out of range or NaN.
         """
-        headers = self._headers(x, quality)
+        x, headers = self._checked(x), self._headers(x, quality)
         y, level = self._analyse(x, quality)
         coded = [self._code(values, header) for values, header in zip(_arrays(y), headers, strict=True)]
         decoded = np.stack([y_hat for _, y_hat in coded]).transpose(0, 3, 1, 2)
@@ -77,9 +77,9 @@ class BatchedCodec(nn.Module):
         In one pass: unlike `neuralcodec.encode` it does not look at mean colours at low qualities.
 
         Raises:
-            UsageError: the shape is another one, or the quality is out of range.
+            UsageError: the shape is another one, or a pixel or the quality is out of range or NaN.
         """
-        headers = self._headers(x, quality)
+        x, headers = self._checked(x), self._headers(x, quality)
         y, _ = self._analyse(x, quality)
         pairs = zip(_arrays(y), headers, strict=True)
         return [container.write(Container(header, self._code(values, header)[0])) for values, header in pairs]
@@ -100,7 +100,7 @@ class BatchedCodec(nn.Module):
             raise UsageError("a file was written with other weights than these")
         decoded = np.stack([decode_latents(file, self._model).values for file in parsed])
         device = self._device
-        y_hat = torch.from_numpy(decoded).to(device).permute(0, 3, 1, 2)
+        y_hat = torch.from_numpy(decoded).to(self._device, self._dtype).permute(0, 3, 1, 2)
         quality = torch.tensor([file.header.quality for file in parsed], device=device)
         x_hat = self.transforms.synthesise(y_hat, level_of(quality, self.transforms.config.levels))
         [(height, width)] = sizes
@@ -110,9 +110,20 @@ class BatchedCodec(nn.Module):
     def _device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def _headers(self, x: Tensor, quality: float) -> list[Header]:
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+    def _checked(self, x: Tensor) -> Tensor:
+        """Pixels in the type of the weights."""
         if x.dim() != 4 or x.shape[1] != 3 or not x.is_floating_point() or 0 in x.shape:
             raise UsageError(f"pixels must be floats (B, 3, H, W) in [0, 1], not {x.dtype} {tuple(x.shape)}")
+        low, high = (float(value) for value in x.detach().aminmax())
+        if not (low >= 0 and high <= 1):  # so is NaN
+            raise UsageError(f"pixels must be in [0, 1], not {low:g} to {high:g}: scale or clamp them")
+        return x.to(self._dtype)
+
+    def _headers(self, x: Tensor, quality: float) -> list[Header]:
         header = Header(
             codec=CONV,
             weights_id=self._model.id,
@@ -135,13 +146,15 @@ class BatchedCodec(nn.Module):
     @torch.no_grad()
     def _code(self, y: Floats, header: Header) -> tuple[list[bytes], Floats]:
         """The segments of a picture's tiles and y_hat `(h, w, C)` as a decoder sees it, of y `(h, w, C)`."""
-        prior, device = self._model.prior, self._device
+        prior = self._model.prior
         rounding = Rounding(prior.tables, error_weight(header.quality))
         y_hat = np.empty_like(y)
         tiles = []
         for box in boxes(Box.whole(*y.shape[:2]), header.tile // STRIDE):
             values = np.pad(y[box.slices], ((0, -box.height % 4), (0, -box.width % 4), (0, 0)))
-            z = self.transforms.hyper_analysis(torch.from_numpy(values).to(device).permute(2, 0, 1)[None])
+            z = self.transforms.hyper_analysis(
+                torch.from_numpy(values).to(self._device, self._dtype).permute(2, 0, 1)[None]
+            )
             tiles.append((box, values, _arrays(z)[0]))
 
         def write(tile: tuple[Box, Floats, Floats]) -> bytes:

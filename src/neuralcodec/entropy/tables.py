@@ -50,6 +50,9 @@ class Tables:
         if self.counts.min() < 1 or (sums != TOTAL).any():
             raise ValueError("malformed probability tables")
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"counts": self.counts, "radius": self.radius}  # constriction's models cannot be copied
+
     def shares(self) -> list[npt.NDArray[np.float32]]:
         """The probabilities of each table."""
         ends = np.cumsum(2 * self.radius + 2)

@@ -21,6 +21,12 @@ def transforms_device(wanted: str | None = None) -> torch.device:
     wanted = wanted or os.environ.get(VARIABLE) or "auto"
     if wanted not in ("auto", "cpu", "cuda"):
         raise UsageError(f"device must be auto, cpu or cuda, not {wanted!r}")
+    if wanted != "cpu" and torch.cuda._is_in_bad_fork():
+        if wanted == "cuda":
+            raise UsageError(
+                "device cuda cannot go on in a forked process: start it by spawn, or use the CPU"
+            )
+        wanted = "cpu"
     if wanted == "cuda" and not torch.cuda.is_available():
         why = "this PyTorch is built without CUDA" if torch.version.cuda is None else "PyTorch finds no GPU"
         raise UsageError(f"device cuda: {why}; use cpu or auto")

@@ -1,0 +1,102 @@
+"""Processes: a child decodes whatever threads its parent has used, forked or started anew."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+#: Each run is a program of its own with two threads, since the tests have one.
+FORKED = '''
+import io, multiprocessing, os, sys, threading, time, warnings
+import numpy as np
+import neuralcodec
+warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
+
+pixels = np.random.default_rng(0).integers(0, 255, (48, 2060, 3), dtype=np.uint8)  # three tiles
+
+
+def work(_):
+    """Refine and decode, as a worker might."""
+    neuralcodec.encode(pixels[:, :64], effort=2)
+    return neuralcodec.decode(data, as_array=True).astype(int)
+
+
+def same(a, b):
+    """Rounding depends on the number of threads."""
+    return abs(a - b).max() <= 1
+'''
+WAYS = {
+    "fork": """
+data = neuralcodec.encode(pixels)
+expected = work(0)
+for _ in range(2):  # as a server does that loads before it forks
+    child = os.fork()
+    if not child:
+        os._exit(0 if same(work(0), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+assert same(work(0), expected)  # the parent goes on with its threads
+""",
+    "fork while threads work": """
+data = neuralcodec.encode(pixels)
+expected = work(0)
+stop = threading.Event()
+
+
+def go_on():
+    while not stop.is_set():
+        work(0)
+
+
+busy = threading.Thread(target=go_on)
+busy.start()
+time.sleep(0.3)
+child = os.fork()
+if not child:
+    os._exit(0 if same(work(0), expected) else 1)
+status = os.waitpid(child, 0)[1]
+stop.set()
+busy.join()
+assert status == 0
+""",
+    "pool": """
+data = neuralcodec.encode(pixels)
+expected = work(0)
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert all(same(result, expected) for result in pool.map(work, range(3)))
+""",
+}
+
+
+def run(program: str, folder: Path) -> None:
+    path = folder / "program.py"
+    path.write_text(program)
+    # Threads that wait without spinning: beside other work, spinning ones make seconds of milliseconds.
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+    done = subprocess.run(
+        [sys.executable, path], env=environment, timeout=110, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="nothing forks here")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_forked_child_decodes(way: str, tmp_path: Path) -> None:
+    run(FORKED + WAYS[way], tmp_path)
+
+
+def test_a_spawned_child_decodes(tmp_path: Path) -> None:
+    run(
+        FORKED
+        + """
+data = neuralcodec.encode(pixels)
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert same(*pool.map(work, [0]), work(0))
+""",
+        tmp_path,
+    )
