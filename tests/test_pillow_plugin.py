@@ -19,7 +19,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 import neuralcodec
 import neuralcodec.pillow_plugin
-from neuralcodec.format.header import Header, write_header
+from neuralcodec.format.header import CONV, Header, write_header
 
 MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
@@ -248,7 +248,7 @@ def test_any_damage_is_an_error_of_pillow() -> None:
 
 
 def test_huge_claims_stop_at_pillows_limit() -> None:
-    header = Header(1, b"abcd", 2**17, 2**17, 50, 512, grey=False, alpha=False)
+    header = Header(CONV, b"abcd", 2**17, 2**17, 50, 512, grey=False, alpha=False)
     with pytest.raises(Image.DecompressionBombError):
         Image.open(io.BytesIO(write_header(header)))
 
