@@ -162,8 +162,9 @@ def _is_there(job: Job, args: Namespace) -> bool:
         return False
     coding.refuse_older(job)
     header = file.header
-    if (model := weights.shipped().get(header.weights_id)) != args.model:
-        raise coding.another(job, f"was made with model {model or header.weights_id.hex()}, not {args.model}")
+    if header.weights_id != weights.by_name(args.model).id:
+        model = weights.name_of(header.weights_id) or header.weights_id.hex()
+        raise coding.another(job, f"was made with model {model}, not {args.model}")
     largest = args.target_size
     if args.target_bpp is not None:
         largest = int(args.target_bpp * header.width * header.height / 8)
