@@ -15,7 +15,7 @@ from neuralcodec.picture import boxes
 from neuralcodec.picture.opening import register_plugins
 from neuralcodec.picture.picture import upright
 from neuralcodec.picture.reading import load
-from picture.samples import EXIF, RGB_ICC, XMP, H, W, file_of, needs_avif, noise, noted
+from picture.samples import EXIF, RGB_ICC, XMP, H, W, exif_of, file_of, needs_avif, noise, noted
 
 register_plugins()
 needs_heif = pytest.mark.skipif(find_spec("pillow_heif") is None, reason="needs the extra heif")
@@ -72,6 +72,15 @@ def test_avif() -> None:
     place = gain.find(b"infe") - 4
     entry = struct.pack(">I", 21) + b"infe\2\0\0\0\0\x09\0\0tmap\0"
     assert boxes.inspect_heif(_grown(gain, place, entry)).lost == ["its HDR part (a gain map)"]
+
+
+@needs_avif
+def test_avif_with_exif_that_its_reader_refuses() -> None:
+    image, block = Image.fromarray(noise(H, W, 3)), exif_of({0x010F: "six"})
+    data = file_of(image, "AVIF", exif=block)
+    for wrong in (bytes(len(block)), block[:8] + b"\xff\xff" + block[10:], block.replace(b"\x0f", b"\x12")):
+        assert load(data.replace(block, wrong)).pixels.shape == (H, W, 3)
+    noted(load(data.replace(block, bytes(len(block)))), "EXIF, which is malformed")
 
 
 def _grown(data: bytes, place: int, entry: bytes) -> bytes:

@@ -20,7 +20,7 @@ from neuralcodec.picture.exif import (
 from neuralcodec.picture.picture import Picture, upright
 from neuralcodec.picture.reading import load
 from neuralcodec.picture.writing import save
-from picture.samples import EXIFS, GREY_ICC, PHOTO, PLACE, RGB_ICC, SCENE, XMP, needs_avif
+from picture.samples import EXIFS, GREY_ICC, PHOTO, PLACE, RGB_ICC, SCENE, XMP, exif_of, needs_avif
 
 COLOUR = photograph(24, 40)
 FORMATS = ["png", "jpg", "webp", pytest.param("avif", marks=needs_avif), "tif", "ppm", "bmp"]
@@ -101,6 +101,14 @@ def test_every_orientation_into_every_format(turn: int, format: str) -> None:
     assert orientation(picture.exif or b"") == turn
     data, _ = written(picture, format)
     check_pixels(data, picture, lossy=format in ("jpg", "avif"))
+
+
+def test_an_orientation_alone_is_not_lost_with_its_block() -> None:
+    picture = Picture(COLOUR, exif=exif_of({0x0112: 6}))
+    for format in ("ppm", "bmp"):
+        data, notes = written(picture, format)
+        check_pixels(data, picture, lossy=False)
+        assert not notes
 
 
 @pytest.mark.parametrize("format", FORMATS)

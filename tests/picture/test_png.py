@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -58,6 +59,15 @@ def test_long_and_many_texts() -> None:
     read(chunk(b"tEXt", b"a\x1b\n\xe9\0b"), words=(r"PNG text (a??\xe9)",))
     read(chunk(b"iCCP", b"name\0\0" + bomb), words=("ICC profile, which is damaged or too long",))
     read(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + bomb), words=("XMP, which is damaged",))
+
+
+def test_texts_take_no_memory() -> None:
+    bomb = zlib.compress(bytes(16_000_000))
+    tracemalloc.start()
+    read(*[chunk(b"zTXt", b"k%d\0\0" % i + bomb) for i in range(40)], words=("PNG text",))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20_000_000
 
 
 def test_texts_of_a_kind_that_pillow_reads_as_its_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from neuralcodec.picture.icc import colour_of_codes
 
 JXL_SIGNATURES = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 JP2_SIGNATURES = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")
+_EXIF_ITEM = re.compile(rb"(infe.{8}(?:..)?)Exif", re.DOTALL)
 _MOST = 10_000  # boxes of a file: a photograph has a few hundred
 
 
@@ -41,6 +43,11 @@ def inspect_heif(data: bytes) -> Facts:
     except (struct.error, IndexError):  # the decoder will say what is wrong
         pass
     return facts
+
+
+def without_exif(data: bytes) -> bytes:
+    """The file with its EXIF item as one of a kind that no reader looks at."""
+    return _EXIF_ITEM.sub(rb"\1skip", data)
 
 
 def _meta(data: bytes, start: int, end: int, facts: Facts) -> None:

@@ -99,6 +99,13 @@ def orientation(exif: bytes) -> int:
     return 1
 
 
+def says_only_orientation(exif: bytes) -> bool:
+    """Whether there is nothing else in a block."""
+    first = first_directory(exif)
+    told = all(entry.tag == ORIENTATION and numbers(exif, entry) for entry in first.entries)
+    return first.whole and not first.following and told
+
+
 def without_orientation(exif: bytes) -> bytes:
     """The block of the same length without that entry; all that it has elsewhere stays where it is."""
     order = byte_order(exif)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from neuralcodec.picture.exif import EXIF_PREFIX, byte_order
-from neuralcodec.picture.facts import GAIN_MAP, Facts, look_behind, photoshop_has_iptc, u16
+from neuralcodec.picture.facts import GAIN_MAP, LARGEST, Facts, look_behind, photoshop_has_iptc, u16
 
 SIGNATURE = b"\xff\xd8\xff"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -98,7 +98,7 @@ def _is_metadata(marker: int, body: bytes, facts: Facts, icc: dict[int, bytes]) 
         if (
             facts.exif is None or byte_order(body[6:]) is None
         ):  # else it is a second block, not more of the first
-            facts.exif = (facts.exif or b"") + body[6:]
+            facts.exif = ((facts.exif or b"") + body[6:])[: LARGEST + 1]
     elif marker == 0xE1 and body.startswith(_XMP):
         facts.xmp = facts.xmp or body[len(_XMP) :]
     elif marker == 0xE1 and body.startswith(_FURTHER_XMP):

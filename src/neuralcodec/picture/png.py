@@ -12,7 +12,12 @@ from neuralcodec.picture.icc import Colour, colour_of_codes
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PIXELS = (b"tRNS",)  # the ancillary chunks without which it is another picture
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_XMP_KEY = b"XML:com.adobe.xmp"
+_XMP_KEY, _PROFILE_KEY = b"XML:com.adobe.xmp", b"Raw profile type "
+_WANTED = (
+    _XMP_KEY,
+    *(_PROFILE_KEY + name for name in (b"exif", b"APP1", b"xmp", b"iptc", b"8bim", b"icc", b"icm")),
+)
+_MOST_TEXTS = 1000  # keys; there is no use in naming more
 _RAW_PROFILE = re.compile(
     rb"\s*(\S+)\s+(\d+)\s+([0-9a-fA-F\s]*)"
 )  # as ImageMagick writes them, in hexadecimal
@@ -36,8 +41,9 @@ def inspect(data: bytes) -> tuple[bytes, Facts]:
         elif zlib.crc32(data[at + 4 : end - 4]) != u32(data, end - 4):
             facts.notes.append(f"a chunk {kind.decode('latin-1')!r} with a wrong checksum was left out")
         elif kind in _TEXTS:
-            key, text = _text(kind, data[at + 8 : end - 4])
-            texts.setdefault(key, text)
+            key, _, text = data[at + 8 : end - 4].partition(b"\0")
+            if key not in texts and len(texts) < _MOST_TEXTS:
+                texts[key] = _text(kind, text) if key.startswith(_WANTED) else b""
         else:
             found.setdefault(kind, data[at + 8 : end - 4])
         at = end
@@ -52,20 +58,19 @@ def inspect(data: bytes) -> tuple[bytes, Facts]:
     return b"".join(kept), facts
 
 
-def _text(kind: bytes, chunk: bytes) -> tuple[bytes, bytes | None]:
-    """The key and the text of a chunk, which is None where it is damaged or too long."""
-    key, _, text = chunk.partition(b"\0")
+def _text(kind: bytes, text: bytes) -> bytes | None:
+    """The text of a chunk without its key; None where it is damaged or too long."""
     if kind == b"zTXt":
-        return key, inflate(text[1:])
+        return inflate(text[1:])
     if kind == b"iTXt":
         packed, (*_, text) = text[:1] == b"\1", text[2:].split(b"\0", 2)
-        return key, inflate(text) if packed else text
-    return key, text
+        return inflate(text) if packed else text
+    return text
 
 
 def _metadata(found: dict[bytes, bytes], texts: dict[bytes, bytes | None], facts: Facts) -> None:
     profiles = {}
-    for key in [key for key in texts if key.startswith(b"Raw profile type ")]:
+    for key in [key for key in texts if key.startswith(_PROFILE_KEY)]:
         if (text := texts.pop(key)) and (profile := _RAW_PROFILE.match(text[:LARGEST])):
             digits = re.sub(rb"\s", b"", profile[3])
             profiles[key[17:]] = bytes.fromhex(digits[: len(digits) & ~1].decode())

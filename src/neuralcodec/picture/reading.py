@@ -111,7 +111,16 @@ def _from_bytes(data: bytes, name: str, max_pixels: int) -> Picture:
         raise UsageError(f"cannot read {name}: {tiff.RAW}")
     pixels, facts = _inspected(data, name, max_pixels)
     if facts.ended:
-        return _from_image(_opened(pixels, name), name, max_pixels, facts, data)
+        try:
+            image = _opened(pixels, name)
+        except DamagedFileError:
+            # Pillow reads the EXIF block of an AVIF while it opens it.
+            pixels = boxes.without_exif(data) if data[4:8] == b"ftyp" else data
+            if pixels == data:
+                raise
+            image = _opened(pixels, name)
+            facts.lose("EXIF, which is malformed")
+        return _from_image(image, name, max_pixels, facts, data)
     # A JPEG without its end: whole if what is put in its place makes no difference.
     picture, other = (
         _from_image(_opened(whole, name), name, max_pixels, facts, data) for whole in jpeg.with_end(pixels)

@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.picture.exif import XMP, into_tiff, resolution, without_orientation
+from neuralcodec.picture.exif import XMP, into_tiff, resolution, says_only_orientation, without_orientation
 from neuralcodec.picture.formats import FORMATS, Format, format_for
 from neuralcodec.picture.picture import Picture, to_pil, upright
 from neuralcodec.picture.reading import line
@@ -57,22 +57,9 @@ def save(
         raise UsageError(f"{name} holds up to {rules.largest_side} pixels a side, this is {width}x{height}")
     if strip:
         picture = replace(upright(picture), icc=None, xmp=None)
-    lost = [key for key in _NAMES if getattr(picture, key) and not _fits(key, picture, name)]
-    try:
-        data, note = _encoded(_without(picture, lost), rules)
-    except NeuralCodecError:
-        # Of metadata that the writer refuses, one after the other, and at last all are left out.
-        kept = [key for key in _NAMES if getattr(picture, key) and key not in lost]
-        for more in [[key] for key in kept] + ([kept] if len(kept) > 1 else []):
-            try:
-                data, note = _encoded(_without(picture, [*lost, *more]), rules)
-            except NeuralCodecError:
-                continue
-            lost += more
-            break
-        else:
-            raise
-    named = [_NAMES[key] for key in lost] + ([] if note is None else [note])
+    if picture.exif and not _fits("exif", picture, name) and says_only_orientation(picture.exif):
+        picture = upright(picture)  # which is all that is to be kept
+    data, named = _with_what_fits(picture, rules)
     notes = (f"{name} cannot hold all metadata, left out: {', '.join(named)}",) if named else ()
     if not isinstance(target, str | os.PathLike):
         target.write(data)
@@ -82,6 +69,23 @@ def save(
     except (OSError, ValueError) as error:
         raise NeuralCodecError(f"cannot write {target}: {line(error)}") from None
     return notes
+
+
+def _with_what_fits(picture: Picture, rules: Format) -> tuple[bytes, list[str]]:
+    """The bytes of the file, with as much of the metadata as it can hold, and the names of the others."""
+    there = [key for key in _NAMES if getattr(picture, key)]
+    kept = [key for key in there if _fits(key, picture, rules.name)]
+    lost = [key for key in there if key not in kept]
+    # Of those that the writer refuses after all, one after the other, and at last all are left out.
+    attempts = [[], *([key] for key in kept), *([kept] if len(kept) > 1 else [])]
+    for more in attempts:
+        try:
+            data, note = _encoded(_without(picture, [*lost, *more]), rules)
+            return data, [_NAMES[key] for key in [*lost, *more]] + ([] if note is None else [note])
+        except NeuralCodecError:
+            if more == attempts[-1]:
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 def rules_for(format: str, quality: int | None = None) -> Format:
