@@ -28,7 +28,7 @@ def main() -> int:
     import numpy as np
 
     from neuralcodec.bench.curves import bd_rate, rate_at
-    from neuralcodec.bench.summary import rate_points
+    from neuralcodec.bench.summary import AVERAGES, rate_points
     from neuralcodec.coding.codec import decode_picture, encode_picture
     from neuralcodec.picture import reading
     from neuralcodec.picture.metrics import ms_ssim_db
@@ -37,11 +37,13 @@ def main() -> int:
     report = json.loads(args.report.read_text())
     summary, own = report["summary"], report["ours"]
     curves = {name: codec["curve"] for name, codec in summary.items()}
-    print("BD-rate of ours by MS-SSIM, PSNR and SSIMULACRA2 against")
+    print("BD-rate of ours by", ", ".join(average.name for average in AVERAGES), "against")
     for name, curve in curves.items():
         if name != own:
-            metrics = ("ms_ssim_db", "psnr", "ssimulacra2")
-            gains = [bd_rate(rate_points(curve, m), rate_points(curves[own], m)) for m in metrics]
+            gains = [
+                bd_rate(rate_points(curve, metric), rate_points(curves[own], metric), span)
+                for _, metric, _, span in AVERAGES
+            ]
             print(f"  {name:14}" + "".join("       -" if g is None else f"{g:7.1f}%" for g in gains))
 
     def psnr_at(name: str, bpp: float) -> float:
@@ -49,7 +51,7 @@ def main() -> int:
         return float(np.interp(np.log(bpp), [np.log(rate) for rate, _ in points], [p for _, p in points]))
 
     rates = {
-        name: rate_at(rate_points(curves[name], "ms_ssim_db"), ms_ssim_db(TARGET)) for name in ("jpeg", own)
+        name: rate_at(rate_points(curves[name], "ms_ssim"), ms_ssim_db(TARGET)) for name in ("jpeg", own)
     }
     if all(rates.values()):
         jpeg = psnr_at("jpeg", rates["jpeg"])

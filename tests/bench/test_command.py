@@ -11,6 +11,7 @@ from PIL import Image
 from neuralcodec import files
 from neuralcodec.bench import peers, sweep
 from neuralcodec.bench.ours import Ours
+from neuralcodec.cli.commands import bench as bench_command
 from neuralcodec.cli.main import main
 
 from .conftest import Bench, bench, save_photo
@@ -27,13 +28,17 @@ def test_a_run_leaves_a_report_in_three_forms(small: Bench) -> None:
         "schema", "command", "created", "environment", "ours", "reference", "codecs", "images", "compared",
         "summary", "matched", "speed", "views", "published", "problems", "points",
     ]  # fmt: skip
-    assert report["schema"] == "neuralcodec-bench/2"
+    assert report["schema"] == "neuralcodec-bench/3"
     assert list(report["codecs"]) == ["jpeg", "webp", "ours"]
     assert report["compared"] == [image["name"] for image in report["images"]]
     assert report["problems"] == []
-    assert report["summary"]["jpeg"]["bd_rate"] == {"ms_ssim_db": 0, "psnr": 0, "ssimulacra2": None}
+    assert report["summary"]["jpeg"]["bd_rate"] == {
+        "ms_ssim": 0, "ssimulacra2_30_60": None, "ssimulacra2_60_88": None, "psnr": 0, "haarpsi": None,
+        "vsi": None,
+    }  # fmt: skip
     assert len(report["points"]) == 2 * (4 + 3 + 2)
-    assert len(report["matched"]) == 2 * 3 * 3
+    assert {m["metric"] for m in report["matched"]} == {"ms_ssim"}  # the others were not measured
+    assert all(m["bytes"] > 0 for m in report["matched"])
     assert {view["image"] for view in report["views"]} == set(report["compared"])
     assert len(report["published"]) == 8
     for values in report["speed"]["codecs"].values():
@@ -48,6 +53,30 @@ def test_sizes_are_those_of_files(small: Bench) -> None:
     assert point["bytes"] == len(trial.data)
     assert point["ms_ssim"] == trial.ms_ssim
     assert point["bpp"] == pytest.approx(8 * len(trial.data) / (original.shape[0] * original.shape[1]))
+
+
+def test_a_slow_codec_has_a_row_of_fewer_pictures(
+    small: Bench, tmp_path: Path, inline: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(small.folder, out)
+    inline.setattr(peers.Avif, "settings", (30, 60))
+    words = (small.photos, "--against", "jpeg,avif-s4", "--subset", 1, "--rounds", 0, "-o", out)
+    assert bench(*words) == 0
+    report = Bench(0, out, small.photos).report
+    assert {p["image"] for p in report["points"] if p["codec"] == "avif-s4"} == {"a.png"}
+    assert report["compared"] == ["a.png", "b <i>&.png"]
+    assert "--subset 1" in report["command"]
+    assert "AVIF, speed 4 (1 picture)" in (out / "report.md").read_text()
+
+
+def test_without_the_extra_nothing_is_begun(
+    small: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench_command, "find_spec", lambda name: None if name == "scipy" else object())
+    assert bench(small.photos, "-o", tmp_path / "out") == 2
+    assert "scipy not installed: pip install 'neuralcodec[bench]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_report_names_no_folder_of_this_machine(small: Bench) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 
 import numpy as np
 import pytest
@@ -135,6 +136,38 @@ def test_as_array_keeps_grey_grey() -> None:
     assert as_array(Image.new("L", (3, 2))).shape == (2, 3, 1)
     assert as_array(Image.new("RGBA", (3, 2))).shape == (2, 3, 3)
     assert as_array(Image.new("P", (3, 2))).shape == (2, 3, 3)
+
+
+def test_avif_says_by_what_it_was_encoded() -> None:
+    version = Avif().version()
+    assert re.search(r"aom \d+\.\d+", version)
+    assert re.search(r"tune=(iq|ssim|psnr|ssimulacra2)$", version)
+
+
+def test_what_the_encoder_is_tuned_for_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(self: Avif, image: np.ndarray, advanced: dict[str, str] | None = None, **_: int) -> bytes:
+        name = (advanced or {"tune": default})["tune"]
+        if name == "iq":
+            raise ValueError("Invalid advanced option")
+        return name.encode()
+
+    monkeypatch.setattr(Avif, "_save", save)
+    for default in ("ssim", "psnr"):
+        assert Avif()._tune() == default
+    default = "vmaf"
+    assert Avif()._tune() == "unknown"
+
+
+@pytest.mark.parametrize(("name", "option"), [("avif-s4", "speed=4"), ("jxl-e9", "effort=9")])
+def test_slower_ones_have_rows_of_their_own(name: str, option: str) -> None:
+    peer = find(name)
+    if reason := peer.missing():
+        pytest.skip(reason)
+    assert (peer.name, peer.slow) == (name, True)
+    assert option in peer.version()
+    assert find(name.partition("-")[0]).slow is False
+    image = picture(64, 64)
+    assert like(peer.decode(peer.encode(image, 60)), image).shape == image.shape
 
 
 def test_a_peer_that_is_missing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,29 +36,52 @@ def points(images: dict[str, float], factor: float = 0.4) -> list[dict]:
 
 def test_a_codec_of_40_percent() -> None:
     summary = summarise(points({"a": 1, "b": 3}), SETTINGS, "jpeg")
-    assert summary["ours"]["bd_rate"]["ms_ssim_db"] == pytest.approx(-60)
+    assert summary["ours"]["bd_rate"]["ms_ssim"] == pytest.approx(-60)
     assert summary["ours"]["bd_rate"]["psnr"] == pytest.approx(-60)
-    assert summary["ours"]["bd_rate"]["ssimulacra2"] is None
-    assert summary["jpeg"]["at"]["0.90"]["bpp"] == pytest.approx(0.8)  # setting 2: 0.4, and 3 times that
-    for at in summary["ours"]["at"].values():
+    assert summary["ours"]["bd_rate"]["ssimulacra2_30_60"] is None
+    assert summary["ours"]["at"]["ssimulacra2"]["70"] == {"bpp": None, "saving": None}
+    assert summary["jpeg"]["at"]["ms_ssim"]["0.90"]["bpp"] == pytest.approx(0.8)  # 0.4, and thrice that
+    for at in summary["ours"]["at"]["ms_ssim"].values():
         assert at["saving"] == pytest.approx(60)
+
+
+def test_bd_rates_over_two_ranges_of_scores() -> None:
+    measured = points({"a": 1})
+    for point in measured:
+        point["ssimulacra2"] = {1: 20, 2: 45, 3: 70, 4: 90}[point["setting"]]
+    rates = summarise(measured, SETTINGS, "jpeg")["ours"]["bd_rate"]
+    assert rates["ssimulacra2_30_60"] == pytest.approx(-60, abs=0.2)
+    assert rates["ssimulacra2_60_88"] == pytest.approx(-60)
+    few = [point for point in measured if point["codec"] == "jpeg" or point["setting"] < 4]  # 60 to 70 only
+    rates = summarise(few, {"jpeg": (1, 2, 3, 4), "ours": (1, 2, 3)}, "jpeg")["ours"]["bd_rate"]
+    assert rates["ssimulacra2_30_60"] == pytest.approx(-60, abs=0.2)
+    assert rates["ssimulacra2_60_88"] is None
+
+
+def test_a_slow_codec_on_a_part_of_the_pictures() -> None:
+    measured = points({"a": 1, "b": 3})
+    slow = [{**p, "codec": "slow"} for p in points({"a": 1}, 0.3) if p["codec"] == "ours"]
+    summary = summarise(measured + slow, SETTINGS | {"slow": (1, 2, 3, 4)}, "jpeg", ["slow"])
+    assert [summary[codec]["pictures"] for codec in ("jpeg", "ours", "slow")] == [2, 2, 1]
+    assert summary["slow"]["bd_rate"]["ms_ssim"] == pytest.approx(-70)  # against the reference on that part
+    assert summary["ours"]["bd_rate"]["ms_ssim"] == pytest.approx(-60)
 
 
 def test_between_two_settings_log_bytes_are_linear_in_decibels() -> None:
     matched = match_images(points({"a": 1}), ["jpeg", "ours"], "jpeg")
-    by_target = {m["ms_ssim"]: m for m in matched if m["codec"] == "jpeg"}
+    by_target = {m["target"]: m for m in matched if (m["codec"], m["metric"]) == ("jpeg", "ms_ssim")}
     share = 0.30103  # of the 10 dB from .90 to .99, .95 is at 3.01
     assert by_target[0.90]["bytes"] == 4000
     assert by_target[0.95]["bytes"] == pytest.approx(4000 * 2**share, abs=1)
-    assert by_target[0.95]["bpp"] == pytest.approx(0.4 * 2**share, rel=1e-4)
-    assert [m["saving"] for m in matched if m["codec"] == "ours"] == pytest.approx([60, 60, 60])
+    own = [m["saving"] for m in matched if (m["codec"], m["metric"]) == ("ours", "ms_ssim")]
+    assert own == pytest.approx([60] * 4)
 
 
 def test_a_quality_out_of_reach_has_no_bytes() -> None:
     few = [p for p in points({"a": 1}) if p["codec"] == "jpeg" or p["setting"] < 3]
     matched = match_images(few, ["jpeg", "ours"], "jpeg")
-    high = next(m for m in matched if m["codec"] == "ours" and m["ms_ssim"] == 0.95)
-    assert (high["bytes"], high["bpp"], high["saving"]) == (None, None, None)
+    own = [m["target"] for m in matched if (m["codec"], m["metric"]) == ("ours", "ms_ssim")]
+    assert own == [0.90]
 
 
 def test_means_are_of_complete_pictures_only() -> None:
@@ -66,14 +89,14 @@ def test_means_are_of_complete_pictures_only() -> None:
     without = [p for p in measured if (p["image"], p["codec"], p["setting"]) != ("b", "ours", 4)]
     assert complete_images(measured, SETTINGS) == {"a", "b"}
     assert complete_images(without, SETTINGS) == {"a"}
-    assert summarise(without, SETTINGS, "jpeg")["jpeg"]["at"]["0.90"]["bpp"] == pytest.approx(0.4)
+    assert summarise(without, SETTINGS, "jpeg")["jpeg"]["at"]["ms_ssim"]["0.90"]["bpp"] == pytest.approx(0.4)
 
 
 def test_nothing_complete_is_no_error() -> None:
     summary = summarise([], SETTINGS, "jpeg")
     assert summary["ours"]["curve"] == []
     assert summary["ours"]["bd_rate"]["psnr"] is None
-    assert summary["ours"]["at"]["0.95"] == {"bpp": None, "saving": None}
+    assert summary["ours"]["at"]["ms_ssim"]["0.95"] == {"bpp": None, "saving": None}
 
 
 def test_small_helpers() -> None:

@@ -18,7 +18,8 @@ import pytest
 import torch
 
 from neuralcodec.bench import zoo
-from neuralcodec.bench.peers import Jpeg, find
+from neuralcodec.bench.peers import Jpeg
+from neuralcodec.bench.registry import find
 from neuralcodec.errors import DamagedFileError, UsageError
 
 from .conftest import Bench, bench, save_photo, serving

@@ -1,180 +1,240 @@
-"""Rate-distortion curves as inline SVG: drawn to be told apart in black and white, by dashes and markers."""
+"""Rate-distortion curves by matplotlib: drawn to be told apart in black and white, by dashes and markers.
+
+It needs the extra `neuralcodec[bench]`. Colours are those of the page in daylight; there they become the
+variables of its style sheet, so that the curves go dark with it.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from html import escape
-from typing import NamedTuple
+import io
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from neuralcodec.bench.curves import Point, pareto_front
+from neuralcodec.bench.summary import METRICS, key_of, rate_points
+from neuralcodec.bench.tables import Report, label
 
-WIDTH, HEIGHT = 540, 430
-LEFT, RIGHT, TOP, BOTTOM = 52, 46, 14, 50
-MOST_BPP = 2.0  # nobody compares photographs beyond
-TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-
-
-class Style(NamedTuple):
-    """How a line is drawn: its CSS class, SVG dash array, and the path of its marker around (0, 0)."""
-
-    css: str
-    dashes: str
-    marker: str
+MOST_BPP = 4.0  # nobody compares photographs beyond
+TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+#: What the style sheet of the page calls its colours.
+COLOURS = {
+    "paper": "#fbfaf6", "ink": "#17181c", "soft": "#5d6068", "rule": "#dcd9d0", "hot": "#c8321f",
+    "peer1": "#27607f", "peer2": "#6a4a8c", "peer3": "#3c6e3f", "peer4": "#8a6414", "peer5": "#555555",
+    "published": "#7d7f85",
+}  # fmt: skip
+_DASHES = ((9, 4), (2.5, 3), (11, 3, 2, 3), (5, 2, 2, 2, 2, 2), (14, 5))
+_MARKERS = "^Dx+vs"
+_PIXELS = 72  # an inch of the SVG has as many
+_RC: Any = {
+    "font.size": 13, "svg.fonttype": "none", "svg.hashsalt": "neuralcodec", "lines.scale_dashes": False,
+    "text.color": COLOURS["ink"], "axes.labelcolor": COLOURS["ink"], "axes.edgecolor": COLOURS["ink"],
+    "xtick.color": COLOURS["soft"], "ytick.color": COLOURS["soft"], "grid.color": COLOURS["rule"],
+    "axes.grid": True, "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.facecolor": "none", "legend.frameon": False, "axes.titlelocation": "left",
+}  # fmt: skip
 
 
 class Line(NamedTuple):
-    """A curve `(bpp, quality)`; one with a `tag`, a letter at its end, is a published one."""
+    """A curve `(bpp, quality)` and how it is drawn; one with a `tag`, a letter at its end, is published."""
 
+    name: str
     label: str
     points: list[Point]
-    style: Style
+    style: dict[str, Any]
     tag: str = ""
 
 
-_CIRCLE = "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z"
-_MARKERS = (
-    "M0-5L5 4H-5z",
-    "M0-5.5L5.5 0L0 5.5L-5.5 0z",
-    "M-4.5-4.5L4.5 4.5M-4.5 4.5L4.5-4.5",
-    "M0-5.5V5.5M-5.5 0H5.5",
-    "M0 5L5-4H-5z",
-    "M-4-4h8v8h-8z",
-)
-_DASHES = ("9 4", "2.5 3", "11 3 2 3", "5 2 2 2 2 2", "14 5")
-OURS = Style("ours", "", _CIRCLE)
-REFERENCE = Style("reference", "", "M-4-4h8v8h-8z")
-PUBLISHED = Style("published", "1.5 3", "")
+class Panel(NamedTuple):
+    """The curves of one metric."""
+
+    metric: str
+    lines: list[Line]
+
+    @property
+    def title(self) -> str:
+        """What a reader calls the metric."""
+        return METRICS[self.metric].name
 
 
-def styles(codecs: Sequence[str], ours: str, reference: str) -> dict[str, Style]:
-    """A style for each codec, the same in every chart; further codecs of ours have our colour and marker."""
-    others = [codec for codec in codecs if codec not in (ours, reference)]
-    chosen = {reference: REFERENCE, ours: OURS}
+class Chart(NamedTuple):
+    """A panel as part of a page."""
+
+    title: str
+    svg: str
+
+
+def styles(codecs: Sequence[str], ours: str, reference: str) -> dict[str, dict[str, Any]]:
+    """Return a style for each codec, the same in every chart; all of ours have our colour and marker."""
+    hot, ink, paper = COLOURS["hot"], COLOURS["ink"], COLOURS["paper"]
+    chosen: dict[str, dict[str, Any]] = {
+        reference: {"color": ink, "marker": "s", "markersize": 7},
+        ours: {"color": hot, "marker": "o", "markersize": 8, "linewidth": 3.2, "zorder": 4},
+    }
+    others = [codec for codec in codecs if codec not in chosen]
     own = [codec for codec in others if codec.startswith("ours")]
     for index, codec in enumerate(own):
-        chosen[codec] = Style("own", _DASHES[index % len(_DASHES)], _CIRCLE)
+        dashes = (0, _DASHES[index % len(_DASHES)])
+        chosen[codec] = {"color": hot, "marker": "o", "linestyle": dashes, "markerfacecolor": paper}
     for index, codec in enumerate(codec for codec in others if codec not in own):
-        dashes, marker = _DASHES[index % len(_DASHES)], _MARKERS[index % len(_MARKERS)]
-        chosen[codec] = Style(f"peer{1 + index % 5}", dashes, marker)
+        chosen[codec] = {
+            "color": COLOURS[f"peer{1 + index % 5}"],
+            "marker": _MARKERS[index % len(_MARKERS)],
+            "linestyle": (0, _DASHES[index % len(_DASHES)]),
+            "markerfacecolor": paper,
+        }
     return chosen
 
 
-def chart(name: str, lines: Sequence[Line], guides: Sequence[tuple[float, str]] = ()) -> str:
-    """A chart of quality over bits per pixel, the latter on a logarithmic scale.
+def panels(report: Report) -> list[Panel]:
+    """Return the charts of a report, without those that have nothing to show."""
+    chosen = styles(list(report["summary"]), report["ours"], report["reference"])
+    found = []
+    for metric in METRICS:
+        lines = [
+            Line(
+                codec,
+                label(report, codec),
+                _within(rate_points(summary["curve"], metric), metric),
+                chosen[codec],
+            )
+            for codec, summary in report["summary"].items()
+        ]
+        lines = [line for line in lines if len(line.points) > 1]
+        if lines:
+            found.append(Panel(metric, lines + (_published(report) if metric == "ms_ssim" else [])))
+    return found
 
-    Args:
-        name: of the quality, at the vertical axis.
-        guides: qualities to mark with a line and a text at the right.
 
-    Returns:
-        An `<svg>`; empty where no line has two points within the range that is shown.
-    """
-    lines = [line._replace(points=_within(line.points)) for line in lines]
-    lines = [line for line in lines if len(line.points) > 1 or (line.tag and line.points)]
-    points = [point for line in lines for point in line.points]
-    if not any(len(line.points) > 1 for line in lines):
-        return ""
-    x_low, x_high = min(rate for rate, _ in points) / 1.1, max(rate for rate, _ in points) * 1.1
-    y_low, y_high = min(quality for _, quality in points), max(quality for _, quality in points)
-    margin = 0.05 * (y_high - y_low) or 1.0
-    y_low, y_high = y_low - margin, y_high + margin
-
-    def place(point: Point) -> tuple[float, float]:
-        share = math.log(point[0] / x_low) / math.log(x_high / x_low)
-        x = LEFT + share * (WIDTH - LEFT - RIGHT)
-        return x, TOP + (y_high - point[1]) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
-
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(name)} over bits per pixel">',
-        *(_x_tick(tick, place((tick, y_low))) for tick in TICKS if x_low <= tick <= x_high),
-        *(_y_tick(tick, place((x_low, tick))[1]) for tick in _round_steps(y_low, y_high)),
-        *(_guide(text, place((x_low, q))[1]) for q, text in guides if y_low < q < y_high),
-        f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>',
-        f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}">bits per pixel</text>',
-        f'<text class="name" transform="translate(14 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)">'
-        f"{escape(name)}</text>",
+def charts(report: Report) -> tuple[list[Chart], list[Chart]]:
+    """Return the charts for the page, and a short piece of each line for its legend."""
+    shown = panels(report)
+    return [Chart(panel.title, _chart(panel)) for panel in shown], [
+        Chart(line.label, _key(line)) for line in _legend(shown)
     ]
-    for line in sorted(lines, key=lambda line: (not line.tag, line.style is OURS)):  # ours on top
-        parts.append(_curve(line, [place(point) for point in line.points]))
-    parts += _tags([(line.tag, place(line.points[-1])) for line in lines if line.tag])
-    return "\n".join([*parts, "</svg>"])
 
 
-def sample(line: Line) -> str:
-    """A short piece of a line, 46 by 18."""
-    dashes = f' stroke-dasharray="{line.style.dashes}"' if line.style.dashes else ""
-    path = f'<path class="line" d="M2 9H44"{dashes}/>'
-    mark = (
-        f'<path class="mark" transform="translate(23 9)" d="{line.style.marker}"/>'
-        if line.style.marker
-        else ""
-    )
-    return f'<svg class="key {line.style.css}" viewBox="0 0 46 18" aria-hidden="true">{path}{mark}</svg>'
+def figure(report: Report) -> str:
+    """Return an SVG document with all charts and a legend; empty without any curve."""
+    shown = panels(report)
+    if not shown:
+        return ""
+    rows = 1 + len(shown) // 2  # an even number of charts leaves a row to the legend
+    with rc_context(_RC):
+        page = Figure(
+            (1160 / _PIXELS, 420 * rows / _PIXELS), facecolor=COLOURS["paper"], layout="constrained"
+        )
+        cells = list(page.subplots(rows, 2, squeeze=False).flat)
+        for panel, axes in zip(shown, cells, strict=False):
+            _draw(axes, panel)
+            axes.set_title(panel.title, fontsize=18)
+        for axes in cells[len(shown) :]:
+            axes.set_axis_off()
+        handles = [Line2D([], [], label=_tagged(line), **line.style) for line in _legend(shown)]
+        cells[len(shown)].legend(
+            handles=handles, loc="upper left", handlelength=4, ncols=1 + (len(handles) > 14)
+        )
+        return _svg(page)
 
 
-def key(line: Line) -> str:
-    """An item of a legend."""
-    tag = f"<b>{escape(line.tag)}</b> " if line.tag else ""
-    return f"<li>{sample(line)}{tag}{escape(line.label)}</li>"
+def _chart(panel: Panel) -> str:
+    with rc_context(_RC):
+        page = Figure((540 / _PIXELS, 430 / _PIXELS), facecolor="none", layout="constrained")
+        _draw(page.subplots(), panel)
+        return _inline(_svg(page), f"{panel.title} over bits per pixel")
 
 
-def _within(points: Sequence[Point]) -> list[Point]:
-    """What is shown of a curve: settings that another one beats are left out here as from every result."""
-    return [(rate, quality) for rate, quality in pareto_front(points) if rate <= MOST_BPP]
+def _key(line: Line) -> str:
+    with rc_context(_RC):
+        page = Figure((46 / _PIXELS, 18 / _PIXELS), facecolor="none")
+        page.add_artist(Line2D([0.04, 0.5, 0.96], [0.5] * 3, markevery=[1], **line.style))
+        return _inline(_svg(page), "")
 
 
-def _curve(line: Line, places: Sequence[tuple[float, float]]) -> str:
-    dashes = f' stroke-dasharray="{line.style.dashes}"' if line.style.dashes else ""
-    route = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-    marks = "".join(
-        f'<path class="mark" transform="translate({x:.1f} {y:.1f})" d="{line.style.marker}"/>'
-        for x, y in places
-        if line.style.marker
-    )
-    title = f"<title>{escape(line.label)}</title>"
-    return f'<g class="{line.style.css}">{title}<path class="line" d="M{route}"{dashes}/>{marks}</g>'
+def _draw(axes: Axes, panel: Panel) -> None:
+    """Draw a chart of quality over bits per pixel, the latter on a logarithmic scale."""
+    metric = METRICS[panel.metric]
+    for line in panel.lines:
+        axes.plot(*zip(*line.points, strict=True), gid=f"curve-{line.name}", **line.style)
+    axes.set_xscale("log")
+    axes.set_xlabel("bits per pixel")
+    axes.set_ylabel(metric.name + (f", {metric.unit}" if metric.unit else ""))
+    axes.xaxis.set_major_locator(FixedLocator(TICKS))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.tick_params(length=0)
+    low, high = axes.get_ylim()
+    for target in metric.targets if metric.unit else ():  # elsewhere the axis says it itself
+        if low < (quality := metric.scale(target)) < high:
+            axes.axhline(quality, color=COLOURS["soft"], linewidth=0.8, linestyle=(0, (1, 3)))
+            place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+            axes.annotate(key_of(panel.metric, target), (1, quality), xytext=(5, 0), va="center", **place)
+    for line, rise in _tags(axes, panel.lines):
+        place = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontweight": "bold"}
+        axes.annotate(line.tag, line.points[-1], xytext=(0, rise), **place)
 
 
-def _tags(tags: list[tuple[str, tuple[float, float]]]) -> list[str]:
-    """Letters over the ends of lines, raised where two would touch."""
-    texts: list[str] = []
+def _tags(axes: Axes, lines: Sequence[Line]) -> Iterator[tuple[Line, float]]:
+    """Yield lines with letters, and how far over its end each letter is: higher where two would touch."""
     placed: list[tuple[float, float]] = []
-    for tag, (x, end) in sorted(tags, key=lambda item: item[1][0]):
-        y = end - 7
-        while any(abs(x - other_x) < 11 and abs(y - other_y) < 14 for other_x, other_y in placed):
-            y -= 14
+    for line in sorted((line for line in lines if line.tag), key=lambda line: line.points[-1]):
+        x, end = axes.transData.transform(line.points[-1])
+        y = end + 4
+        while any(abs(x - other_x) < 12 and abs(y - other_y) < 15 for other_x, other_y in placed):
+            y += 15
         placed.append((x, y))
-        texts.append(f'<text class="tag" x="{x:.1f}" y="{y:.1f}">{escape(tag)}</text>')
-    return texts
+        yield line, y - end
 
 
-def _x_tick(value: float, place: tuple[float, float]) -> str:
-    x, y = place
-    return (
-        f'<path class="grid" d="M{x:.1f} {TOP}V{y:.1f}"/>'
-        f'<text class="tick" x="{x:.1f}" y="{y + 18:.1f}">{value:g}</text>'
+def _within(points: Sequence[Point], metric: str) -> list[Point]:
+    """Return what is shown of a curve: settings that another one beats are left out as from every result."""
+    lowest = METRICS[metric].lowest
+    return [
+        (rate, quality) for rate, quality in pareto_front(points) if rate <= MOST_BPP and quality >= lowest
+    ]
+
+
+def _published(report: Report) -> list[Line]:
+    style = {"color": COLOURS["published"], "linestyle": (0, (1.5, 3)), "linewidth": 1.6, "zorder": 1}
+    scale = METRICS["ms_ssim"].scale
+    return [
+        Line(f"published-{i}", f"{curve['name']} (published)", points, style, chr(ord("a") + i))
+        for i, curve in enumerate(report["published"])
+        if (points := _within([(bpp, scale(value)) for bpp, value in curve["points"]], "ms_ssim"))
+    ]
+
+
+def _legend(shown: Sequence[Panel]) -> list[Line]:
+    return list({line.name: line for panel in shown for line in panel.lines}.values())
+
+
+def _tagged(line: Line) -> str:
+    return f"{line.tag}  {line.label}" if line.tag else line.label
+
+
+def _svg(page: Figure) -> str:
+    file = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # a figure drawn again is the same
+    page.savefig(file, format="svg", dpi=_PIXELS, metadata=nothing, facecolor=page.get_facecolor())
+    return re.sub(r' (?:width|height)="[\d.]+pt"', "", file.getvalue(), count=2)  # as wide as there is room
+
+
+def _inline(svg: str, name: str) -> str:
+    """Return an SVG to be part of a page: classes for curves, no other names, variables for colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'<g id="curve-([^"]*)">', r'<g class="curve" data-codec="\1">', svg)
+    svg = re.sub(r'<g id="[^"]*"(/?)>', r"<g\1>", svg)
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
+    for variable, colour in COLOURS.items():
+        svg = svg.replace(colour, f"var(--{variable})")
+    return svg.replace(
+        "<svg", f'<svg role="img" aria-label="{name}"' if name else '<svg aria-hidden="true"', 1
     )
-
-
-def _y_tick(value: float, y: float) -> str:
-    text = f"{value:g}".replace("-", "−")
-    return (
-        f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
-        f'<text class="tick y" x="{LEFT - 7}" y="{y + 4.5:.1f}">{text}</text>'
-    )
-
-
-def _guide(text: str, y: float) -> str:
-    return (
-        f'<path class="guide" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
-        f'<text class="guide" x="{WIDTH - RIGHT + 5}" y="{y + 4.5:.1f}">{escape(text)}</text>'
-    )
-
-
-def _round_steps(low: float, high: float) -> list[float]:
-    """About six round numbers between two others."""
-    rough = (high - low) / 6
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
-    return [step * index for index in range(math.ceil(low / step), math.floor(high / step) + 1)]

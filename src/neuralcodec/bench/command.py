@@ -7,12 +7,11 @@ import json
 import os
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from neuralcodec.bench import peers, registry, report, speed, tables, views, zoo
+from neuralcodec.bench import peers, registry, report, scores, speed, tables, views, zoo
 from neuralcodec.bench.images import Photo, Problem, gather
 from neuralcodec.bench.ours import Ours
 from neuralcodec.bench.summary import reference_of, setting_near
@@ -56,8 +55,9 @@ def run(args: Namespace) -> int:
     )
     unwritten = report.write(results, measured.views, out)
     problems += unwritten
-    for table in (tables.mean_table(results), tables.bd_rate_table(results)):
-        print(tables.as_text(table), end="\n\n")
+    for table in tables.all_tables(results):
+        if not table.folded:
+            print(tables.as_text(table), end="\n\n")
     tell(problems)
     count, new = len(measured.points), measured.new
     where = out if unwritten else out / "report.html"
@@ -90,7 +90,7 @@ def measure(
     cache, view_cache = Cache(out / "points.cache.jsonl"), Cache(out / "views.cache.jsonl")
     threads = args.threads or available_cores()
     jobs = most(threads)
-    sweep = Sweep(photos, codecs, cache, with_ssimulacra2=find_spec("ssimulacra2") is not None)
+    sweep = Sweep(photos, codecs, cache, scores.available())
     shown = photos[:MOST_VIEWS]
     steps = len(sweep.missing) + len(shown)
     steps += speed.steps(photos, len(codecs), args.rounds) if args.rounds else 0
@@ -157,7 +157,9 @@ def choose_codecs(args: Namespace) -> Chosen:
             settings = usable.settings
             if args.qualities and isinstance(usable, Ours):
                 settings = usable.nearest(args.qualities)
-            codecs[usable.name] = Codec(usable, usable.version(), settings)
+            codecs[usable.name] = Codec(
+                usable, usable.version(), settings, args.subset if usable.slow else None
+            )
     first = next(iter(own))
     if not any(codec.settings for name, codec in codecs.items() if name != first):
         reasons = "; ".join(f"{problem.subject}: {problem.message}" for problem in problems)
@@ -218,6 +220,7 @@ def repeatable(args: Namespace, codecs: Mapping[str, Codec], ours: str) -> str:
     words += ["--effort", ",".join(map(str, args.effort))] if args.effort else []
     words += ["--qualities", ",".join(map(str, codecs[ours].settings))] if args.qualities else []
     words += ["--limit", str(args.limit)] if args.limit else []
+    words += ["--subset", str(args.subset)] if args.subset else []
     return " ".join(words)
 
 
@@ -265,15 +268,16 @@ def view_tasks(
     points: Sequence[Measurement],
 ) -> list[views.ViewTask]:
     """The pictures to show: those that both codecs were measured on."""
+    shown = [name for name in dict.fromkeys((ours, reference, *views.SAME_BYTES)) if name in codecs]
+    versions = {name: codecs[name].version for name in shown}
+    known: dict[tuple[str, str], list[Measurement]] = {}
+    for point in points:
+        known.setdefault((point["image"], point["codec"]), []).append(point)
     tasks = []
     for photo in photos:
-        own, theirs = (
-            tuple(p for p in points if p["image"] == photo.name and p["codec"] == name)
-            for name in (ours, reference)
-        )
-        if own and theirs:
-            versions = codecs[ours].version, codecs[reference].version
-            tasks.append(views.ViewTask(photo, ours, reference, versions, own, theirs))
+        own = {name: tuple(known[photo.name, name]) for name in shown if (photo.name, name) in known}
+        if ours in own and reference in own:
+            tasks.append(views.ViewTask(photo, ours, reference, versions, own))
     return tasks
 
 

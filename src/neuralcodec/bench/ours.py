@@ -50,6 +50,7 @@ class Ours:
     model: str = DEFAULT_MODEL
     effort: int = DEFAULT_EFFORT
     limits: ClassVar[tuple[int, int]] = (0, 100)
+    slow: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

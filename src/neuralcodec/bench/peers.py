@@ -11,6 +11,7 @@ import importlib
 import io
 import math
 import os
+import re
 from importlib import metadata
 from importlib.util import find_spec
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -42,8 +43,12 @@ class Peer(Protocol):
     def settings(self) -> tuple[int, ...]:
         """The settings of a rate-distortion curve, rising; none where only its speed means anything."""
 
+    @property
+    def slow(self) -> bool:
+        """Whether a part of the pictures may have to do."""
+
     def missing(self) -> str | None:
-        """Why it cannot be used here, in a few words; None where it can."""
+        """Return why it cannot be used here, in a few words; None where it can."""
 
     def version(self) -> str:
         """What its bytes depend on beside the picture and the setting: library versions, options, weights."""
@@ -59,12 +64,13 @@ class PillowPeer:
     """A codec that Pillow brings; the subclasses say which, and with which options."""
 
     limits: ClassVar[tuple[int, int]]
-    name: ClassVar[str]
-    label: ClassVar[str]
     settings: ClassVar[tuple[int, ...]]
     file_format: ClassVar[str]
     package: ClassVar[str]
-    options: ClassVar[dict[str, Any]]
+    name: str
+    label: str
+    options: dict[str, Any]
+    slow: bool = False
 
     def missing(self) -> str | None:
         """Why it cannot be used here."""
@@ -85,7 +91,7 @@ class PillowPeer:
         """
         return self._save(image, quality=setting)
 
-    def _save(self, image: Image8, **options: int) -> bytes:
+    def _save(self, image: Image8, **options: Any) -> bytes:
         if reason := self.missing():
             raise UsageError(reason)
         file = io.BytesIO()
@@ -107,7 +113,9 @@ class Jpeg(PillowPeer):
     settings = (4, 7, 10, 13, 17, 22, 28, 36, 45, 55, 65, 75, 85, 92, 97)
     file_format = "JPEG"
     package = "libjpeg_turbo"
-    options: ClassVar[dict[str, Any]] = {"optimize": True, "progressive": True, "subsampling": "4:2:0"}
+
+    def __init__(self) -> None:
+        self.options = {"optimize": True, "progressive": True, "subsampling": "4:2:0"}
 
 
 class WebP(PillowPeer):
@@ -119,35 +127,67 @@ class WebP(PillowPeer):
     settings = (0, 5, 15, 30, 45, 60, 75, 88, 96)
     file_format = "WEBP"
     package = "webp"
-    options: ClassVar[dict[str, Any]] = {"method": 6}
+
+    def __init__(self) -> None:
+        self.options = {"method": 6}
 
 
 class Avif(PillowPeer):
-    """AVIF as libavif encodes it at its default speed, 6, with 4:2:0 chroma."""
+    """AVIF as libavif encodes it with 4:2:0 chroma: at its default speed, 6, or a slower one."""
 
-    name = "avif"
-    label = "AVIF"
     limits = (0, 100)
     settings = (0, 8, 18, 30, 42, 55, 68, 82, 94)
     file_format = "AVIF"
     package = "avif"
-    options: ClassVar[dict[str, Any]] = {"speed": 6, "subsampling": "4:2:0"}
+
+    def __init__(self, speed: int = 6) -> None:
+        default = speed == 6
+        self.name = "avif" if default else f"avif-s{speed}"
+        self.label = "AVIF" if default else f"AVIF, speed {speed}"
+        self.slow = speed < 6
+        self.options = {"speed": speed, "subsampling": "4:2:0"}
+
+    def version(self) -> str:
+        """Return the versions of libavif and of its encoder, what that is tuned for, and the options."""
+        from PIL import _avif
+
+        # Such as "dav1d [dec]:1.5.3, aom [enc]:3.14.1".
+        encoders = re.findall(r"(\w+) \[enc(?:/dec)?\]:([^,\s]+)", _avif.codec_versions())
+        library = ", ".join(" ".join(encoder) for encoder in encoders)
+        return f"{super().version()}, {library} tune={self._tune()}"
+
+    def _tune(self) -> str:
+        """Return what the encoder is tuned for unless it is told: the name that gives the very same file."""
+        image = np.add.outer(np.arange(64) ** 2 // 16, np.arange(64) * 3)[:, :, None].repeat(3, axis=2)
+        image = image.astype(np.uint8)
+        default = self._save(image, quality=60)
+        for name in ("iq", "ssim", "psnr", "ssimulacra2"):
+            try:
+                if self._save(image, quality=60, advanced={"tune": name}) == default:
+                    return name
+            except ValueError:  # this encoder has no such name
+                continue
+        return "unknown"
 
 
 class JpegXl(PillowPeer):
-    """JPEG XL as libjxl encodes it at its default effort, 7; needs the extra `neuralcodec[jxl]`.
+    """JPEG XL as libjxl encodes it: at its default effort, 7, or another one. Needs the extra `jxl`.
 
     Its quality is libjxl's, which turns it into a Butteraugli distance: 100 is 0, 90 is 1, 0 is 15.
     """
 
-    name = "jxl"
-    label = "JPEG XL"
     limits = (0, 99)  # 100 is lossless
     # Below 19 libjxl codes at half the resolution; 17 and 20 enclose the jump in its curve.
     settings = (0, 8, 17, 20, 26, 38, 52, 66, 80, 92)
     file_format = "JXL"
     package = "pillow-jxl-plugin"
-    options: ClassVar[dict[str, Any]] = {"effort": 7}
+
+    def __init__(self, effort: int = 7) -> None:
+        default = effort == 7
+        self.name = "jxl" if default else f"jxl-e{effort}"
+        self.label = "JPEG XL" if default else f"JPEG XL, effort {effort}"
+        self.slow = effort > 7
+        self.options = {"effort": effort}
 
     def missing(self) -> str | None:
         """Why it cannot be used here; where it can, Pillow knows the format from then on."""

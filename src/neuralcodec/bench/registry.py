@@ -6,7 +6,8 @@ from neuralcodec.bench import ours, zoo
 from neuralcodec.bench.peers import Avif, Jpeg, JpegXl, Peer, WebP
 from neuralcodec.errors import UsageError
 
-PEERS: dict[str, Peer] = {peer.name: peer for peer in (Jpeg(), WebP(), Avif(), JpegXl())}
+_PEERS = (Jpeg(), WebP(), Avif(), JpegXl(), Avif(speed=4), JpegXl(effort=9))
+PEERS: dict[str, Peer] = {peer.name: peer for peer in _PEERS}
 
 
 def find(name: str) -> Peer:

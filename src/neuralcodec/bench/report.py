@@ -17,16 +17,16 @@ from typing import Any
 
 from neuralcodec import files
 from neuralcodec.bench import tables
-from neuralcodec.bench.figures import curves
+from neuralcodec.bench.charts import figure
 from neuralcodec.bench.images import Photo, Problem, are_kodak
-from neuralcodec.bench.page import page, title
+from neuralcodec.bench.page import page
 from neuralcodec.bench.summary import complete_images, match_images, summarise
 from neuralcodec.bench.sweep import Codec, Measurement
 from neuralcodec.bench.views import without_pictures
 from neuralcodec.errors import NeuralCodecError
 
-SCHEMA = "neuralcodec-bench/2"
-PACKAGES = ("neuralcodec", "numpy", "pillow", "torch", "ssimulacra2")
+SCHEMA = "neuralcodec-bench/3"
+PACKAGES = ("neuralcodec", "numpy", "pillow", "torch", "ssimulacra2", "piq")
 
 
 def assemble(
@@ -42,9 +42,10 @@ def assemble(
     problems: Sequence[Problem],
     published: bool,
 ) -> dict[str, Any]:
-    """The object that `report.json` holds."""
+    """Build the object that `report.json` holds."""
     settings = {name: codec.settings for name, codec in codecs.items() if codec.settings}
-    compared = complete_images(points, settings)
+    partial = [name for name, codec in codecs.items() if codec.pictures is not None]
+    compared = complete_images(points, {name: s for name, s in settings.items() if name not in partial})
     return {
         "schema": SCHEMA,
         "command": command,
@@ -60,7 +61,7 @@ def assemble(
             {"name": p.name, "sha256": p.sha256, "width": p.width, "height": p.height} for p in photos
         ],
         "compared": [photo.name for photo in photos if photo.name in compared],
-        "summary": summarise(points, settings, reference),
+        "summary": summarise(points, settings, reference, partial),
         "matched": match_images(points, list(settings), reference),
         "speed": speed,
         "views": [without_pictures(view) for view in views],
@@ -71,12 +72,12 @@ def assemble(
 
 
 def write(report: dict[str, Any], views: Sequence[dict[str, Any]], folder: Path) -> list[Problem]:
-    """Writes `report.json`, `.md`, `.html` and `curves.svg`; what cannot be written is returned."""
+    """Write `report.json`, `.md`, `.html` and `curves.svg`; return what cannot be written."""
     contents = {
         "report.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n",
         "report.md": markdown(report),
         "report.html": page(report, views),
-        "curves.svg": curves(report),
+        "curves.svg": figure(report),
     }
     problems = []
     for name, content in contents.items():
@@ -92,26 +93,31 @@ def write(report: dict[str, Any], views: Sequence[dict[str, Any]], folder: Path)
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The headline, all tables, and what was not measured."""
-    parts = [f"# {title(report)}\n", f"`{report['command']}`, {report['created'][:10]}\n"]
+    """Return the headline, all tables, and what was not measured."""
+    text = tables.markdown
+    parts = [
+        f"# {text(tables.title(report))}\n",
+        f"{tables.markdown_code(report['command'])}, {report['created'][:10]}\n",
+    ]
     parts += [tables.as_markdown(table) for table in tables.all_tables(report)]
     if report["problems"]:
-        lines = "\n".join(f"- **{p['subject']}**: {p['message']}" for p in report["problems"])
+        lines = "\n".join(f"- **{text(p['subject'])}**: {text(p['message'])}" for p in report["problems"])
         parts.append(f"## Not measured\n\n{lines}\n")
-    versions = "\n".join(f"- {codec['label']}: {codec['version']}" for codec in report["codecs"].values())
-    machine = ", ".join(f"{name} {value}" for name, value in report["environment"].items())
+    used = (f"{codec['label']}: {codec['version']}" for codec in report["codecs"].values())
+    versions = "\n".join(f"- {text(words)}" for words in used)
+    machine = text(", ".join(f"{name} {value}" for name, value in report["environment"].items()))
     parts.append(f"## Measured with\n\n{versions}\n- {machine}\n")
     return "\n".join(parts)
 
 
 def published_curves() -> list[dict[str, Any]]:
-    """Kodak curves from papers: `{name, source, points}` with points of bits per pixel and MS-SSIM."""
+    """Return Kodak curves from papers: `{name, source, points}` with points of bits per pixel and MS-SSIM."""
     text = resources.files("neuralcodec.bench").joinpath("published.json").read_text("utf-8")
     return list(json.loads(text)["curves"])
 
 
 def environment() -> dict[str, str | int | None]:
-    """What timings and bytes depend on, beside the codecs' own versions."""
+    """Return what timings and bytes depend on, beside the codecs' own versions."""
     versions = {}
     for name in PACKAGES:
         try:
@@ -128,7 +134,7 @@ def environment() -> dict[str, str | int | None]:
 
 
 def processor() -> str:
-    """The model of the processor, as far as the system tells."""
+    """Return the model of the processor, as far as the system tells."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(errors="replace").splitlines():

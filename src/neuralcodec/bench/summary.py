@@ -4,141 +4,207 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from neuralcodec.bench.curves import Point, bd_rate, mean_curve, rate_at
-from neuralcodec.bench.sweep import Measurement, finite_or_none
+from neuralcodec.bench.curves import EVERYTHING, Point, Span, bd_rate, rate_at
+from neuralcodec.bench.scores import finite_or_none
+from neuralcodec.bench.sweep import Measurement
 from neuralcodec.picture.metrics import ms_ssim_db
 
-TARGETS = (0.90, 0.95, 0.98)
-METRICS = {"ms_ssim_db": "MS-SSIM", "psnr": "PSNR", "ssimulacra2": "SSIMULACRA2"}
+
+class Metric(NamedTuple):
+    """How a quality is read off and compared.
+
+    Args:
+        name: what a reader calls it.
+        scale: what log-rate is interpolated over; a similarity that ends at 1 is taken in dB.
+        unit: of that scale.
+        targets: qualities at which bytes are compared.
+        digits: of a target.
+        spans: BD-rates are averages over these, one for each.
+        lowest: below, nothing is drawn, since nobody would want such pictures.
+    """
+
+    name: str
+    scale: Callable[[float], float] = float
+    unit: str = ""
+    targets: tuple[float, ...] = ()
+    digits: int = 2
+    spans: tuple[Span, ...] = (EVERYTHING,)
+    lowest: float = -math.inf
 
 
-def key_of(target: float) -> str:
-    """How the results name an MS-SSIM: `0.95`."""
-    return f"{target:.2f}"
+METRICS = {
+    "ms_ssim": Metric("MS-SSIM", ms_ssim_db, "dB", (0.90, 0.95, 0.98, 0.99)),
+    "ssimulacra2": Metric("SSIMULACRA2", float, "", (50, 60, 70, 80, 85, 90), 0, ((30, 60), (60, 88)), 0),
+    "psnr": Metric("PSNR", float, "dB"),
+    "haarpsi": Metric("HaarPSI", ms_ssim_db, "dB"),
+    "vsi": Metric("VSI", ms_ssim_db, "dB"),
+}
+#: `(metric, target)` of the headline, the first of each metric that ours and the reference both reach.
+HEADLINES = {"ms_ssim": (0.95, 0.90, 0.98, 0.99), "ssimulacra2": (70, 60, 50, 80, 85, 90)}
+
+
+class Average(NamedTuple):
+    """A BD-rate: its key in the results, its metric, what a reader calls it, and the qualities it is over."""
+
+    key: str
+    metric: str
+    name: str
+    span: Span
+
+
+def _averages() -> Iterator[Average]:
+    for key, metric in METRICS.items():
+        for span in metric.spans:
+            if span == EVERYTHING:
+                yield Average(key, key, metric.name, span)
+            else:
+                low, high = (f"{end:g}" for end in span)
+                yield Average(f"{key}_{low}_{high}", key, f"{metric.name} {low}–{high}", span)
+
+
+AVERAGES = tuple(_averages())
+
+
+def key_of(metric: str, target: float) -> str:
+    """Return how the results name a target: `0.95`, `70`."""
+    return f"{target:.{METRICS[metric].digits}f}"
 
 
 def saving(rate: float | None, reference: float | None) -> float | None:
-    """How many percent fewer bytes than the reference; below zero where they are more."""
+    """Return how many percent fewer bytes than the reference; below zero where they are more."""
     return None if rate is None or reference is None else 100 * (1 - rate / reference)
 
 
 def reference_of(codecs: Iterable[str], ours: str) -> str:
-    """What all others are compared with: JPEG, or without it the first codec beside ours."""
+    """Return what all others are compared with: JPEG, or without it the first codec beside ours."""
     others = [codec for codec in codecs if codec != ours]
     return "jpeg" if "jpeg" in others else others[0]
 
 
 def complete_images(points: Sequence[Measurement], settings: Mapping[str, Sequence[int]]) -> set[str]:
-    """The pictures that every codec was measured on at every setting: only their means can be compared."""
+    """Return the pictures that every codec has at every setting: only their means can be compared."""
     done: dict[str, int] = {}
     for point in points:
-        done[point["image"]] = done.get(point["image"], 0) + 1
+        if point["codec"] in settings:
+            done[point["image"]] = done.get(point["image"], 0) + 1
     total = sum(map(len, settings.values()))
     return {image for image, count in done.items() if count == total}
 
 
 def summarise(
-    points: Sequence[Measurement], settings: Mapping[str, Sequence[int]], reference: str
+    points: Sequence[Measurement],
+    settings: Mapping[str, Sequence[int]],
+    reference: str,
+    partial: Collection[str] = (),
 ) -> dict[str, Any]:
-    """For each codec its mean curve, BD-rates against the reference, and the bits at the target MS-SSIM.
+    """Return for each codec its mean curve, BD-rates against the reference, and the bits at the targets.
 
-    Rate and MS-SSIM (on its linear scale) are averaged over the pictures at each setting; the mean MS-SSIM
-    is then turned into dB, as published tables do. Averaging dB instead would make every codec look 2 to 4 %
-    smaller at a given MS-SSIM, since pictures that are easy to code then count for more.
+    Rate and quality (MS-SSIM on its linear scale) are averaged over the pictures at each setting; the mean
+    MS-SSIM is then turned into dB, as published tables do. Averaging dB instead would make every codec look 2
+    to 4 % smaller at a given MS-SSIM, since pictures that are easy to code then count for more.
+
+    Args:
+        partial: codecs that were measured on a part of the pictures. Each is compared with the reference on
+            that part, and the means of the others do without it.
     """
-    complete = complete_images(points, settings)
-    usable = [point for point in points if point["image"] in complete]
-    curves = {codec: dataset_curve(usable, codec, settings[codec]) for codec in settings}
-    at = {
-        codec: {key_of(t): rate_at(rate_points(curve, "ms_ssim_db"), ms_ssim_db(t)) for t in TARGETS}
-        for codec, curve in curves.items()
+    complete = complete_images(points, {codec: s for codec, s in settings.items() if codec not in partial})
+    found = {}
+    for codec in settings:
+        images = complete & complete_images(points, {codec: settings[codec]})
+        usable = [point for point in points if point["image"] in images]
+        curves = (dataset_curve(usable, name, settings[name]) for name in (codec, reference))
+        found[codec] = {"pictures": len(images), **_compared(*curves)}
+    return found
+
+
+def _compared(curve: list[dict[str, Any]], reference: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a codec's curve, its BD-rates, and its bits at the targets."""
+    at: dict[str, dict[str, Any]] = {}
+    for metric in METRICS:
+        own, other = rate_points(curve, metric), rate_points(reference, metric)
+        for target, quality in _targets(metric):
+            bpp, needed = rate_at(own, quality), rate_at(other, quality)
+            at.setdefault(metric, {})[key_of(metric, target)] = {"bpp": bpp, "saving": saving(bpp, needed)}
+    averages = {
+        key: bd_rate(rate_points(reference, metric), rate_points(curve, metric), span)
+        for key, metric, _, span in AVERAGES
     }
-    return {
-        codec: {
-            "curve": curve,
-            "bd_rate": {
-                metric: bd_rate(rate_points(curves[reference], metric), rate_points(curve, metric))
-                for metric in METRICS
-            },
-            "at": {
-                target: {"bpp": bpp, "saving": saving(bpp, at[reference][target])}
-                for target, bpp in at[codec].items()
-            },
-        }
-        for codec, curve in curves.items()
-    }
+    return {"curve": curve, "bd_rate": averages, "at": at}
+
+
+def _targets(metric: str) -> Iterator[tuple[float, float]]:
+    """Yield each target as it is named and on the scale that rates are interpolated over."""
+    for target in METRICS[metric].targets:
+        yield target, METRICS[metric].scale(target)
 
 
 def match_images(
     points: Sequence[Measurement], codecs: Sequence[str], reference: str
 ) -> list[dict[str, Any]]:
-    """For each picture and target MS-SSIM the bytes of each codec, between its neighbouring settings.
+    """Return for each picture and target the bytes of each codec, between its neighbouring settings.
 
-    `bytes`, `bpp` and `saving` are null where the settings of the codec do not reach the target.
+    A codec whose settings do not reach the target has no entry; `saving` is null without one of the reference.
     """
     curves: dict[tuple[str, str], list[Measurement]] = {}
     for point in points:
         curves.setdefault((point["image"], point["codec"]), []).append(point)
     matched = []
-    for image in dict.fromkeys(point["image"] for point in points):
-        for target in TARGETS:
-            sizes = {
-                codec: rate_at(size_points(curves.get((image, codec), [])), ms_ssim_db(target))
-                for codec in codecs
-            }
-            for codec, size in sizes.items():
-                bits = curves.get((image, codec), [])
-                matched.append(
-                    {
-                        "image": image,
-                        "ms_ssim": target,
-                        "codec": codec,
-                        "bytes": None if size is None else round(size),
-                        "bpp": None if size is None else size * bits[0]["bpp"] / bits[0]["bytes"],
-                        "saving": saving(size, sizes[reference]),
-                    }
-                )
+    for image, metric in itertools.product(dict.fromkeys(point["image"] for point in points), METRICS):
+        own = {codec: size_points(curves.get((image, codec), []), metric) for codec in codecs}
+        for target, quality in _targets(metric):
+            sizes = {codec: rate_at(own[codec], quality) for codec in codecs}
+            matched += [
+                {
+                    "image": image,
+                    "metric": metric,
+                    "target": target,
+                    "codec": codec,
+                    "bytes": round(size),
+                    "saving": saving(size, sizes[reference]),
+                }
+                for codec, size in sizes.items()
+                if size is not None
+            ]
     return matched
 
 
 def dataset_curve(points: Sequence[Measurement], codec: str, settings: Sequence[int]) -> list[dict[str, Any]]:
-    """The means over the pictures at each setting; empty without pictures."""
-    means: dict[str, list[Point]] = {}
-    for metric in ("ms_ssim", "psnr", "ssimulacra2"):
-        images: dict[str, list[Point]] = {}
-        for point in points:
-            if point["codec"] == codec:
-                value = math.inf if point[metric] is None else point[metric]
-                images.setdefault(point["image"], []).append((point["bpp"], value))
-        means[metric] = mean_curve(list(images.values()))
-    return [
-        {
-            "setting": setting,
-            "bpp": similarity[0],
-            "ms_ssim": similarity[1],
-            "ms_ssim_db": finite_or_none(ms_ssim_db(similarity[1])),
-            "psnr": finite_or_none(psnr[1]),
-            "ssimulacra2": finite_or_none(ssimulacra2[1]),
-        }
-        for setting, similarity, psnr, ssimulacra2 in zip(settings, *means.values(), strict=False)
-    ]
+    """Return the means over the pictures at each setting; empty without pictures.
+
+    A metric that was not measured on one of them, or is infinite, has no mean.
+    """
+    own = [point for point in points if point["codec"] == codec]
+    curve = []
+    for setting in settings:
+        there = [point for point in own if point["setting"] == setting]
+        if there:
+            means = {key: _mean([point.get(key) for point in there]) for key in ("bpp", *METRICS)}
+            curve.append({"setting": setting, **means})
+    return curve
 
 
-def rate_points(curve: Sequence[Measurement], metric: str) -> list[Point]:
-    """A mean curve's `(bpp, quality)` where that quality was measured and is finite."""
-    return [(point["bpp"], point[metric]) for point in curve if point[metric] is not None]
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if len(known) == len(values) else None
 
 
-def size_points(points: Iterable[Measurement]) -> list[Point]:
-    """One picture's `(bytes, MS-SSIM in dB)`."""
-    return [(point["bytes"], ms_ssim_db(point["ms_ssim"])) for point in points]
+def rate_points(curve: Iterable[Measurement], metric: str, rate: str = "bpp") -> list[Point]:
+    """Return a curve's `(rate, quality)` where that quality was measured and is finite."""
+    scale = METRICS[metric].scale
+    points = [(float(point[rate]), scale(point[metric])) for point in curve if point.get(metric) is not None]
+    return [(bits, quality) for bits, quality in points if finite_or_none(quality) is not None]
+
+
+def size_points(points: Iterable[Measurement], metric: str = "ms_ssim") -> list[Point]:
+    """Return one picture's `(bytes, quality)`, the latter on the scale of the metric."""
+    return rate_points(points, metric, "bytes")
 
 
 def setting_near(points: Sequence[Measurement], target: float) -> int:
-    """The setting that should reach an MS-SSIM, read off the sweep; the nearest end outside of it."""
+    """Return the setting that should reach an MS-SSIM, read off the sweep; the nearest end outside of it."""
     ranked: list[tuple[float, int]] = []
     for point in sorted(points, key=lambda p: p["setting"]):
         quality = ms_ssim_db(point["ms_ssim"])

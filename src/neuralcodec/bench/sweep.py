@@ -1,14 +1,13 @@
 """The rate-distortion sweep: every picture through every codec at every setting, as real files, cached.
 
-What has been measured once is kept beside the results, one JSON object a line, written as the run goes on. A
-second run, or one after a kill, measures only what is new: another picture, setting, version or weights.
+Every measurement is kept beside the results, one JSON object a line, written as the run goes on. A second
+run, or one after a kill, measures only what is new: another picture, setting, metric, version or weights.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -18,8 +17,8 @@ from typing import Any, NamedTuple
 from neuralcodec import files
 from neuralcodec.bench import peers, registry
 from neuralcodec.bench.images import Photo, Problem, pixels_of
+from neuralcodec.bench.scores import score
 from neuralcodec.errors import NeuralCodecError
-from neuralcodec.picture.metrics import ms_ssim, psnr, ssimulacra2
 from neuralcodec.processes import pool
 
 Measurement = dict[str, Any]
@@ -32,7 +31,7 @@ class Task(NamedTuple):
     photo: Photo
     codec: str
     setting: int
-    with_ssimulacra2: bool
+    further: tuple[str, ...]  # metrics
 
 
 class Codec(NamedTuple):
@@ -41,6 +40,7 @@ class Codec(NamedTuple):
     peer: peers.Peer
     version: str
     settings: tuple[int, ...]
+    pictures: int | None = None  # how many of the first it is measured on; all, unless it is slow
 
 
 class Cache:
@@ -58,11 +58,11 @@ class Cache:
                     continue  # the last line of a killed run
 
     def get(self, key: Key) -> Any:
-        """What was measured, or None."""
+        """Return what was measured, or None."""
         return self.entries.get(key)
 
     def add(self, key: Key, value: Any) -> None:
-        """Keeps a measurement, on disk at once.
+        """Keep a measurement, on disk at once.
 
         Raises:
             OSError: it is kept in memory only, since the disk is full.
@@ -76,7 +76,7 @@ class Cache:
             file.write(line.encode())
 
     def forget_all_but(self, keys: Container[Key]) -> None:
-        """Drops what is not needed any more; on a full disk the file stays as it is."""
+        """Drop what is not needed any more; on a full disk the file stays as it is."""
         if all(key in keys for key in self.entries):
             return
         self.entries = {key: value for key, value in self.entries.items() if key in keys}
@@ -91,7 +91,7 @@ def _ends_a_line(file: Any) -> bool:
 
 
 def measure(task: Task) -> Measurement:
-    """Encodes a picture to a file, reads that back, decodes it and scores the 8-bit result."""
+    """Encode a picture to a file, read that back, decode it and score the 8-bit result."""
     peer = registry.find(task.codec)
     original = pixels_of(task.photo.path)
     with tempfile.TemporaryDirectory(prefix="ncodec-bench-") as folder:
@@ -103,34 +103,29 @@ def measure(task: Task) -> Measurement:
         "setting": task.setting,
         "bytes": size,
         "bpp": 8 * size / task.photo.pixels,
-        "ms_ssim": ms_ssim(original, decoded),
-        "psnr": finite_or_none(psnr(original, decoded)),
-        "ssimulacra2": ssimulacra2(original, decoded) if task.with_ssimulacra2 else None,
+        **score(original, decoded, task.further),
     }
-
-
-def finite_or_none(value: float) -> float | None:
-    """The value as JSON can hold it."""
-    return value if math.isfinite(value) else None
 
 
 class Sweep:
     """The measurements of one run: those of the cache, and those still to make."""
 
     def __init__(
-        self, photos: Sequence[Photo], codecs: Mapping[str, Codec], cache: Cache, *, with_ssimulacra2: bool
+        self, photos: Sequence[Photo], codecs: Mapping[str, Codec], cache: Cache, further: tuple[str, ...]
     ) -> None:
-        self.photos, self.codecs, self.cache = photos, codecs, cache
-        tasks = [
-            Task(photo, name, setting, with_ssimulacra2)
-            for photo in photos
+        self.codecs, self.cache = codecs, cache
+        # Picture by picture, so that each is read once.
+        self.tasks = [
+            Task(photo, name, setting, further)
+            for number, photo in enumerate(photos)
             for name, codec in codecs.items()
             for setting in codec.settings
+            if codec.pictures is None or number < codec.pictures
         ]
-        self.missing = [task for task in tasks if not self._is_known(task)]
+        self.missing = [task for task in self.tasks if not self._is_known(task)]
 
     def run(self, jobs: int, advance: Callable[[], None]) -> list[Problem]:
-        """Measures what is missing; what fails is left out and reported."""
+        """Measure what is missing; what fails is left out and reported."""
         failures: Counter[tuple[str, str, str | None]] = Counter()
         if not self.missing:
             return []
@@ -157,19 +152,17 @@ class Sweep:
         ]
 
     def points(self) -> list[Measurement]:
-        """All that is known, as entries of the results: the measurement with its picture and codec."""
-        found = []
-        for photo in self.photos:
-            for name, codec in self.codecs.items():
-                for setting in codec.settings:
-                    value = self.cache.get(self._key(Task(photo, name, setting, False)))
-                    if value is not None:
-                        found.append({"image": photo.name, "codec": name, **value})
-        return found
+        """Return all that is known, as entries of the results: measurements with their picture and codec."""
+        values = ((task, self.cache.get(self._key(task))) for task in self.tasks)
+        return [
+            {"image": task.photo.name, "codec": task.codec, **value}
+            for task, value in values
+            if value is not None
+        ]
 
     def _key(self, task: Task) -> Key:
         return ("point", task.photo.sha256, task.codec, self.codecs[task.codec].version, task.setting)
 
     def _is_known(self, task: Task) -> bool:
         value = self.cache.get(self._key(task))
-        return value is not None and not (task.with_ssimulacra2 and value["ssimulacra2"] is None)
+        return value is not None and all(value.get(name) is not None for name in task.further)

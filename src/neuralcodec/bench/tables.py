@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from neuralcodec.bench.summary import METRICS, TARGETS, key_of
+from neuralcodec.bench.summary import AVERAGES, HEADLINES, METRICS, Average, key_of
 
 Report = dict[str, Any]
 NOTHING = "–"  # not reached, not measured
@@ -20,68 +20,119 @@ class Table(NamedTuple):
     header: list[str]
     rows: list[list[str]]
     ours: int = -1
+    folded: bool = False
+
+
+class Headline(NamedTuple):
+    """What ours saves at one quality: a saving, and the metric and the target that it is at."""
+
+    saving: float
+    metric: str
+    target: str
+
+    @property
+    def quality(self) -> str:
+        """`MS-SSIM 0.95`."""
+        return f"{METRICS[self.metric].name} {self.target}"
+
+    @property
+    def share(self) -> str:
+        """`70 % fewer`."""
+        return f"{abs(self.saving):.0f} % {'fewer' if self.saving >= 0 else 'more'}"
+
+
+def headlines(report: Report) -> list[Headline]:
+    """Return what ours saves by each metric of the headline, at a quality that both reach."""
+    found = []
+    for metric, targets in HEADLINES.items():
+        at = report["summary"][report["ours"]]["at"][metric]
+        reached = (key for key in (key_of(metric, t) for t in targets) if at[key]["saving"] is not None)
+        found += [Headline(at[key]["saving"], metric, key) for key in list(reached)[:1]]
+    return found
+
+
+def title(report: Report) -> str:
+    """Return the result in one sentence: what ours saves by both metrics, as the first table has it."""
+    ours, reference = label(report, report["ours"]), label(report, report["reference"])
+    found = headlines(report)
+    if not found:
+        return f"{ours} and {reference}, {plural(len(report['images']), 'picture')}"
+    first, *rest = found
+    parts = [f"{first.share} bytes than {reference} at {first.quality}"]
+    return ", ".join([*parts, *(f"{other.share} at {other.quality}" for other in rest)])
 
 
 def all_tables(report: Report) -> list[Table]:
-    """What belongs into a report, the means first."""
-    tables = [mean_table(report), bd_rate_table(report)]
+    """Return what belongs into a report, the means first."""
+    tables = [mean_table(report, metric) for metric in METRICS if METRICS[metric].targets]
+    tables += [bd_rate_table(report)]
     if report["speed"] is not None:
         tables.append(speed_table(report))
-    return tables + [image_table(report, target) for target in TARGETS]
+    targets = ((metric, target) for metric in METRICS for target in METRICS[metric].targets)
+    tables += [image_table(report, metric, target) for metric, target in targets]
+    return [table for table in tables if len(table.header) > 1 and table.rows]
 
 
-def mean_table(report: Report) -> Table:
-    """Bits per pixel at the target qualities, and what that saves."""
+def mean_table(report: Report, metric: str) -> Table:
+    """Build the table of bits per pixel at the target qualities of a metric, and what that saves."""
     reference = label(report, report["reference"])
+    keys = [key_of(metric, target) for target in METRICS[metric].targets]
+    header = ["codec", *(word for key in keys for word in (f"bpp at {key}", f"against {reference}"))]
     rows = []
     for codec, summary in report["summary"].items():
-        cells = [label(report, codec)]
-        for target in TARGETS:
-            at = summary["at"][key_of(target)]
-            cells += [number(at["bpp"], 3), percent(at["saving"], flip=True)]
-        rows.append(cells)
-    header = ["codec"]
-    for target in TARGETS:
-        header += [f"bpp at {key_of(target)}", f"against {reference}"]
-    count = plural(len(report["compared"]), "picture")
-    return Table(
-        "Bits per pixel at the same MS-SSIM",
-        f"Mean of {count}.",
-        header,
-        rows,
-        _ours(report, report["summary"]),
-    )
+        at = (summary["at"][metric][key] for key in keys)
+        cells = (cell for e in at for cell in (number(e["bpp"], 3), percent(e["saving"], flip=True)))
+        rows.append([_row_label(report, codec), *cells])
+    note = f"Mean of {plural(len(report['compared']), 'picture')}."
+    table = Table(f"Bits per pixel at the same {METRICS[metric].name}", note, header, rows, _ours(report))
+    return _reached(table, step=2)
 
 
 def bd_rate_table(report: Report) -> Table:
-    """The average difference in bytes over the whole range, by each metric."""
-    reference = label(report, report["reference"])
+    """Build the table of the average difference in bytes by each metric."""
     rows = [
-        [label(report, codec), *(percent(summary["bd_rate"][metric], digits=1) for metric in METRICS)]
+        [_row_label(report, codec), *(percent(summary["bd_rate"][a.key], digits=1) for a in AVERAGES)]
         for codec, summary in report["summary"].items()
     ]
-    header = ["codec", *METRICS.values()]
+    reference = label(report, report["reference"])
     note = f"Average difference in bytes from {reference} at equal quality; less is better."
-    return Table("BD-rate", note, header, rows, _ours(report, report["summary"]))
+    header = ["codec", *(average.name for average in AVERAGES)]
+    return _reached(Table("BD-rate", note, header, rows, _ours(report)))
 
 
-def image_table(report: Report, target: float) -> Table:
-    """The bytes that each picture takes at one quality."""
+def averages(report: Report) -> list[tuple[Average, str]]:
+    """Return the BD-rates of ours that there are."""
+    values = report["summary"][report["ours"]]["bd_rate"]
+    return [(a, percent(values[a.key], digits=1)) for a in AVERAGES if values[a.key] is not None]
+
+
+def image_table(report: Report, metric: str, target: float) -> Table:
+    """Build the table of the bytes that each picture takes at one quality."""
     codecs = list(report["summary"])
-    sizes = {(m["image"], m["codec"]): m for m in report["matched"] if m["ms_ssim"] == target}
-    rows = []
-    for image in dict.fromkeys(name for name, _ in sizes):
-        cells = [image, *(count(sizes[image, codec]["bytes"]) for codec in codecs)]
-        rows.append([*cells, percent(sizes[image, report["ours"]]["saving"], flip=True)])
+    sizes = {
+        (m["image"], m["codec"]): (count(m["bytes"]), percent(m["saving"], flip=True))
+        for m in report["matched"]
+        if (m["metric"], m["target"]) == (metric, target)
+    }
+    nothing = (NOTHING, NOTHING)
+    rows = [
+        [
+            image,
+            *(sizes.get((image, codec), nothing)[0] for codec in codecs),
+            sizes.get((image, report["ours"]), nothing)[1],
+        ]
+        for image in dict.fromkeys(name for name, _ in sizes)
+    ]
     reference = label(report, report["reference"])
     versus = f"{label(report, report['ours'])} against {reference}"
     header = ["picture", *(label(report, codec) for codec in codecs), versus]
     note = f"Between neighbouring settings of each codec; {NOTHING} where they do not reach that quality."
-    return Table(f"Bytes of each picture at MS-SSIM {key_of(target)}", note, header, rows)
+    name = f"{METRICS[metric].name} {key_of(metric, target)}"
+    return _reached(Table(f"Bytes of each picture at {name}", note, header, rows, folded=True))
 
 
 def speed_table(report: Report) -> Table:
-    """How fast the codecs were in this run, and what memory they took."""
+    """Build the table of how fast the codecs were in this run, and what memory they took."""
     speed = report["speed"]
     rows = [
         [
@@ -104,31 +155,47 @@ def speed_table(report: Report) -> Table:
     return Table("Speed and memory", note, header, rows, _ours(report, speed["codecs"]))
 
 
+def _reached(table: Table, step: int = 1) -> Table:
+    """Return the table without the columns, in groups of `step`, that nobody reaches."""
+    starts = range(1, len(table.header), step)
+    reached = (start for start in starts if any(row[start] != NOTHING for row in table.rows))
+    kept = [0, *(index for start in reached for index in range(start, start + step))]
+    header, *rows = ([line[index] for index in kept] for line in (table.header, *table.rows))
+    return table._replace(header=header, rows=rows)
+
+
+def _row_label(report: Report, codec: str) -> str:
+    """Return the label, and of how many pictures the means are where these are not all."""
+    pictures = report["summary"][codec]["pictures"]
+    partial = pictures != len(report["compared"])
+    return label(report, codec) + (f" ({plural(pictures, 'picture')})" if partial else "")
+
+
 # ---- cells -----------------------------------------------------------------------------------------------
 
 
 def label(report: Report, codec: str) -> str:
-    """What a reader calls a codec."""
+    """Return what a reader calls a codec."""
     return str(report["codecs"][codec]["label"])
 
 
 def number(value: float | None, digits: int) -> str:
-    """A decimal number."""
+    """Write a decimal number."""
     return NOTHING if value is None else f"{value:.{digits}f}"
 
 
 def rate(value: float) -> str:
-    """A speed, with two digits that count where it is low."""
+    """Write a speed, with two digits that count where it is low."""
     return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def count(value: float | None) -> str:
-    """A whole number."""
+    """Write a whole number."""
     return NOTHING if value is None else f"{value:,.0f}"
 
 
 def percent(value: float | None, *, digits: int = 0, flip: bool = False) -> str:
-    """A difference in percent with its sign; `flip` makes one of a saving."""
+    """Write a difference in percent with its sign; `flip` makes one of a saving."""
     if value is None:
         return NOTHING
     text = f"{-value if flip else value:+.{digits}f} %".replace("-", "−")
@@ -136,12 +203,17 @@ def percent(value: float | None, *, digits: int = 0, flip: bool = False) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 picture`, `2 pictures`."""
+    """Write `1 picture`, `2 pictures`."""
     return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
-def _ours(report: Report, codecs: Sequence[str] | dict[str, Any]) -> int:
-    names = list(codecs)
+def printable(text: str) -> str:
+    """Write control characters and line breaks, which a file name may hold, as escapes."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+
+
+def _ours(report: Report, codecs: Iterable[str] | None = None) -> int:
+    names = list(report["summary"] if codecs is None else codecs)
     return names.index(report["ours"]) if report["ours"] in names else -1
 
 
@@ -149,8 +221,8 @@ def _ours(report: Report, codecs: Sequence[str] | dict[str, Any]) -> int:
 
 
 def as_text(table: Table) -> str:
-    """Columns for a terminal."""
-    lines = [table.header, *table.rows]
+    """Write columns for a terminal."""
+    lines = [[printable(cell) for cell in line] for line in (table.header, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
 
     def line(cells: list[str]) -> str:
@@ -160,25 +232,27 @@ def as_text(table: Table) -> str:
     return "\n".join((table.title, *map(line, lines)))
 
 
+def markdown(text: str) -> str:
+    """Write text so that Markdown shows it as it is, on one line."""
+    return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", printable(text))
+
+
+def markdown_code(text: str) -> str:
+    """Write text as code, between more backticks than it has in a row."""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    space = " " if len(fence) > 1 else ""
+    return f"{fence}{space}{printable(text)}{space}{fence}"
+
+
 def as_markdown(table: Table) -> str:
-    """A section with a pipe table."""
+    """Write a section with a pipe table."""
 
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    def lines() -> Iterator[Sequence[str]]:
+        yield [markdown(cell) for cell in table.header]
+        yield ["---", *["---:"] * (len(table.header) - 1)]
+        for index, row in enumerate(table.rows):
+            mark = "**" if index == table.ours else ""
+            yield [f"{mark}{markdown(cell)}{mark}" for cell in row]
 
-    rule = "|---|" + "---:|" * (len(table.header) - 1)
-    rows = [[f"**{c}**" for c in row] if i == table.ours else row for i, row in enumerate(table.rows)]
-    body = "\n".join((line(table.header), rule, *map(line, rows)))
+    body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines())
     return f"## {table.title}\n\n{table.note}\n\n{body}\n"
-
-
-def as_html(table: Table) -> str:
-    """A table that scrolls by itself where it is wider than the page."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.header)
-    body = []
-    for index, row in enumerate(table.rows):
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        mark = ' class="ours"' if index == table.ours else ""
-        body.append(f'<tr{mark}><th scope="row">{escape(row[0])}</th>{cells}</tr>')
-    rows = "\n".join(body)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></div>'

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -73,6 +73,7 @@ class CompressAi:
 
     architecture: str = DEFAULT
     trained: bool = True
+    slow: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

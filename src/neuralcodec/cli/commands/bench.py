@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from importlib.util import find_spec
 
 from neuralcodec.cli.command import Command, add_threads
 from neuralcodec.cli.values import count, effort, setting, whole
+from neuralcodec.errors import UsageError
 from neuralcodec.options import DEFAULT_MODEL
 
 TEXT = """\
@@ -28,7 +30,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--against",
         type=lambda text: text.split(","),
         metavar="A,B",
-        help="jpeg, webp, avif, jxl, compressai, ours-MODEL (default: the first four, as far as installed)",
+        help="jpeg, webp, avif, jxl, avif-s4, jxl-e9, compressai, ours-MODEL "
+        "(default: the first four, as far as installed)",
     )
     parser.add_argument(
         "--model",
@@ -52,6 +55,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--limit", type=count, metavar="N", help="use the first N pictures only")
     parser.add_argument(
+        "--subset", type=count, metavar="N", help="use the first N for avif-s4 and jxl-e9, which are slow"
+    )
+    parser.add_argument(
         "--rounds",
         type=whole,
         default=5,
@@ -65,7 +71,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def bench(args: Namespace) -> int:
-    """Measures codecs on pictures and writes a report."""
+    """Measure codecs on pictures and write a report."""
+    if missing := [name for name in ("matplotlib", "scipy") if find_spec(name) is None]:
+        raise UsageError(f"{' and '.join(missing)} not installed: pip install 'neuralcodec[bench]'")
     from neuralcodec.bench import command
 
     return command.run(args)
