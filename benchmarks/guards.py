@@ -27,7 +27,7 @@ def main() -> int:
 
     import numpy as np
 
-    from neuralcodec.bench.curves import bd_rate, rate_at
+    from neuralcodec.bench.curves import rate_at
     from neuralcodec.bench.summary import AVERAGES, rate_points
     from neuralcodec.coding.codec import decode_picture, encode_picture
     from neuralcodec.picture import reading
@@ -38,13 +38,9 @@ def main() -> int:
     summary, own = report["summary"], report["ours"]
     curves = {name: codec["curve"] for name, codec in summary.items()}
     print("BD-rate of ours by", ", ".join(average.name for average in AVERAGES), "against")
-    for name, curve in curves.items():
-        if name != own:
-            gains = [
-                bd_rate(rate_points(curve, metric), rate_points(curves[own], metric), span)
-                for _, metric, _, span in AVERAGES
-            ]
-            print(f"  {name:14}" + "".join("       -" if g is None else f"{g:7.1f}%" for g in gains))
+    for name, gains in report["versus"].items():
+        values = (gains[average.key] for average in AVERAGES)
+        print(f"  {name:14}" + "".join("       -" if gain is None else f"{gain:7.1f}%" for gain in values))
 
     def psnr_at(name: str, bpp: float) -> float:
         points = sorted(rate_points(curves[name], "psnr"))

@@ -20,7 +20,7 @@ from PIL import Image
 from tiny import TINY_MODEL
 
 from neuralcodec import weights
-from neuralcodec.bench import command, peers, scores, speed, sweep
+from neuralcodec.bench import charts, command, peers, report, scores, speed, sweep
 from neuralcodec.cli.main import main
 from neuralcodec.errors import describe
 from neuralcodec.processes import Done
@@ -70,8 +70,10 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture
 def inline() -> Iterator[pytest.MonkeyPatch]:
-    """`quick` for one test."""
+    """`quick` for one test, whose report has no charts."""
     with quick() as patch:
+        patch.setattr(report, "figure", lambda _: "<svg/>")
+        patch.setattr(charts, "charts", lambda _: ([], []))
         yield patch
 
 

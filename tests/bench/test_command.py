@@ -26,7 +26,7 @@ def test_a_run_leaves_a_report_in_three_forms(small: Bench) -> None:
     report = small.report
     assert list(report) == [
         "schema", "command", "created", "environment", "ours", "reference", "codecs", "images", "compared",
-        "summary", "matched", "speed", "views", "published", "problems", "points",
+        "summary", "versus", "matched", "speed", "views", "published", "problems", "points",
     ]  # fmt: skip
     assert report["schema"] == "neuralcodec-bench/3"
     assert list(report["codecs"]) == ["jpeg", "webp", "ours"]

@@ -9,6 +9,7 @@ from neuralcodec.bench.summary import (
     saving,
     setting_near,
     summarise,
+    versus,
 )
 
 SETTINGS = {"jpeg": (1, 2, 3, 4), "ours": (1, 2, 3, 4)}
@@ -56,6 +57,14 @@ def test_bd_rates_over_two_ranges_of_scores() -> None:
     rates = summarise(few, {"jpeg": (1, 2, 3, 4), "ours": (1, 2, 3)}, "jpeg")["ours"]["bd_rate"]
     assert rates["ssimulacra2_30_60"] == pytest.approx(-60, abs=0.2)
     assert rates["ssimulacra2_60_88"] is None
+
+
+def test_ours_against_each_of_the_others() -> None:
+    measured = points({"a": 1})
+    other = [{**p, "codec": "other"} for p in points({"a": 1}, 0.2) if p["codec"] == "ours"]
+    summary = summarise(measured + other, SETTINGS | {"other": (1, 2, 3, 4)}, "jpeg")
+    rates = {codec: values["ms_ssim"] for codec, values in versus(summary, "ours").items()}
+    assert rates == pytest.approx({"jpeg": -60, "other": 100})  # twice the bytes of the better one
 
 
 def test_a_slow_codec_on_a_part_of_the_pictures() -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError, warn
 from neuralcodec.picture.formats import SUFFIXES
 from neuralcodec.picture.metrics import Image8
+from neuralcodec.picture.picture import upright
 from neuralcodec.picture.reading import load
 from neuralcodec.terminal import about
 
@@ -70,8 +71,8 @@ def gather(sources: Sequence[Path], limit: int | None = None) -> tuple[list[Phot
 
 @functools.lru_cache(maxsize=1)  # tasks come picture by picture
 def pixels_of(path: Path) -> Image8:
-    """What the codecs are given: uint8 `(H, W, 3)` or `(H, W, 1)`, transparency and profile left out."""
-    return load(path).pixels
+    """Return what the codecs are given: uint8 `(H, W, 3)` or `(H, W, 1)`, upright, only the colours."""
+    return upright(load(path)).pixels
 
 
 def are_kodak(photos: Iterable[Photo]) -> bool:

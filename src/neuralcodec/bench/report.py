@@ -20,7 +20,7 @@ from neuralcodec.bench import tables
 from neuralcodec.bench.charts import figure
 from neuralcodec.bench.images import Photo, Problem, are_kodak
 from neuralcodec.bench.page import page
-from neuralcodec.bench.summary import complete_images, match_images, summarise
+from neuralcodec.bench.summary import complete_images, match_images, summarise, versus
 from neuralcodec.bench.sweep import Codec, Measurement
 from neuralcodec.bench.views import without_pictures
 from neuralcodec.errors import NeuralCodecError
@@ -61,7 +61,8 @@ def assemble(
             {"name": p.name, "sha256": p.sha256, "width": p.width, "height": p.height} for p in photos
         ],
         "compared": [photo.name for photo in photos if photo.name in compared],
-        "summary": summarise(points, settings, reference, partial),
+        "summary": (summary := summarise(points, settings, reference, partial)),
+        "versus": versus(summary, ours),
         "matched": match_images(points, list(settings), reference),
         "speed": speed,
         "views": [without_pictures(view) for view in views],

@@ -120,6 +120,19 @@ def summarise(
     return found
 
 
+def versus(summary: Mapping[str, Any], ours: str) -> dict[str, dict[str, float | None]]:
+    """Return the BD-rates of ours against each of the other codecs that was measured on as many pictures."""
+    own = summary[ours]
+    return {
+        codec: {
+            key: bd_rate(rate_points(other["curve"], metric), rate_points(own["curve"], metric), span)
+            for key, metric, _, span in AVERAGES
+        }
+        for codec, other in summary.items()
+        if codec != ours and other["pictures"] == own["pictures"]
+    }
+
+
 def _compared(curve: list[dict[str, Any]], reference: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a codec's curve, its BD-rates, and its bits at the targets."""
     at: dict[str, dict[str, Any]] = {}
@@ -146,7 +159,8 @@ def match_images(
 ) -> list[dict[str, Any]]:
     """Return for each picture and target the bytes of each codec, between its neighbouring settings.
 
-    A codec whose settings do not reach the target has no entry; `saving` is null without one of the reference.
+    A codec whose settings do not reach the target has no entry; `saving` is null where the reference has
+    none.
     """
     curves: dict[tuple[str, str], list[Measurement]] = {}
     for point in points:

@@ -65,7 +65,7 @@ def title(report: Report) -> str:
 def all_tables(report: Report) -> list[Table]:
     """Return what belongs into a report, the means first."""
     tables = [mean_table(report, metric) for metric in METRICS if METRICS[metric].targets]
-    tables += [bd_rate_table(report)]
+    tables += [bd_rate_table(report), versus_table(report)]
     if report["speed"] is not None:
         tables.append(speed_table(report))
     targets = ((metric, target) for metric in METRICS for target in METRICS[metric].targets)
@@ -98,6 +98,18 @@ def bd_rate_table(report: Report) -> Table:
     note = f"Average difference in bytes from {reference} at equal quality; less is better."
     header = ["codec", *(average.name for average in AVERAGES)]
     return _reached(Table("BD-rate", note, header, rows, _ours(report)))
+
+
+def versus_table(report: Report) -> Table:
+    """Build the table of the average difference in bytes between ours and each other codec."""
+    rows = [
+        [label(report, codec), *(percent(values[average.key], digits=1) for average in AVERAGES)]
+        for codec, values in report["versus"].items()
+    ]
+    ours = label(report, report["ours"])
+    note = f"BD-rate of {ours} against each; above zero it takes more bytes than the other, which is ahead."
+    header = [f"{ours} against", *(average.name for average in AVERAGES)]
+    return _reached(Table(f"{ours} against each codec", note, header, rows))
 
 
 def averages(report: Report) -> list[tuple[Average, str]]:

@@ -21,8 +21,8 @@ examples:
   ncodec compare photo.png photo.nc
   ncodec compare --json photo.png photo.jpg
 
-All measures are of the 8-bit pictures. SSIMULACRA2 needs neuralcodec[bench]. In JSON, null stands for an
-infinite value and for one that was not measured.
+All measures are of the 8-bit pictures, turned as EXIF says. SSIMULACRA2 needs neuralcodec[bench]. In JSON,
+null stands for an infinite value and for one that was not measured.
 
 """
 
@@ -41,6 +41,9 @@ def compare(args: Namespace) -> int:
     if args.a == args.b == "-":
         raise UsageError("only one of the two can come from standard input")
     (size_a, a), (size_b, b) = (load_any(input_path(name), args) for name in (args.a, args.b))
+    from neuralcodec.picture.picture import same_channels, upright
+
+    a, b = upright(a), upright(b)
     height, width = a.pixels.shape[:2]
     if b.pixels.shape[:2] != (height, width):
         other = f"{b.pixels.shape[1]}x{b.pixels.shape[0]}"
@@ -51,7 +54,6 @@ def compare(args: Namespace) -> int:
         say("ncodec: warning: MS-SSIM is defined from 161 pixels a side: compare this one with its like only")
 
     from neuralcodec.picture import metrics
-    from neuralcodec.picture.picture import same_channels
 
     one, two = same_channels(a, b)
     similarity = metrics.ms_ssim(one, two)

@@ -40,26 +40,27 @@ def progressive(args: Namespace) -> int:
     if not args.force and (existing := sorted(out.glob("stage-*.png")) + sorted(out.glob("sheet.png"))):
         raise UsageError(f"{existing[0]} exists: -f overwrites")
     from neuralcodec.coding.progressive import contact_sheet, frames
-    from neuralcodec.picture.picture import same_channels
+    from neuralcodec.picture.picture import same_channels, upright
     from neuralcodec.picture.writing import save
 
     source = input_path(args.file)
     with about(name_of(source)):
         data = files.read(source, byte_limit(args))
         shown = list(frames(data, limits=limits_of(args)))
+    seen = [frame._replace(picture=upright(frame.picture)) for frame in shown]
     if args.against is None:
-        reference, of = shown[-1].picture, "the last stage"
+        reference, of = seen[-1].picture, "the last stage"
     else:
         with about(args.against):
             original = files.read(Path(args.against), byte_limit(args))
-            reference, of = decode_any(original, args), args.against
+            reference, of = upright(decode_any(original, args)), args.against
     height, width = reference.pixels.shape[:2]
-    if shown[0].picture.pixels.shape[:2] != (height, width):
+    if seen[0].picture.pixels.shape[:2] != (height, width):
         raise UsageError(f"{args.against} has {width}x{height} pixels, the file has not")
     from neuralcodec.picture import metrics
 
     labels = []
-    for frame in shown:
+    for frame in seen:
         similarity = metrics.ms_ssim(*same_channels(reference, frame.picture))
         bpp = 8 * frame.size / (height * width)
         labels.append(f"{frame.stage}: {frame.size:,} bytes  {bpp:.3f} bpp  MS-SSIM {similarity:.4f}")
@@ -69,7 +70,7 @@ def progressive(args: Namespace) -> int:
         with about(str(target)), files.writing(target) as file:
             warn(save(frame.picture, file, "PNG"))
     with about(str(out / "sheet.png")), files.writing(out / "sheet.png") as file:
-        contact_sheet([frame.picture for frame in shown], labels).save(file, "PNG")
+        contact_sheet([frame.picture for frame in seen], labels).save(file, "PNG")
     if not args.quiet:
         say(f"{args.file} → {out}  MS-SSIM against {of}")
         for label in labels:
