@@ -63,6 +63,7 @@ def test_charts_of_a_page() -> None:
     assert all(len(list(curves[name].iter(f"{SVG}use"))) == len(CURVE) for name in ("jpeg", "webp", "ours"))
     assert {"bits per pixel", "MS-SSIM, dB", "0.90", "0.5", "a", "b"} <= set(texts(root))
     assert [item.title for item in legend][:2] == ["jpeg <b>", "webp <b>"]
+    assert "a  0 (published)" in [item.title for item in legend]
     for svg in (chart.svg, *(item.svg for item in legend)):
         ElementTree.fromstring(svg)
         assert not re.search(r"<style|<script|url\((?!#)|href=\"(?!#)", svg)

@@ -116,7 +116,7 @@ def charts(report: Report) -> tuple[list[Chart], list[Chart]]:
     """Return the charts for the page, and a short piece of each line for its legend."""
     shown = panels(report)
     return [Chart(panel.title, _chart(panel)) for panel in shown], [
-        Chart(line.label, _key(line)) for line in _legend(shown)
+        Chart(_tagged(line), _key(line)) for line in _legend(shown)
     ]
 
 
