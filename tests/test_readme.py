@@ -9,6 +9,7 @@ import pytest
 from conftest import photograph
 from PIL import Image
 
+from neuralcodec.bench import scores
 from neuralcodec.cli.main import main
 
 ROOT = Path(__file__).parent.parent
@@ -40,8 +41,9 @@ SHORTER = {
 
 
 @pytest.mark.parametrize("block", [text for text in blocks("console") if "$ ncodec" in text])
-def test_commands(block: str, folder: Path) -> None:
-    """Every console example, line by line."""
+def test_commands(block: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every console example, line by line; benchmarks without the metrics that take long."""
+    monkeypatch.setattr(scores, "available", tuple)
     for name, size in (("photos", (512, 768)), ("held-out", (512, 768))):
         (folder / name).mkdir()
         Image.fromarray(photograph(*size)).save(folder / name / "a.png")
