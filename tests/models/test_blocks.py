@@ -5,16 +5,17 @@ import math
 import pytest
 import torch
 
+from neuralcodec.entropy.layers import ACTIVATION_MAX, HYPER_SYNTHESIS
 from neuralcodec.models.blocks import (
-    ACTIVATION_MAX,
     GainTable,
+    add_layers,
     bounded,
     depthwise,
-    hidden,
     interpolate_levels,
     pointwise,
     residual_blocks,
     round_through,
+    through_layers,
 )
 
 
@@ -48,9 +49,18 @@ def test_values_outside_can_be_trained_back() -> None:
     assert x.abs().max() < 1.1
 
 
-def test_hidden_is_the_range_of_the_integer_networks() -> None:
-    x = torch.tensor([-1.0, 0.25, ACTIVATION_MAX, 100.0])
-    assert hidden(x).tolist() == [0.0, 0.25, ACTIVATION_MAX, ACTIVATION_MAX]
+def test_a_chain_is_clipped_to_its_ranges() -> None:
+    """Layers have the names, channels and ranges of the table."""
+    module = torch.nn.Module()
+    add_layers(module, HYPER_SYNTHESIS, 4, {"latent": 8, "features": 6})
+    shapes = {name: tuple(p.shape) for name, p in module.named_parameters() if name.endswith("weight")}
+    assert [*shapes] == [f"{layer.name}.weight" for layer in HYPER_SYNTHESIS]
+    assert shapes["hyper_up2.weight"] == (24, 8, 1, 1)
+    assert shapes["hyper_blur2.weight"] == (6, 1, 3, 3)
+    for scale in (0.1, 1e6):
+        out = through_layers(module, HYPER_SYNTHESIS, scale * torch.randn(1, 4, 2, 3))
+        assert out.shape == (1, 6, 8, 12)
+        assert out.abs().max() <= ACTIVATION_MAX
 
 
 def test_round_through_rounds_with_the_gradient_of_the_identity() -> None:

@@ -12,9 +12,9 @@ from torch import nn
 from neuralcodec import weights
 from neuralcodec.entropy.coder import SymbolWriter
 from neuralcodec.entropy.exact import FRACTION_BITS
+from neuralcodec.entropy.layers import LATENT_MAX
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.entropy.tables import SCALE_COUNT, TOTAL, gaussian_tables
-from neuralcodec.models.blocks import LATENT_MAX
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.prior import LATENT_UNIT, STEPS, Prior, as_activation, bits, step_masks
 from neuralcodec.training.export import integer_tensors
@@ -161,8 +161,7 @@ def test_the_integer_form_predicts_what_the_trained_does(model: Model) -> None:
     prior = trained_form(arrays)
     z = np.random.default_rng(0).integers(-6, 7, (4, 5, arrays["z.mean"].shape[1])).astype(np.float32)
     integer = model.prior
-    x = integer.hyper_up1(integer.hyper_out(16 * z))
-    features = integer.hyper_blur2(integer.hyper_up2(integer.hyper_mid(integer.hyper_blur1(x))))
+    features = integer.hyper_synthesis(16 * z)
     known = np.zeros((16, 20, integer.latent), np.float32)
     mean, index = integer.steps[0].predict(features, known)
     with torch.no_grad():

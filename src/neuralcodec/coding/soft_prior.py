@@ -7,6 +7,8 @@ the identity and clipping as zero beyond its bounds.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -39,8 +41,7 @@ class SoftPrior:
     """The networks of an `IntegerPrior` in torch, for one tile at a time."""
 
     def __init__(self, prior: IntegerPrior) -> None:
-        hyper = (prior.hyper_out, prior.hyper_up1, prior.hyper_blur1, prior.hyper_mid)
-        self.hyper = [_layer(layer) for layer in (*hyper, prior.hyper_up2, prior.hyper_blur2)]
+        self.hyper_synthesis = _stack(prior.hyper_synthesis)
         self.steps = [_Step(step) for step in prior.steps]
         self.tables, self.z_index = prior.tables, prior.z_index
         self.z_mean = torch.from_numpy(prior.z_mean).float() / LATENT_ONE
@@ -56,9 +57,7 @@ class SoftPrior:
         z_mean = self.z_mean[row]
         residual = (z - z_mean).round()
         features = (residual + z_mean) * LATENT_ONE
-        features = features.clamp(-LATENT_CLIP, LATENT_CLIP)
-        for layer in self.hyper:
-            features = layer(features)
+        features = self.hyper_synthesis(features.clamp(-LATENT_CLIP, LATENT_CLIP))
         bits = self._bits(residual, np.broadcast_to(self.z_index[row], residual.shape))
 
         height, width = y.shape[:2]
@@ -138,20 +137,23 @@ class _Depthwise:
         return _settle(out, self.low, self.high)[0].permute(1, 2, 0)
 
 
-def _layer(layer: exact.Dense | exact.Depthwise) -> _Dense | _Depthwise:
-    return _Dense(layer) if isinstance(layer, exact.Dense) else _Depthwise(layer)
+def _stack(stack: exact.Stack) -> Callable[[Tensor], Tensor]:
+    """`exact.Stack`; several inputs are given as one."""
+    layers = [
+        _Dense(layer) if isinstance(layer, exact.Dense) else _Depthwise(layer) for layer in stack.layers
+    ]
+    return lambda x: functools.reduce(lambda value, layer: layer(value), layers, x)
 
 
 class _Step:
     """Means, in quantization steps, and scale indices, each `(4, h/2 · w/2, C/4)`, the four places first."""
 
     def __init__(self, step: Step) -> None:
-        self.mix, self.spatial, self.expand = _Dense(step.mix), _Depthwise(step.spatial), _Dense(step.expand)
+        self.body = _stack(step.body)
         self.means, self.indices = _Heads(step.means), _Heads(step.indices)
 
     def __call__(self, features: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.expand(self.spatial(self.mix(torch.cat((features, known), 2))))
-        corners = _to_places(x)
+        corners = _to_places(self.body(torch.cat((features, known), 2)))
         return self.means(corners) / LATENT_ONE, self.indices(corners)
 
 

@@ -12,12 +12,14 @@ Layers take and give arrays `(h, w, C)`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from neuralcodec.arrays import Floats
+from neuralcodec.entropy.layers import Chain, Kind
 
 #: Activation 1.0 is 128.
 FRACTION_BITS = 7
@@ -44,6 +46,10 @@ class Range:
 
     def clip(self, low: int, high: int) -> Range:
         return Range(self.low.clip(low, high), self.high.clip(low, high))
+
+    def of_squares(self) -> Range:
+        """The range of channels that four of these each are the four places of."""
+        return Range(self.low.reshape(-1, 4).min(1), self.high.reshape(-1, 4).max(1))
 
     @property
     def magnitude(self) -> Ints:
@@ -104,7 +110,7 @@ class Dense:
         if shuffle:  # from the order (C, 2, 2) of a pixel shuffle to (2, 2, C)
             order = np.arange(len(integers.bias)).reshape(-1, 4).T.ravel()
             integers = Integers(integers.weight[order], integers.bias[order], integers.shift[order])
-            self.range = Range(self.range.low.reshape(-1, 4).min(1), self.range.high.reshape(-1, 4).max(1))
+            self.range = self.range.of_squares()
         self.weight, self.bias = integers.scaled()
         self.low, self.high, self.shuffle = np.float32(low), np.float32(high), shuffle
 
@@ -147,6 +153,35 @@ class Depthwise:
             np.add(total, np.multiply(part, taps[i, j], out=product), out=total)
         total = total.reshape(height, width, channels)
         return _settle(total, self.bias, self.low, self.high)
+
+
+class Stack:
+    """Layers one after another, as a chain of `entropy.layers` describes them.
+
+    Args:
+        stored: gives each layer's integers by its name.
+        inputs: the range of the inputs, of several together.
+
+    Raises:
+        ValueError: a sum could leave the exact range, or a layer does not fit the one before.
+    """
+
+    def __init__(self, chain: Chain, stored: Callable[[str], Integers], inputs: Range) -> None:
+        self.layers: list[Dense | Depthwise] = []
+        for part in chain:
+            low, high, integers = part.low * ONE, part.high * ONE, stored(part.name)
+            self.layers.append(
+                Depthwise(integers, inputs, low, high)
+                if part.kind is Kind.SPATIAL
+                else Dense(integers, inputs, low, high, shuffle=part.kind is Kind.UP)
+            )
+            inputs = self.layers[-1].range
+        self.range = inputs
+
+    def __call__(self, *inputs: Floats) -> Floats:
+        for layer in self.layers:
+            inputs = (layer(*inputs),)
+        return inputs[0]
 
 
 _NEIGHBOURS = tuple((i, j) for i in range(3) for j in range(3) if i or j)

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from neuralcodec.arrays import Floats
 from neuralcodec.entropy.coder import SYMBOL_LIMIT, SymbolCoder
-from neuralcodec.entropy.exact import ONE, Dense, Depthwise, Integers, Range
+from neuralcodec.entropy.exact import ONE, Dense, Integers, Range, Stack
+from neuralcodec.entropy.layers import ACTIVATION_MAX, CONTEXT_STEP, HYPER_SYNTHESIS, LATENT_MAX
 from neuralcodec.entropy.rounding import Rounding
 from neuralcodec.entropy.tables import SCALE_COUNT, Index, Tables
 
@@ -25,8 +26,8 @@ QUALITY_ROWS = 101
 #: Latents, means included, are held in sixteenths of a quantization step.
 LATENT_ONE = 16
 #: Latents at the entrance of a network, in sixteenths; the same ±64.0 as in the trained form.
-LATENT_CLIP = 64 * ONE
-ACTIVATION_CLIP = 8 * ONE
+LATENT_CLIP = LATENT_MAX * ONE
+ACTIVATION_CLIP = ACTIVATION_MAX * ONE
 MEAN_CLIP = 1 << 17
 #: A scale index leaves its head in whole steps, from activations in sixteenths of a step.
 INDEX_DROP = 4
@@ -61,17 +62,9 @@ class IntegerPrior:
         def stored(name: str) -> Integers:
             return integers_of(tensors, name)
 
-        hyper = self.z_mean.shape[1]
-        clip = ACTIVATION_CLIP
-        latents = Range.uniform(hyper, -LATENT_CLIP, LATENT_CLIP)
-        self.hyper_out = Dense(stored("hyper_out"), latents, 0, clip)
-        self.hyper_up1 = Dense(stored("hyper_up1"), self.hyper_out.range, 0, clip, shuffle=True)
-        self.hyper_blur1 = Depthwise(stored("hyper_blur1"), self.hyper_up1.range, -LATENT_CLIP, LATENT_CLIP)
-        self.hyper_mid = Dense(stored("hyper_mid"), self.hyper_blur1.range, 0, clip)
-        self.hyper_up2 = Dense(stored("hyper_up2"), self.hyper_mid.range, 0, clip, shuffle=True)
-        self.hyper_blur2 = Depthwise(stored("hyper_blur2"), self.hyper_up2.range, -clip, clip)
-
-        self.steps = [Step(k, "steps", stored, self.hyper_blur2.range) for k in range(STEPS)]
+        latents = Range.uniform(self.z_mean.shape[1], -LATENT_CLIP, LATENT_CLIP)
+        self.hyper_synthesis = Stack(HYPER_SYNTHESIS, stored, latents)
+        self.steps = [Step(k, "steps", stored, self.hyper_synthesis.range) for k in range(STEPS)]
         self.latent = self.steps[0].latent
 
     def code_sample(self, coders: Sequence[SymbolCoder], draw: Draw | None = None) -> list[Floats]:
@@ -118,9 +111,7 @@ class IntegerPrior:
         z_mean = np.broadcast_to(self.z_mean[quality], shape)
         z_index = np.broadcast_to(self.z_index[quality], shape)
         z_hat = _exchange(coder, z, z_mean.astype(np.float32), z_index)
-        x = self.hyper_up1(self.hyper_out(enter(z_hat)))
-        features = self.hyper_blur2(self.hyper_up2(self.hyper_mid(self.hyper_blur1(x))))
-
+        features = self.hyper_synthesis(enter(z_hat))
         y_hat = code_in_steps(coder, self.steps, features, (height, width), y, rounding=rounding)
         return y_hat[:height, :width] / np.float32(LATENT_ONE)
 
@@ -176,16 +167,14 @@ class Step:
         size = latent // STEPS
         #: The channels coded at each of the four places.
         self.groups = tuple(slice((p ^ k) * size, (p ^ k) * size + size) for p in range(4))
-        self.mix = Dense(stored(f"{name}.{k}.mix"), features.concat(known), 0, ACTIVATION_CLIP)
-        self.spatial = Depthwise(stored(f"{name}.{k}.spatial"), self.mix.range, -LATENT_CLIP, LATENT_CLIP)
-        self.expand = Dense(stored(f"{name}.{k}.expand"), self.spatial.range, 0, ACTIVATION_CLIP)
-        self.means = [Dense(head.rows(g), self.expand.range, -MEAN_CLIP, MEAN_CLIP) for g in self.groups]
+        self.body = Stack(CONTEXT_STEP, lambda part: stored(f"{name}.{k}.{part}"), features.concat(known))
+        self.means = [Dense(head.rows(g), self.body.range, -MEAN_CLIP, MEAN_CLIP) for g in self.groups]
         indices = (slice(latent + g.start, latent + g.stop) for g in self.groups)
-        self.indices = [Dense(head.rows(g), self.expand.range, 0, SCALE_COUNT - 1) for g in indices]
+        self.indices = [Dense(head.rows(g), self.body.range, 0, SCALE_COUNT - 1) for g in indices]
 
     def predict(self, features: Floats, known: Floats) -> tuple[Floats, npt.NDArray[np.uint8]]:
         """Means in sixteenths and scale indices, each `(4, h/2, w/2, C/4)`, the four places first."""
-        x = self.expand(self.spatial(self.mix(features, known)))
+        x = self.body(features, known)
         corners = [np.ascontiguousarray(x[place]) for place in _PLACES]
         means = [head(corner) for head, corner in zip(self.means, corners, strict=True)]
         indices = [head(corner) for head, corner in zip(self.indices, corners, strict=True)]

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from neuralcodec.arrays import Floats
 from neuralcodec.entropy.coder import SymbolCoder
-from neuralcodec.entropy.exact import Dense, Depthwise, Integers, Range
+from neuralcodec.entropy.exact import Integers, Range, Stack
+from neuralcodec.entropy.layers import FEATURE_UPDATE
 from neuralcodec.entropy.prior import (
     ACTIVATION_CLIP,
     LATENT_CLIP,
@@ -51,7 +52,8 @@ class StagePriors:
         features = Range.uniform(self.channels, -ACTIVATION_CLIP, ACTIVATION_CLIP)
         self.steps = [[Step(k, f"stages.{s}", stored, features) for k in range(STEPS)] for s in range(stages)]
         self.latent = self.steps[0][0].latent
-        self.updates = [_Update(s, stored, features, self.latent) for s in range(stages - 1)]
+        seen = features.concat(Range.uniform(self.latent, -LATENT_CLIP, LATENT_CLIP))
+        self.updates = [_update(stage, stored, seen) for stage in range(stages - 1)]
 
     def code_sample(self, coders: Sequence[SymbolCoder], draw: Draw | None = None) -> list[Floats]:
         """Code a tile of `SAMPLE_SIDE` positions a side, as a canary holds it: y_hat of each stage.
@@ -95,21 +97,11 @@ class StagePriors:
         """
         y_hat = code_in_steps(coder, self.steps[stage], features, size, y)
         if stage < len(self.updates):
-            features = self.updates[stage](features, enter(y_hat))
+            change = self.updates[stage](features, enter(y_hat))
+            features = np.clip(features + change, -ACTIVATION_CLIP, ACTIVATION_CLIP)
         return y_hat[: size[0], : size[1]] / np.float32(LATENT_ONE), features
 
 
-class _Update:
-    """φ of the next stage."""
-
-    def __init__(self, stage: int, stored: Callable[[str], Integers], features: Range, latent: int) -> None:
-        known = Range.uniform(latent, -LATENT_CLIP, LATENT_CLIP)
-        clip = ACTIVATION_CLIP
-        self.mix = Dense(stored(f"updates.{stage}.mix"), features.concat(known), 0, clip)
-        self.spatial = Depthwise(stored(f"updates.{stage}.spatial"), self.mix.range, 0, clip)
-        # Twice the clip: the sum with φ is clipped again, and until then nothing is lost.
-        self.project = Dense(stored(f"updates.{stage}.project"), self.spatial.range, -2 * clip, 2 * clip)
-
-    def __call__(self, features: Floats, known: Floats) -> Floats:
-        x = self.project(self.spatial(self.mix(features, known)))
-        return np.clip(features + x, -ACTIVATION_CLIP, ACTIVATION_CLIP)
+def _update(stage: int, stored: Callable[[str], Integers], inputs: Range) -> Stack:
+    """What a stage adds to φ."""
+    return Stack(FEATURE_UPDATE, lambda part: stored(f"updates.{stage}.{part}"), inputs)

@@ -8,16 +8,13 @@ pixel shuffles, SiLU, clamps).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-#: Upper end of the hidden activations in every network that is exported to integers. A bounded range in
-#: training is what lets the integer form use few bits without a change in the rate.
-ACTIVATION_MAX = 8.0
-#: Upper end of a latent at the entrance of these networks, in the same unit: ±512 quantization steps, room
-#: for the flat component at the highest quality.
-LATENT_MAX = 64.0
+from neuralcodec.entropy.layers import Chain, Kind
 
 
 def pointwise(inputs: int, outputs: int, *, gain: float = 1.0) -> nn.Conv2d:
@@ -115,9 +112,26 @@ def bounded(x: Tensor, low: float, high: float) -> Tensor:
     return _Bounded.apply(x, low, high)  # type: ignore[no-untyped-call]
 
 
-def hidden(x: Tensor) -> Tensor:
-    """The activation of the integer networks: `x` clamped to `[0, ACTIVATION_MAX]`."""
-    return x.clamp(0.0, ACTIVATION_MAX)
+def add_layers(module: nn.Module, chain: Chain, inputs: int, sizes: Mapping[str, int]) -> None:
+    """Give `module` the layers of a prior's chain, each under its name.
+
+    Args:
+        inputs: channels of the input.
+        sizes: channels by the names in the chain.
+    """
+    for layer in chain:
+        outputs = sizes[layer.to] * (4 if layer.kind is Kind.UP else 1)
+        conv = depthwise(inputs) if layer.kind is Kind.SPATIAL else pointwise(inputs, outputs)
+        module.add_module(layer.name, conv)
+        inputs = sizes[layer.to]
+
+
+def through_layers(module: nn.Module, chain: Chain, x: Tensor) -> Tensor:
+    """Take `x` through the layers that `add_layers` gave, each clipped to its range."""
+    for layer in chain:
+        x = module.get_submodule(layer.name)(x)
+        x = (F.pixel_shuffle(x, 2) if layer.kind is Kind.UP else x).clamp(layer.low, layer.high)
+    return x
 
 
 def round_through(x: Tensor) -> Tensor:

@@ -24,18 +24,16 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from neuralcodec.entropy.layers import CONTEXT_STEP, HYPER_SYNTHESIS, LATENT_MAX
 from neuralcodec.entropy.tables import LOG_SCALE_STEP, SCALE_COUNT, SCALE_MIN
 from neuralcodec.models.blocks import (
-    ACTIVATION_MAX,
-    LATENT_MAX,
+    add_layers,
     bounded,
-    depthwise,
-    hidden,
     interpolate_levels,
     pointwise,
     round_through,
+    through_layers,
 )
 
 STEPS = 4
@@ -58,14 +56,12 @@ class ContextStep(nn.Module):
 
     def __init__(self, latent: int, features: int, width: int) -> None:
         super().__init__()
-        self.mix = pointwise(features + latent, width)
-        self.spatial = depthwise(width)
-        self.expand = pointwise(width, features)
+        sizes = {"features": features, "width": width}
+        add_layers(self, CONTEXT_STEP, features + latent, sizes)
         self.head = pointwise(features, 2 * latent, gain=0.3)
 
     def forward(self, features: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        x = hidden(self.mix(torch.cat((features, known), 1)))
-        x = hidden(self.expand(self.spatial(x)))
+        x = through_layers(self, CONTEXT_STEP, torch.cat((features, known), 1))
         mean, index = self.head(x).chunk(2, 1)
         return mean * LATENT_UNIT, index * LATENT_UNIT
 
@@ -84,13 +80,7 @@ class Prior(nn.Module):
     def __init__(self, levels: int, latent: int, hyper: int, features: int, width: int) -> None:
         super().__init__()
         self.noise = True
-        self.hyper_out = pointwise(hyper, latent)
-        self.hyper_up1 = pointwise(latent, 4 * latent)
-        self.hyper_blur1 = depthwise(latent)
-        self.hyper_mid = pointwise(latent, latent)
-        self.hyper_up2 = pointwise(latent, 4 * features)
-        self.hyper_blur2 = depthwise(features)
-
+        add_layers(self, HYPER_SYNTHESIS, hyper, {"latent": latent, "features": features})
         self.steps = context_steps(latent, features, width)
         # In units that an optimizer's steps of 1e-3 can cross: a scale index may have to move by twenty.
         self.z_mean = nn.Parameter(torch.zeros(levels, hyper))
@@ -100,12 +90,7 @@ class Prior(nn.Module):
 
     def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
         """φ `(B, F, h, w)` of z_hat `(B, C_z, h/4, w/4)`."""
-        x = hidden(self.hyper_out(as_activation(z_hat)))
-        x = hidden(F.pixel_shuffle(self.hyper_up1(x), 2))
-        x = hidden(self.hyper_mid(self.hyper_blur1(x)))
-        x = hidden(F.pixel_shuffle(self.hyper_up2(x), 2))
-        out: Tensor = self.hyper_blur2(x)
-        return out.clamp(-ACTIVATION_MAX, ACTIVATION_MAX)
+        return through_layers(self, HYPER_SYNTHESIS, as_activation(z_hat))
 
     def z_parameters(self, level: Tensor) -> tuple[Tensor, Tensor]:
         """Means, in quantization steps, and scale indices of z, each `(B, C_z)`, for levels `(B,)`."""

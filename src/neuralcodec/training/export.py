@@ -20,6 +20,7 @@ from neuralcodec import weights
 from neuralcodec.entropy import canary
 from neuralcodec.entropy.coder import SymbolWriter, zigzag
 from neuralcodec.entropy.exact import EXACT, FRACTION_BITS, ONE, Integers, Range
+from neuralcodec.entropy.layers import CONTEXT_STEP, FEATURE_UPDATE, HYPER_SYNTHESIS, Chain, Kind
 from neuralcodec.entropy.prior import ACTIVATION_CLIP, INDEX_DROP, LATENT_CLIP, LATENT_ONE, IntegerPrior
 from neuralcodec.entropy.stages import StagePriors
 from neuralcodec.entropy.tables import SCALE_COUNT, Index, Int32, Tables, gaussian_tables
@@ -27,7 +28,6 @@ from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.format.varint import write_varint
 from neuralcodec.models.conv.network import ConvCodec, ConvConfig, Transforms, level_of
 from neuralcodec.models.gru.network import RecurrentCodec, RecurrentConfig
-from neuralcodec.models.gru.prior import FeatureUpdate
 from neuralcodec.models.gru.prior import StagePriors as TrainedPriors
 from neuralcodec.models.prior import ContextStep, Prior
 from neuralcodec.training.data import load_crops
@@ -127,23 +127,9 @@ def integer_tensors(prior: Prior) -> Tensors:
     tables = gaussian_tables()
     arrays: Tensors = {"tables.counts": tables.counts, "tables.radius": tables.radius}
     arrays |= _z_tables(prior)
-    layers: dict[str, Integers] = {}
     latents = Range.uniform(prior.z_mean.shape[1], -LATENT_CLIP, LATENT_CLIP)
-    hyper = (
-        ("hyper_out", prior.hyper_out, 0, ACTIVATION_CLIP),
-        ("hyper_up1", prior.hyper_up1, 0, ACTIVATION_CLIP),
-        ("hyper_blur1", prior.hyper_blur1, -LATENT_CLIP, LATENT_CLIP),
-        ("hyper_mid", prior.hyper_mid, 0, ACTIVATION_CLIP),
-        ("hyper_up2", prior.hyper_up2, 0, ACTIVATION_CLIP),
-        ("hyper_blur2", prior.hyper_blur2, -ACTIVATION_CLIP, ACTIVATION_CLIP),
-    )
-    x = latents
-    for name, conv, low, high in hyper:
-        layers[name] = to_integers(conv, x)
-        x = layers[name].output(x).clip(low, high)
-        if name in ("hyper_up1", "hyper_up2"):  # the four places of a pixel shuffle share a channel
-            x = Range(x.low.reshape(-1, 4).min(1), x.high.reshape(-1, 4).max(1))
-    layers |= _step_layers(prior.steps, "steps", x)
+    layers, features = _chain_layers(prior, HYPER_SYNTHESIS, "", latents)
+    layers |= _step_layers(prior.steps, "steps", features)
     return arrays | _stored(layers)
 
 
@@ -156,14 +142,25 @@ def stage_tensors(prior: TrainedPriors) -> Tensors:
     for stage, steps in enumerate(prior.steps):
         assert isinstance(steps, nn.ModuleList)
         layers |= _step_layers(steps, f"stages.{stage}", features)
+    seen = features.concat(Range.uniform(prior.latent, -LATENT_CLIP, LATENT_CLIP))
     for stage, update in enumerate(prior.updates):
-        assert isinstance(update, FeatureUpdate)
-        x = features.concat(Range.uniform(prior.latent, -LATENT_CLIP, LATENT_CLIP))
-        for name in ("mix", "spatial", "project"):
-            layer = to_integers(getattr(update, name), x)
-            layers[f"updates.{stage}.{name}"] = layer
-            x = layer.output(x).clip(0, ACTIVATION_CLIP)
+        layers |= _chain_layers(update, FEATURE_UPDATE, f"updates.{stage}.", seen)[0]
     return arrays | _stored(layers)
+
+
+def _chain_layers(
+    module: nn.Module, chain: Chain, prefix: str, inputs: Range
+) -> tuple[dict[str, Integers], Range]:
+    """Round the layers of a chain, by name, and give the range of what comes out."""
+    layers: dict[str, Integers] = {}
+    for part in chain:
+        conv = module.get_submodule(part.name)
+        assert isinstance(conv, nn.Conv2d)
+        layer = layers[prefix + part.name] = to_integers(conv, inputs)
+        inputs = layer.output(inputs).clip(part.low * ONE, part.high * ONE)
+        if part.kind is Kind.UP:
+            inputs = inputs.of_squares()
+    return layers, inputs
 
 
 def _step_layers(steps: nn.ModuleList, prefix: str, features: Range) -> dict[str, Integers]:
@@ -173,14 +170,8 @@ def _step_layers(steps: nn.ModuleList, prefix: str, features: Range) -> dict[str
         assert isinstance(step, ContextStep)
         latent = step.head.out_channels // 2
         x = features.concat(Range.uniform(latent, -LATENT_CLIP, LATENT_CLIP))
-        parts = (
-            ("mix", step.mix, 0, ACTIVATION_CLIP),
-            ("spatial", step.spatial, -LATENT_CLIP, LATENT_CLIP),
-            ("expand", step.expand, 0, ACTIVATION_CLIP),
-        )
-        for name, conv, low, high in parts:
-            layers[f"{prefix}.{k}.{name}"] = to_integers(conv, x)
-            x = layers[f"{prefix}.{k}.{name}"].output(x).clip(low, high)
+        body, x = _chain_layers(step, CONTEXT_STEP, f"{prefix}.{k}.", x)
+        layers |= body
         drop = np.repeat([0, INDEX_DROP], latent)
         layers[f"{prefix}.{k}.head"] = to_integers(step.head, x, drop)
     return layers

@@ -12,7 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.models.blocks import ACTIVATION_MAX, depthwise, hidden, pointwise
+from neuralcodec.entropy.layers import ACTIVATION_MAX, FEATURE_UPDATE
+from neuralcodec.models.blocks import add_layers, through_layers
 from neuralcodec.models.prior import as_activation, bits, code_in_steps, context_steps, perturbed, step_masks
 
 
@@ -21,13 +22,11 @@ class FeatureUpdate(nn.Module):
 
     def __init__(self, latent: int, features: int, width: int) -> None:
         super().__init__()
-        self.mix = pointwise(features + latent, width)
-        self.spatial = depthwise(width)
-        self.project = pointwise(width, features)
+        add_layers(self, FEATURE_UPDATE, features + latent, {"features": features, "width": width})
 
     def forward(self, features: Tensor, y_hat: Tensor) -> Tensor:
-        x = hidden(self.mix(torch.cat((features, as_activation(y_hat)), 1)))
-        x = features + self.project(hidden(self.spatial(x)))
+        seen = torch.cat((features, as_activation(y_hat)), 1)
+        x = features + through_layers(self, FEATURE_UPDATE, seen)
         return x.clamp(-ACTIVATION_MAX, ACTIVATION_MAX)
 
 
