@@ -142,3 +142,8 @@ def test_a_pipe_gets_all_or_nothing(tmp_path: Path) -> None:
         file.seek(0)
     assert os.read(reader, 100) == b"new"
     os.close(reader)
+
+
+def test_a_name_that_cannot_be_is_no_stream() -> None:
+    assert not files.is_stream(Path("n" * 300))
+    assert not files.is_stream(Path("missing"))

@@ -25,7 +25,11 @@ def is_stream(path: Path) -> bool:
     """Whether it is a device, a pipe or something open already: written to in place, never replaced."""
     if str(path).startswith(_DESCRIPTORS) or str(path) == "/dev/stderr":
         return True
-    return path.exists() and not path.is_file() and not path.is_dir()
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # it is not there, or cannot be
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def read(source: Path | None, limit: int) -> bytes:

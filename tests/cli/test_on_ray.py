@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import neuralcodec
-from neuralcodec.cli import main, on_ray
+from neuralcodec.cli import on_ray
 from neuralcodec.cli.jobs import Task
+from neuralcodec.cli.main import main
 from neuralcodec.errors import NeuralCodecError
 
 from .test_batch import ARGUMENTS, jobs, tree, work

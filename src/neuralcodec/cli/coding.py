@@ -62,6 +62,7 @@ def plan(args: Namespace, rename: Callable[[str], str], suffixes: Collection[str
         rename,
         force=args.force or args.resume,
         suffixes=suffixes if args.recursive else None,
+        quiet=args.quiet,
     )
     if args.json and any(job.target is None for job in jobs):
         raise UsageError("--json and the output cannot both go to standard output: name a file")

@@ -36,6 +36,7 @@ def plan(
     *,
     force: bool,
     suffixes: Collection[str] | None = None,
+    quiet: bool = False,
 ) -> list[Job]:
     """What to convert into what, with every reason to refuse that shows before any work.
 
@@ -47,6 +48,7 @@ def plan(
         force: an existing output may be replaced.
         suffixes: of the files to take from the inputs that are folders, and from the folders in them; their
             results lie in the same folders below `folder`.
+        quiet: do not say what is left out of folders.
 
     Returns:
         The jobs. With `folder`, a job whose result cannot be written has a `refusal`, and stops no other.
@@ -65,7 +67,7 @@ def plan(
     else:
         if "-" in names:
             raise UsageError("what comes from standard input has no name to have in a folder: leave out -o")
-        jobs = _into_folder(names, Path(folder), rename, suffixes)
+        jobs = _into_folder(names, Path(folder), rename, suffixes, quiet=quiet)
         inputs = _inputs(jobs)
         _make_folder(Path(folder))
         checked = [_checked(job, inputs) for job in jobs]
@@ -77,7 +79,7 @@ def plan(
     return jobs
 
 
-def sources(names: Sequence[str], suffixes: Collection[str] | None) -> list[Path | None]:
+def sources(names: Sequence[str], suffixes: Collection[str] | None, *, quiet: bool) -> list[Path | None]:
     """The files to read, those of folders among them where `suffixes` says which to take.
 
     Raises:
@@ -87,7 +89,9 @@ def sources(names: Sequence[str], suffixes: Collection[str] | None) -> list[Path
     found: list[Path | None] = []
     for name in names:
         path = input_path(name)
-        found += [None] if path is None else [file for file, _ in _files_of(path, None, suffixes)]
+        found += (
+            [None] if path is None else [file for file, _ in _files_of(path, None, suffixes, quiet=quiet)]
+        )
     return found
 
 
@@ -113,9 +117,14 @@ def _path(name: str) -> Path:
 
 
 def _into_folder(
-    names: Sequence[str], folder: Path, rename: Callable[[str], str], suffixes: Collection[str] | None
+    names: Sequence[str],
+    folder: Path,
+    rename: Callable[[str], str],
+    suffixes: Collection[str] | None,
+    *,
+    quiet: bool,
 ) -> list[Job]:
-    found = [pair for name in names for pair in _files_of(_path(name), folder, suffixes)]
+    found = [pair for name in names for pair in _files_of(_path(name), folder, suffixes, quiet=quiet)]
     whole: set[int] = set()
     while True:
         targets = []
@@ -148,7 +157,7 @@ def _alike(path: Path) -> str:
 
 
 def _files_of(
-    source: Path, output: Path | None, suffixes: Collection[str] | None
+    source: Path, output: Path | None, suffixes: Collection[str] | None, *, quiet: bool
 ) -> Iterator[tuple[Path, Path]]:
     """A file, or the files of a folder and of those in it, but not of `output`; each with its place below."""
     if suffixes is None or not source.is_dir():
@@ -183,7 +192,9 @@ def _files_of(
                 left_out[f"*{path.suffix.lower()}" if path.suffix else "without extension"] += 1
     if not found:
         raise UsageError(f"{source}: there is nothing to convert in this folder")
-    if said := ", ".join(f"{count:,} {what}" for what, count in sorted(left_out.items()) if count):
+    if not quiet and (
+        said := ", ".join(f"{count:,} {what}" for what, count in sorted(left_out.items()) if count)
+    ):
         say(f"ncodec: note: {source}: left out: {said}")
     yield from sorted(found)
 
@@ -257,4 +268,8 @@ def _check_target(target: Path | None, inputs: set[str]) -> bool:
     if target.is_dir():
         raise UsageError(f"{target} is a folder: -o writes into one")
     _check_folder(target.parent)
-    return target.exists()
+    try:
+        target.stat()
+    except FileNotFoundError:
+        return False
+    return True

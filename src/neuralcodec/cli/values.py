@@ -49,6 +49,13 @@ def score(text: str) -> float:
     return value
 
 
+def lossy_quality(text: str) -> int:
+    value = whole(text)
+    if not 1 <= value <= 100:
+        raise ArgumentTypeError(f"must be 1 to 100, not {value}")
+    return value
+
+
 def setting(text: str) -> int:
     value = whole(text)
     if not 0 <= value <= 100:

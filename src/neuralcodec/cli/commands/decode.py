@@ -13,7 +13,7 @@ from neuralcodec.cli.command import Command
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
 from neuralcodec.cli.jobs import Result, Store, Task
 from neuralcodec.cli.planning import Job
-from neuralcodec.cli.values import count, region
+from neuralcodec.cli.values import count, lossy_quality, region
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError, warn
 from neuralcodec.format.container import read, read_header
 from neuralcodec.picture.formats import format_for
@@ -30,6 +30,7 @@ examples:
   ncodec decode photo.nc photo.jpg
   ncodec decode *.nc -o pictures/ --format webp
   ncodec decode --format ppm photo.nc - | display -
+  ncodec decode -q 80 --strip photo.nc small.jpg
   ncodec decode --region 1000,500,400,300 large.nc detail.png
   ncodec decode --partial --damage-map mask.png damaged.nc
 
@@ -48,6 +49,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--stage", type=count, metavar="N", help="of a gru file, stop after N stages")
     parser.add_argument("--format", metavar="EXT", help="format of the pictures (default: by name, else png)")
+    parser.add_argument(
+        "-q",
+        "--quality",
+        type=lossy_quality,
+        metavar="1..100",
+        help="of JPEG, AVIF and lossy WebP (default: 95; WebP without loss)",
+    )
+    parser.add_argument("--strip", action="store_true", help="drop ICC profile, EXIF and XMP")
     damaged = parser.add_mutually_exclusive_group()
     damaged.add_argument(
         "--strict",
@@ -75,7 +84,7 @@ def decode(args: Namespace) -> int:
     format_for(f"x{extension}")
     jobs = coding.plan(args, lambda name: _decoded_name(name, extension), {".nc"})
     for job in jobs:
-        _format(job, args)  # refuses an unknown one before any work
+        _check_format(_format(job, args), args)
     if args.damage_map is not None:
         _check_mask(args, jobs)
     return batch.run(Task(_decode_one, args, byte_limit(args), _is_there), jobs)
@@ -104,7 +113,7 @@ def _decode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
                 raise
             raise DamagedFileError(f"{error} (--partial decodes what is left)") from None
     with about(name_of(job.target, "standard output")), store.writing(job.target) as file:
-        warn(save(picture, file, _format(job, args)))
+        warn(save(picture, file, _format(job, args), quality=args.quality, strip=args.strip))
         after = file.tell()
     if args.damage_map is not None:
         mask = Path(args.damage_map)
@@ -179,6 +188,14 @@ def _report_damage(name: str, damage: Damage) -> None:
     if len(damage.notes) > shown:
         say(f"ncodec: warning: {name}: {len(damage.notes) - shown} more damaged places")
     say(f"ncodec: warning: {name}: {damage}")
+
+
+def _check_format(format: str, args: Namespace) -> None:
+    """Refuse a quality that the format does not have before any work."""
+    if args.quality is not None:
+        from neuralcodec.picture.writing import rules_for
+
+        rules_for(format, args.quality)
 
 
 def _extension(args: Namespace) -> str:

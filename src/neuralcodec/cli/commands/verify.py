@@ -36,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def verify(args: Namespace) -> int:
     """Read all files to their ends."""
     args.threads = args.threads or 1  # reading is faster than starting processes
-    sources = planning.sources(args.files, {".nc"} if args.recursive else None)
+    sources = planning.sources(args.files, {".nc"} if args.recursive else None, quiet=args.quiet)
     jobs = [Job(source, None) for source in sources]
     return batch.run(Task(_verify_one, args, byte_limit(args), word="whole"), jobs)
 

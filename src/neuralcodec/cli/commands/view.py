@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
 from contextlib import suppress
 from pathlib import Path
@@ -45,7 +46,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def view(args: Namespace) -> int:
-    """Writes or serves a page to look at a picture."""
+    """Write or serve a page to look at a picture."""
     if args.file == args.against == "-":
         raise UsageError("only one of the two can come from standard input")
     target = None
@@ -58,17 +59,18 @@ def view(args: Namespace) -> int:
 
     def frames(name: str) -> list[Frame]:
         source = input_path(name)
+        label = os.fsencode(name_of(source)).decode(errors="replace")  # a name need not be valid text
         with about(name_of(source)):
             data = files.read(source, byte_limit(args))
             if not data.startswith(MAGIC):
-                return [Frame(name_of(source), len(data), upright(decode_any(data, args)))]
+                return [Frame(label, len(data), upright(decode_any(data, args)))]
             from neuralcodec.coding.progressive import frames as stages
 
             shown = list(stages(data, limits=limits_of(args)))
-        labels = [name_of(source)] * len(shown)
+        labels = [label] * len(shown)
         if len(shown) > 1:
-            labels = [f"{label}, stage {frame.stage}" for label, frame in zip(labels, shown, strict=True)]
-        return [Frame(label, f.size, upright(f.picture)) for label, f in zip(labels, shown, strict=True)]
+            labels = [f"{label}, stage {frame.stage}" for frame in shown]
+        return [Frame(name, f.size, upright(f.picture)) for name, f in zip(labels, shown, strict=True)]
 
     document = page(frames(args.file), None if args.against is None else frames(args.against)[-1])
     if args.out is not None:
