@@ -113,7 +113,7 @@ print(*(name for name in sys.modules if name.startswith("neuralcodec.cli.command
 def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
-    assert f"example{'' if command == 'export' else 's'}:\n  ncodec {command} " in out
+    assert f"examples:\n  ncodec {command} " in out
     assert "exit codes:" in out
 
 
