@@ -172,6 +172,21 @@ def test_a_run_ends_when_its_time_is_spent(start: Start, recipe: Recipe, tmp_pat
     assert read_checkpoint(tmp_path / "run" / CHECKPOINT)[2]["step"] == 1
 
 
+def test_a_run_of_steps_ends_after_them(
+    start: Start, recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    counted = replace(recipe, training=replace(recipe.training, minutes=0.0, steps=3))
+    trainer = start(counted)
+    trainer.run(save_minutes=60, valid_minutes=60)
+    assert (trainer.step, trainer.progress) == (3, 1.0)
+    assert {number: signal.getsignal(number) for number in before} == before
+    # Without a terminal: a line at once, and the next ten seconds later.
+    assert capsys.readouterr().err.startswith("step 1  33.3%  loss ")
+    start(replace(recipe, training=replace(recipe.training, minutes=0.0, steps=3, batch=1)))
+    assert "goes on with another recipe: batch 2 to 1" in capsys.readouterr().err
+
+
 def test_the_schedule(start: Start, recipe: Recipe) -> None:
     """Warm-up by steps; constant, then a cosine to zero by time."""
     trainer = start()

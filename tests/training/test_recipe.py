@@ -78,6 +78,18 @@ def test_bad_entries_are_named(tmp_path: Path, recipe: Recipe, changes: dict[str
         read_recipe(path)
 
 
+@pytest.mark.parametrize(("minutes", "steps"), [("0", "0"), ("5", "5"), (None, None)])
+def test_a_run_has_minutes_or_steps(
+    tmp_path: Path, recipe: Recipe, minutes: str | None, steps: str | None
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(toml(recipe, minutes=minutes, steps=steps))
+    with pytest.raises(UsageError, match="give minutes or steps"):
+        read_recipe(path)
+    path.write_text(toml(recipe, minutes=None, steps="700"))
+    assert read_recipe(path).training.steps == 700
+
+
 @pytest.mark.parametrize("content", [b"[model", b"\xff\xfe", b"levels = = 3"])
 def test_what_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mine.toml"

@@ -16,7 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.picture.formats import SUFFIXES
 from neuralcodec.picture.reading import load
+from neuralcodec.terminal import say
 from neuralcodec.training.drawn import draw
 
 Pixels = npt.NDArray[np.uint8]
@@ -79,8 +81,10 @@ def _decode_all(files: list[Path], cache: Path, minimum: int) -> list[tuple[int,
 def _decode(file: Path) -> Pixels | None:
     try:
         pixels = load(file).pixels
-    except NeuralCodecError:
-        return None  # a folder of images may hold a README as well
+    except NeuralCodecError as error:
+        if file.suffix.lower() in SUFFIXES:  # a folder of images may hold a README as well
+            say(f"ncodec: warning: left out: {error}")
+        return None
     return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
 
 

@@ -26,6 +26,7 @@ from neuralcodec.models.conv.network import ConvConfig
 from neuralcodec.models.device import has_fast_bfloat16
 from neuralcodec.models.gru.network import RecurrentConfig
 from neuralcodec.models.ssimulacra2 import raw_ssimulacra2, score_of
+from neuralcodec.terminal import say
 from neuralcodec.training.data import CropSampler, block_components, load_crops, open_store
 from neuralcodec.training.objectives import loss_of, objective
 from neuralcodec.training.optimizer import MuonAdamW
@@ -36,6 +37,8 @@ from neuralcodec.weights import WeightsFile
 CHECKPOINT = "checkpoint.safetensors"
 #: A step that took longer than this was interrupted (a stopped process, a sleeping machine).
 LONGEST_STEP = 20.0
+#: Seconds between two lines where there is no terminal.
+SILENCE = 10.0
 
 
 class Trainer:
@@ -120,6 +123,8 @@ class Trainer:
     @property
     def progress(self) -> float:
         """Share of the run that is done, 0 to 1."""
+        if self.config.steps:
+            return min(self.step / self.config.steps, 1.0)
         return min(self.seconds / (60 * self.config.minutes), 1.0)
 
     def learning_rate(self) -> float:
@@ -130,9 +135,17 @@ class Trainer:
         return self.config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * falling))
 
     def run(self, *, save_minutes: float, valid_minutes: float, log_every: int = 50) -> None:
-        """Train until the recipe's time is spent, or SIGTERM or SIGINT asks to stop after this step."""
+        """Train until the recipe's time or steps are spent, or SIGTERM or SIGINT asks to stop."""
+        with _StopRequest() as stop:
+            self._run(stop, save_minutes, valid_minutes, log_every)
+        if self.world > 1:
+            dist.destroy_process_group()
+
+    def _run(self, stop: _StopRequest, save_minutes: float, valid_minutes: float, log_every: int) -> None:
         console = Console(stderr=True)
-        stop = _StopRequest()
+        # On a terminal one line that is written over; elsewhere one every ten seconds.
+        end, pause = ("\r", 0.0) if console.is_terminal else ("\n", SILENCE)
+        shown = -math.inf
         saved = validated = time.monotonic()
         while self.progress < 1.0 and not self._agreed(stop.asked):
             began = time.monotonic()
@@ -141,10 +154,10 @@ class Trainer:
             now = time.monotonic()
             if self.step % log_every == 0:
                 self._log(record | {"seconds_per_step": now - began})
-                if console.is_terminal and self.rank == 0:
-                    left = f"{self.config.minutes * (1 - self.progress):.0f} min left"
-                    line = f"step {self.step}  {self.progress:.1%}  loss {record['loss']:.4f}  {left}"
-                    console.print(line, end="\r")
+            if self.rank == 0 and now - shown >= pause:
+                shown = now
+                line = f"step {self.step}  {self.progress:.1%}  loss {record['loss']:.4f}  {self._left()}"
+                console.print(line, end=end, highlight=False)
             if self.valid and self.rank == 0 and now - validated > 60 * valid_minutes:
                 self._log(self.validate())
                 validated = time.monotonic()
@@ -155,8 +168,11 @@ class Trainer:
             self.save()
             if self.valid:
                 self._log(self.validate())
-        if self.world > 1:
-            dist.destroy_process_group()
+
+    def _left(self) -> str:
+        if self.config.steps:
+            return f"{self.config.steps - self.step} steps left"
+        return f"{self.config.minutes * (1 - self.progress):.0f} min left"
 
     def _train_step(self) -> dict[str, float]:
         config = self.config
@@ -238,6 +254,7 @@ class Trainer:
         run |= asdict(self.config.tradeoff)
         codec = "conv" if self.recipe.conv else "gru"
         metadata = {"run": json.dumps(run), "codec": codec, "model": json.dumps(asdict(self.recipe.model))}
+        metadata["training"] = json.dumps(asdict(self.config))
         partial = self.out / (CHECKPOINT + ".partial")
         try:
             save_file(tensors, partial, metadata)
@@ -249,6 +266,12 @@ class Trainer:
         tensors, config, run = read_checkpoint(self.out / CHECKPOINT)
         if config != self.recipe.model:
             raise UsageError(f"{self.out} holds a run of another model; give --out another folder")
+        before, now = _training_of(self.out / CHECKPOINT), asdict(self.config)
+        changed = [
+            f"{name} {before[name]} to {now[name]}" for name in before if now.get(name) != before[name]
+        ]
+        if changed and self.rank == 0:
+            say(f"ncodec: warning: {self.out} goes on with another recipe: {', '.join(changed)}")
         for kind, targets in (
             ("model", dict(self.model.named_parameters())),
             ("ema", self.ema),
@@ -278,15 +301,28 @@ class Trainer:
 
 
 class _StopRequest:
-    """Remembers that SIGTERM or SIGINT came, so that a step can end and be saved."""
+    """Remember, inside of the block, that SIGTERM or SIGINT came, so that a step can end and be saved."""
 
     def __init__(self) -> None:
         self.asked = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+
+    def __enter__(self) -> _StopRequest:
+        self._before = {n: signal.signal(n, self._ask) for n in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, *_: object) -> None:
         self.asked = True
+
+
+def _training_of(path: Path) -> dict[str, float]:
+    """The recipe's table that a checkpoint was trained by; empty if it does not say."""
+    with safe_open(path, "pt") as file:
+        table: dict[str, float] = json.loads((file.metadata() or {}).get("training", "{}"))
+    return table
 
 
 def read_checkpoint(

@@ -23,9 +23,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train. Shares are of the whole run, `minutes` of time spent in steps."""
+    """How to train. Shares are of the whole run: `minutes` of time spent in steps, or so many `steps`."""
 
-    minutes: float
     batch: int
     crop: int
     learning_rate: float
@@ -47,6 +46,8 @@ class TrainingConfig:
     mse_growth: float = 1.0
     reduced_share: float = 0.0
     grain_share: float = 0.0
+    minutes: float = 0.0
+    steps: int = 0
 
     @property
     def tradeoff(self) -> Tradeoff:
@@ -86,6 +87,8 @@ def read_recipe(path: Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not a TOML recipe: {error}") from None
     training = _fill(TrainingConfig, tables.get("training", {}), f"{file} [training]")
+    if (training.minutes > 0) == (training.steps > 0):
+        raise UsageError(f"{file} [training]: give minutes or steps, one of them above 0")
     if ("conv" in tables) == ("gru" in tables):
         raise UsageError(f"{file} must have a table [conv] or a table [gru], and not both")
     if "gru" in tables:

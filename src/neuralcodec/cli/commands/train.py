@@ -56,7 +56,7 @@ def train(args: Namespace) -> int:
 
     recipe = read_recipe(Path(args.recipe))
     if args.minutes is not None:
-        recipe = replace(recipe, training=replace(recipe.training, minutes=args.minutes))
+        recipe = replace(recipe, training=replace(recipe.training, minutes=args.minutes, steps=0))
     valid = None if args.valid is None else Path(args.valid)
     start = None if args.start is None else weights.by_name(args.start)
     data, out = Path(args.data), Path(args.out)
