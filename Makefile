@@ -13,7 +13,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint bench figures clean
+.PHONY: help demo test fuzz lint bench figures man clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,12 @@ bench: $(BENCH_STAMP) ## compare all codecs on Kodak, which it fetches, or on FO
 figures: $(BENCH_STAMP) ## draw the README's figures anew from the results of make bench
 	@$(BIN)/python benchmarks/figures.py $(ARGS)
 
+man: $(DEV_STAMP) ## write the manual page ncodec.1 from the help
+	$(BIN)/argparse-manpage --module neuralcodec.cli.arguments --function parser --project-name neuralcodec \
+		--format single-commands-section --manual-title 'ncodec' --description 'a learned image codec' --output ncodec.1
+
 clean: ## remove what builds, tests and the demo leave behind (keeps .venv)
-	rm -rf demo-out build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
+	rm -rf ncodec.1 demo-out build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
 	find benchmarks src tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from neuralcodec.cli import arguments
 from neuralcodec.cli.arguments import parsers
 from neuralcodec.cli.command import EXIT_CODES
 
@@ -47,6 +48,15 @@ def test_every_documented_option_exists(command: str) -> None:
 def test_every_command_is_in_the_table() -> None:
     table = re.findall(r"^\| \[`(\w+)`\]", PAGE, re.MULTILINE)
     assert table == list(COMMANDS)
+
+
+def test_the_manual_page_has_all_commands_and_options() -> None:
+    manpage = pytest.importorskip("argparse_manpage.manpage")
+    page = str(manpage.Manpage(arguments.parser(), format="single-commands-section")).replace("\\-", "-")
+    for name, parser in COMMANDS.items():
+        assert f"ncodec {name}" in page
+        assert all(option in page for option in options_of(parser))
+    assert "exit codes" in page
 
 
 def test_exit_codes_are_those_of_the_help() -> None:

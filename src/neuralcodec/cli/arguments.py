@@ -37,6 +37,11 @@ def parse(argv: Sequence[str]) -> Namespace | None:
         return None
 
 
+def parser() -> ArgumentParser:
+    """The parser of `ncodec`, of which `make man` makes the manual page."""
+    return parsers()[0]
+
+
 def parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     """The parser of `ncodec` and those of its commands."""
     parser = Parser(
