@@ -44,7 +44,7 @@ def read(source: Path | None, limit: int) -> bytes:
             raise UsageError("nothing comes in: name a file, or send one to standard input")
         return _read_all(sys.stdin.buffer, limit)
     if source.is_dir():
-        raise UsageError("is a folder, not a file: --recursive -o FOLDER takes the files in it")
+        raise UsageError("is a folder, not a file")
     try:
         with source.open("rb") as file:
             return _read_all(file, limit)

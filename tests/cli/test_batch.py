@@ -243,7 +243,7 @@ def test_an_output_folder_within_the_input_is_not_walked(photos: Path, tmp_path:
             "photos/a.png and photos/a.png would both become out/a.png.nc",
         ),
         ("encode photos -r -o out -j 1 missing/", "missing/ is not a folder that exists"),
-        ("encode .. -o out", ".. is a folder: --recursive"),
+        ("encode .. -o out", "..: is a folder, not a file: --recursive"),
     ],
 )
 def test_wrong_usage(

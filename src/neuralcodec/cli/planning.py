@@ -15,6 +15,8 @@ from neuralcodec import files
 from neuralcodec.errors import NeuralCodecError, UsageError, describe
 from neuralcodec.terminal import say
 
+_FOLDER = "is a folder, not a file: --recursive takes the files in it"
+
 
 class Job(NamedTuple):
     """A file to convert, where the result goes, and why it cannot go there."""
@@ -58,6 +60,8 @@ def plan(
             to be walked, or has no such files.
         NeuralCodecError: the outputs' folder cannot be written into, or an input folder cannot be read.
     """
+    if folder == "":
+        raise UsageError("the name of the folder is empty")
     if folder is None:
         if suffixes is not None:
             raise UsageError("--recursive needs -o FOLDER, below which the results go")
@@ -110,6 +114,8 @@ def output_path(name: str) -> Path | None:
 
 
 def _path(name: str) -> Path:
+    if not name:
+        raise UsageError("the name of a file is empty")
     # `Path` forgets the separator at the end.
     if name.endswith(("/", os.sep)) and not Path(name).is_dir():
         raise UsageError(f"{name} is not a folder that exists")
@@ -147,6 +153,8 @@ def _into_folder(
             if same == target:
                 raise UsageError(f"{other} and {source} would both become {target}: use two folders")
             refusal = f"would become {target}, which is {same} where case does not count: use two folders"
+        elif source.is_dir():
+            refusal = _FOLDER
         jobs.append(Job(source, target, refusal))
     return jobs
 
@@ -162,7 +170,7 @@ def _files_of(
     """A file, or the files of a folder and of those in it, but not of `output`; each with its place below."""
     if suffixes is None or not source.is_dir():
         if source.name in ("", ".."):
-            raise UsageError(f"{source} is a folder: --recursive takes the files in it")
+            raise UsageError(f"{source}: {_FOLDER}")
         yield source, Path(source.name)
         return
 
@@ -215,6 +223,8 @@ def _single(names: list[str], rename: Callable[[str], str]) -> Job:
     if len(names) > 2:
         raise UsageError(f"{len(names)} files are named: -o FOLDER converts several, without it give IN OUT")
     source = input_path(names[0])
+    if source is not None and source.is_dir():
+        raise UsageError(f"{source}: {_FOLDER}")
     if len(names) == 2:
         return Job(source, output_path(names[1]))
     return Job(source, None if source is None else source.parent / rename(source.name))

@@ -98,11 +98,10 @@ def encode(args: Namespace) -> int:
     from neuralcodec import weights
 
     weights.by_name(args.model)  # refuses an unknown one before any work
+    # `ncodec encode *.png` with two files in the folder must not replace the second one.
+    if args.output_dir is None and len(args.files) == 2 and Path(args.files[1]).suffix.lower() in SUFFIXES:
+        raise UsageError(f"{args.files[1]} is no name for an .nc file; -o FOLDER takes several inputs")
     jobs = coding.plan(args, _encoded_name, SUFFIXES)
-    for job in jobs:
-        # `ncodec encode *.png` with two files in the folder must not replace the second one.
-        if job.target is not None and job.target.suffix.lower() in SUFFIXES:
-            raise UsageError(f"{job.target} is no name for an .nc file; -o FOLDER takes several inputs")
     return batch.run(Task(_encode_one, args, byte_limit(args), _is_there), jobs)
 
 
