@@ -153,10 +153,14 @@ def _into_folder(
             if same == target:
                 raise UsageError(f"{other} and {source} would both become {target}: use two folders")
             refusal = f"would become {target}, which is {same} where case does not count: use two folders"
-        elif source.is_dir():
+        elif _is_folder(source):
             refusal = _FOLDER
         jobs.append(Job(source, target, refusal))
     return jobs
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - that of `Path` raises an error for names that are too long
 
 
 def _alike(path: Path) -> str:
@@ -223,7 +227,7 @@ def _single(names: list[str], rename: Callable[[str], str]) -> Job:
     if len(names) > 2:
         raise UsageError(f"{len(names)} files are named: -o FOLDER converts several, without it give IN OUT")
     source = input_path(names[0])
-    if source is not None and source.is_dir():
+    if source is not None and _is_folder(source):
         raise UsageError(f"{source}: {_FOLDER}")
     if len(names) == 2:
         return Job(source, output_path(names[1]))
