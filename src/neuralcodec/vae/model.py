@@ -1,12 +1,14 @@
 """The networks: pictures of 64×64 pixels to a Gaussian over a few latents, and latents to pictures.
 
-Every layer is a matrix product over patches, so that a step takes milliseconds on a CPU; the reference, the
-convolutions of Locatello et al. (2019), takes about eight times as long.
+Every layer is a matrix product over squares of 8×8 pixels, so that a step takes milliseconds on a CPU.
 
-    x ── patches of 8 ── linear ── patches of 2 ── linear ── linear ── linear ── mu, log_var
-    logits ── patches of 8 ── linear ── patches of 2 ── linear ── linear ── linear ── z
+    x ── squares ── linear ── 2×2 merged ── linear ── linear ── linear ── mu, log_var
+    z ── with the place of each square ── linear ── linear ── linear ── linear ── logits of the squares
 
-between all of them a ReLU.
+between all linear ones a ReLU. The decoder is one small network that is asked about each square, as in the
+spatial broadcast decoder (Watters et al. 2019): to move a shape, it learns one difference of two places.
+The reference (Locatello et al. 2019) ends in transposed convolutions, behind a layer that makes all of the
+picture at once, and has to learn each place.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from neuralcodec import files
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 SIDE = 64
 _PATCH, _MERGED = 8, 2
-_GRID = SIDE // _PATCH // _MERGED
+_GRID = SIDE // _PATCH
 _FORMAT = "neuralcodec.vae"
 SHIPPED = Path(__file__).parent / "weights"
 #: No weights file is larger than this, in bytes.
@@ -36,14 +39,15 @@ _LARGEST = 1 << 26
 
 @dataclass(frozen=True)
 class VaeConfig:
-    """Sizes: channels of the pictures (1 or 3), latents, and features of a small and a large patch and of
-    the whole."""
+    """Sizes: channels of the pictures (1 or 3), latents; features of a square, of four together and of the
+    whole in the encoder; and those of a square in the decoder."""
 
     channels: int = 1
     latents: int = 10
     fine: int = 32
     coarse: int = 32
     whole: int = 128
+    drawn: int = 64
 
     def __post_init__(self) -> None:
         sizes = asdict(self)
@@ -64,7 +68,7 @@ class VAE(nn.Module):
     def __init__(self, config: VaeConfig, trained: Mapping[str, object] | None = None) -> None:
         super().__init__()
         self.config, self.trained = config, dict(trained or {})
-        pixels, cells = _PATCH**2 * config.channels, _GRID**2 * config.coarse
+        pixels, cells = _PATCH**2 * config.channels, (_GRID // _MERGED) ** 2 * config.coarse
         self.encoder = nn.Sequential(
             nn.Linear(pixels, config.fine),
             nn.ReLU(),
@@ -77,15 +81,14 @@ class VAE(nn.Module):
             nn.Linear(config.whole, 2 * config.latents),
         )
         self.decoder = nn.Sequential(
-            nn.Linear(config.latents, config.whole),
+            Broadcast(_GRID),
+            nn.Linear(config.latents + 2, config.drawn),
             nn.ReLU(),
-            nn.Linear(config.whole, cells),
+            nn.Linear(config.drawn, config.drawn),
             nn.ReLU(),
-            nn.Unflatten(1, (_GRID, _GRID, config.coarse)),
-            nn.Linear(config.coarse, _MERGED**2 * config.fine),
-            Unpatches(_MERGED),
+            nn.Linear(config.drawn, config.drawn),
             nn.ReLU(),
-            nn.Linear(config.fine, pixels),
+            nn.Linear(config.drawn, pixels),
         )
 
     def forward(self, patches: Tensor, eps: Tensor) -> Pass:
@@ -142,6 +145,22 @@ class Unpatches(nn.Module):
         p = self.size
         x = x.reshape(batch, height, width, p, p, features // p**2).transpose(2, 3)
         return x.reshape(batch, height * p, width * p, features // p**2)
+
+
+class Broadcast(nn.Module):
+    """`(B, C)` to `(B, size, size, C + 2)`: the same everywhere, and behind it x and y from -1 to 1."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        place = torch.linspace(-1, 1, size)
+        y, x = torch.meshgrid(place, place, indexing="ij")
+        self.register_buffer("places", torch.stack([x, y], -1)[None], persistent=False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        cells = z[:, None, None].expand(-1, self.size, self.size, -1)
+        places = self.get_buffer("places").expand(len(z), -1, -1, -1)
+        return torch.cat([cells, places], -1)
 
 
 # ---- weights ---------------------------------------------------------------------------------------------

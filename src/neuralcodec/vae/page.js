@@ -47,17 +47,23 @@ function unpatch(values, side, patch) {
   return out;
 }
 
+/** The same values for every cell of a square of cells, and behind them its x and y from -1 to 1. */
+function broadcast(values, side) {
+  const width = values.length + 2, out = new Float32Array(side * side * width);
+  for (let row = 0; row < side; row++) for (let column = 0; column < side; column++) {
+    const place = [2 * column / (side - 1) - 1, 2 * row / (side - 1) - 1];
+    out.set([...values, ...place], (row * side + column) * width);
+  }
+  return out;
+}
+
 /** The picture of latents: rows of pixels, each with its channels, from 0 to 1. */
 function decode(latents) {
   let values = Float32Array.from(latents), side = 1;
   for (const layer of decoder.layers) {
     if (layer.weight) values = linear(values, layer);
     else if (layer.relu) values = values.map(value => Math.max(value, 0));
-    else if (layer.side) side = layer.side;
-    else {
-      values = unpatch(values, side, layer.patch);
-      side *= layer.patch;
-    }
+    else values = broadcast(values, side = layer.side);
   }
   return unpatch(values, side, 64 / side).map(value => 1 / (1 + Math.exp(-value)));
 }

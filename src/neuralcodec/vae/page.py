@@ -9,7 +9,7 @@ from importlib import resources
 
 from torch import nn
 
-from neuralcodec.vae.model import VAE, Unpatches
+from neuralcodec.vae.model import VAE, Broadcast
 from neuralcodec.vae.sheets import by_use
 from neuralcodec.vae.training import USED
 
@@ -80,10 +80,8 @@ def _layers(model: VAE) -> dict[str, object]:
                 for part in (layer.weight, layer.bias)
             )
             layers.append({"inputs": layer.in_features, "weight": weight, "bias": bias})
-        elif isinstance(layer, nn.Unflatten):
-            layers.append({"side": layer.unflattened_size[0]})
-        elif isinstance(layer, Unpatches):
-            layers.append({"patch": layer.size})
+        elif isinstance(layer, Broadcast):
+            layers.append({"side": layer.size})
         elif isinstance(layer, nn.ReLU):
             layers.append({"relu": True})
     return {"channels": model.config.channels, "latents": model.config.latents, "layers": layers}

@@ -18,6 +18,8 @@ from neuralcodec.vae.model import VAE, VaeConfig, patches_of
 
 #: A latent is used when its KL, on average in nats, is above this.
 USED = 0.1
+#: Steps in which the learning rate rises.
+_WARM = 100
 #: Steps whose mean is reported.
 _RECENT = 100
 
@@ -69,7 +71,8 @@ def train(
     start, step, done = time.monotonic(), 0, 0.0
     recent: list[torch.Tensor] = []
     while done < 1:
-        optimizer.param_groups[0]["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        falling = 0.5 * (1 + math.cos(math.pi * done))
+        optimizer.param_groups[0]["lr"] = config.learning_rate * falling * min((step + 1) / _WARM, 1)
         x = torch.from_numpy(data.pictures(rng.integers(len(data), size=config.batch))).to(device)
         patches = patches_of(x)
         out = model(patches, torch.randn(config.batch, latents, device=device))
