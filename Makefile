@@ -40,7 +40,7 @@ lint: $(DEV_STAMP) ## check style, types, and which room imports which
 
 bench: $(BENCH_STAMP) ## compare all codecs on Kodak, which it fetches, or on FOLDER=photos [OUT=folder]
 	@test -n "$(FOLDER)" || $(BIN)/python benchmarks/kodak.py $(KODAK)
-	@$(BIN)/ncodec bench "$(or $(FOLDER),$(KODAK))" --against jpeg,webp,avif,jxl --model conv,gru --qualities $(QUALITIES) \
+	@$(BIN)/ncodec bench "$(or $(FOLDER),$(KODAK))" --against jpeg,webp,avif,avif-s4,jxl,jxl-e9 --subset 6 --model conv,gru --qualities $(QUALITIES) \
 		--out "$(or $(OUT),benchmarks/results/$(notdir $(abspath $(or $(FOLDER),$(KODAK)))))" $(ARGS)
 
 figures: $(BENCH_STAMP) ## draw the README's figures anew from the results of make bench
