@@ -70,6 +70,15 @@ def test_a_slow_codec_has_a_row_of_fewer_pictures(
     assert "AVIF, speed 4 (1 picture)" in (out / "report.md").read_text()
 
 
+def test_a_part_of_the_pictures_alone_is_nothing_to_compare_with(
+    small: Bench, tmp_path: Path, inline: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (small.photos, "--against", "avif-s4", "--subset", 1, "-o", tmp_path / "out")
+    assert bench(*words) == 1
+    assert "nothing to compare with is measured on all pictures" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_the_extra_nothing_is_begun(
     small: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from neuralcodec.bench.summary import (
     summarise,
     versus,
 )
+from neuralcodec.errors import NeuralCodecError
 
 SETTINGS = {"jpeg": (1, 2, 3, 4), "ours": (1, 2, 3, 4)}
 LADDER = {1: 0.5, 2: 0.9, 3: 0.99, 4: 0.999}  # MS-SSIM, 10 dB a step from 2 on
@@ -112,6 +113,8 @@ def test_small_helpers() -> None:
     assert reference_of(["webp", "jpeg", "ours"], "ours") == "jpeg"
     assert reference_of(["webp", "ours"], "ours") == "webp"
     assert reference_of(["ours", "ours-gru"], "ours") == "ours-gru"
+    with pytest.raises(NeuralCodecError, match="nothing to compare with"):
+        reference_of(["ours"], "ours")
     assert saving(30, 40) == 25
     assert saving(50, 40) == -25
     assert saving(None, 40) is None

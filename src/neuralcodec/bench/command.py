@@ -107,7 +107,7 @@ def measure(
         failures = sweep.run(jobs, advance)
         points = sweep.points()
         alive, problems = without_the_dead(codecs, ours, points, failures)
-        reference = reference_of((name for name, codec in alive.items() if codec.settings), ours)
+        reference = reference_of(on_all_pictures(alive), ours)
         timed = None
         if args.rounds:
             settings = {name: timed_setting(codec, points) for name, codec in alive.items()}
@@ -164,8 +164,14 @@ def choose_codecs(args: Namespace) -> Chosen:
     if not any(codec.settings for name, codec in codecs.items() if name != first):
         reasons = "; ".join(f"{problem.subject}: {problem.message}" for problem in problems)
         raise NeuralCodecError(f"there is no codec to compare with: {reasons or 'name one with --against'}")
+    reference_of(on_all_pictures(codecs), first)  # or say so before anything is measured
     last = {name: codec for name, codec in codecs.items() if name in own}
     return Chosen(first, {name: c for name, c in codecs.items() if name not in own} | last, problems)
+
+
+def on_all_pictures(codecs: Mapping[str, Codec]) -> list[str]:
+    """Return the names of the codecs that have a curve over all pictures."""
+    return [name for name, codec in codecs.items() if codec.settings and codec.pictures is None]
 
 
 def own_codecs(args: Namespace) -> dict[str, Ours]:

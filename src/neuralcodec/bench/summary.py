@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from neuralcodec.bench.curves import EVERYTHING, Point, Span, bd_rate, rate_at
 from neuralcodec.bench.scores import finite_or_none
 from neuralcodec.bench.sweep import Measurement
+from neuralcodec.errors import NeuralCodecError
 from neuralcodec.picture.metrics import ms_ssim_db
 
 
@@ -79,8 +80,17 @@ def saving(rate: float | None, reference: float | None) -> float | None:
 
 
 def reference_of(codecs: Iterable[str], ours: str) -> str:
-    """Return what all others are compared with: JPEG, or without it the first codec beside ours."""
+    """Return what all others are compared with: JPEG, or without it the first codec beside ours.
+
+    Args:
+        codecs: those that are measured on all pictures.
+
+    Raises:
+        NeuralCodecError: there is none beside ours.
+    """
     others = [codec for codec in codecs if codec != ours]
+    if not others:
+        raise NeuralCodecError("nothing to compare with is measured on all pictures: name another codec")
     return "jpeg" if "jpeg" in others else others[0]
 
 
