@@ -27,7 +27,7 @@ TIMED_AT = 0.95
 
 
 def run(args: Namespace) -> int:
-    """Measures what no earlier run into the same folder has, and writes the report anew."""
+    """Measure what no earlier run into the same folder has, and write the report anew."""
     ours, codecs, problems = choose_codecs(args)
     photos, unusable = gather([Path(name) for name in args.images], args.limit)
     problems += unusable
@@ -66,13 +66,13 @@ def run(args: Namespace) -> int:
 
 
 def tell(problems: Sequence[Problem]) -> None:
-    """One line each, on standard error."""
+    """Say each problem in one line, on standard error."""
     for problem in problems:
         say(f"ncodec: {'error' if problem.exit_code else 'note'}: {problem.subject}: {problem.message}")
 
 
 class Measured(NamedTuple):
-    """What a run knows in the end, in part from earlier ones."""
+    """All that a run knows at its end, in part from earlier ones."""
 
     codecs: dict[str, Codec]
     reference: str
@@ -86,7 +86,7 @@ class Measured(NamedTuple):
 def measure(
     args: Namespace, photos: Sequence[Photo], codecs: Mapping[str, Codec], ours: str, out: Path
 ) -> Measured:
-    """The sweep, then what follows from it: speed at equal quality, and the pictures to show."""
+    """Run the sweep, then what follows from it: speed at equal quality, and the pictures to show."""
     cache, view_cache = Cache(out / "points.cache.jsonl"), Cache(out / "views.cache.jsonl")
     threads = args.threads or available_cores()
     jobs = most(threads)
@@ -133,7 +133,7 @@ class Chosen(NamedTuple):
 
 
 def choose_codecs(args: Namespace) -> Chosen:
-    """What `--against`, `--model` and `--effort` ask for.
+    """Choose what `--against`, `--model` and `--effort` ask for.
 
     Raises:
         UsageError: a codec is unknown, or there is no such model of ours.
@@ -175,7 +175,7 @@ def on_all_pictures(codecs: Mapping[str, Codec]) -> list[str]:
 
 
 def own_codecs(args: Namespace) -> dict[str, Ours]:
-    """Each model at each effort, by name; the report is about the first.
+    """Return each model at each effort, by name; the report is about the first.
 
     A model that has one effort only is there once beside models that have more.
 
@@ -197,7 +197,7 @@ def own_codecs(args: Namespace) -> dict[str, Ours]:
 def without_the_dead(
     codecs: Mapping[str, Codec], ours: str, points: Sequence[Measurement], problems: Sequence[Problem]
 ) -> tuple[dict[str, Codec], list[Problem]]:
-    """The codecs that gave at least one file, and the problems with one line for each of the others.
+    """Return the codecs that gave at least one file, and the problems, one for each of the others.
 
     Raises:
         NeuralCodecError: it is ours that failed, or nothing is left beside ours.
@@ -217,7 +217,7 @@ def without_the_dead(
 
 
 def repeatable(args: Namespace, codecs: Mapping[str, Codec], ours: str) -> str:
-    """The call in a form that can be published: names instead of paths."""
+    """Return the call in a form that can be published: names instead of paths."""
     own = own_codecs(args)
     words = ["ncodec bench", *(Path(os.path.realpath(name)).name for name in args.images[:4])]
     words += ["..."] if len(args.images) > 4 else []
@@ -243,7 +243,7 @@ def time_codecs(
     threads: int,
     advance: Callable[[], None],
 ) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """Speed and memory of all codecs at about the same quality, unless nothing that they depend on is new."""
+    """Measure speed and memory of all codecs at about the same quality, unless an earlier run has."""
     pictures = [photo.sha256 for photo in speed.choose(photos)]
     facts = json.dumps((dict(settings), dict(versions), pictures, rounds, threads, report.environment()))
     key = ("speed", hashlib.sha256(facts.encode()).hexdigest())
@@ -256,7 +256,7 @@ def time_codecs(
 
 
 def timed_setting(codec: Codec, points: Sequence[Measurement]) -> int:
-    """The setting whose MS-SSIM, on the average of the pictures, is that of the timing."""
+    """Return the setting whose MS-SSIM, on the average of the pictures, is that of the timing."""
     if not codec.settings:
         return sum(codec.peer.limits) // 2
     values: dict[int, list[float]] = {}
@@ -273,7 +273,7 @@ def view_tasks(
     reference: str,
     points: Sequence[Measurement],
 ) -> list[views.ViewTask]:
-    """The pictures to show: those that both codecs were measured on."""
+    """Return the pictures to show: those that both codecs were measured on."""
     shown = [name for name in dict.fromkeys((ours, reference, *views.SAME_BYTES)) if name in codecs]
     versions = {name: codecs[name].version for name in shown}
     known: dict[tuple[str, str], list[Measurement]] = {}
@@ -290,7 +290,7 @@ def view_tasks(
 def make_views(
     tasks: Sequence[views.ViewTask], cache: Cache, jobs: int, advance: Callable[[], None]
 ) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """The views in the order of the pictures, and what failed."""
+    """Return the views in the order of the pictures, and what failed."""
     problems: list[Problem] = []
     missing = [task for task in tasks if cache.get(task.key()) is None]
     if missing:

@@ -16,7 +16,7 @@ _CHUNK = 1 << 16
 
 
 def fetch(url: str, path: Path, *, limit: int, sha256: str | None = None) -> None:
-    """Downloads a file; an existing one is replaced.
+    """Download a file; an existing one is replaced.
 
     Args:
         limit: bytes it may have.

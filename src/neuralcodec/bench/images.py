@@ -45,7 +45,7 @@ class Problem(NamedTuple):
 
 
 def gather(sources: Sequence[Path], limit: int | None = None) -> tuple[list[Photo], list[Problem]]:
-    """The usable pictures among files and folders, the first `limit` of them, and why others are not.
+    """Return the first `limit` usable pictures among files and folders, and why others are not usable.
 
     A folder stands for the pictures in it and in its own folders, by name; one level down, no further.
     """
@@ -76,7 +76,7 @@ def pixels_of(path: Path) -> Image8:
 
 
 def are_kodak(photos: Iterable[Photo]) -> bool:
-    """Whether these look like the 24 pictures of the Kodak set, on which published curves were measured."""
+    """Tell whether these look like the Kodak set, on which published curves were measured."""
     sizes = [(photo.width, photo.height) for photo in photos]
     return len(sizes) == KODAK[0] and set(sizes) <= KODAK[1]
 
@@ -99,7 +99,7 @@ def _check(path: Path) -> Photo:
 
 
 def _with_unique_names(photos: list[Photo]) -> list[Photo]:
-    """Adds the folder's name, and where even that is shared a part of the hash."""
+    """Add the folder's name, and where even that is shared a part of the hash."""
     for attempt in range(2):
         count = Counter(photo.name for photo in photos)
         photos = [

@@ -29,7 +29,7 @@ _NO_PART_OF_FILES = ("bench", "training")
 
 
 def find(name: str) -> Ours:
-    """The codec of that name.
+    """Return the codec of that name.
 
     Raises:
         UsageError: it is no name of ours, or there is no such model.
@@ -78,13 +78,13 @@ class Ours:
         return 0, 10, 20, 30, 40, 55, 70, 85, 100
 
     def nearest(self, qualities: Iterable[int]) -> tuple[int, ...]:
-        """The settings for some qualities, without those that would give the same files."""
+        """Return the settings for some qualities, without those that would give the same files."""
         if not self.family.codec.in_stages:
             return tuple(sorted(set(qualities)))
         return tuple(sorted({min(self.settings, key=lambda s: abs(s - quality)) for quality in qualities}))
 
     def missing(self) -> str | None:
-        """Why it cannot be used here."""
+        """Return why it cannot be used here."""
         try:
             most = self.family.efforts
         except NeuralCodecError as error:
@@ -94,7 +94,7 @@ class Ours:
         return None
 
     def version(self) -> str:
-        """The versions of the package and of torch, and hashes of the code and of the model's weights.
+        """Return the versions of the package and of torch, and hashes of the code and of the weights.
 
         Raises:
             UsageError: the package ships no such model.
@@ -105,20 +105,20 @@ class Ours:
         return ", ".join([*facts, f"torch {metadata.version('torch')}"])
 
     def encode(self, image: Image8, setting: int) -> bytes:
-        """The file for a picture `(H, W, 3)` or `(H, W, 1)`."""
+        """Return the file for a picture `(H, W, 3)` or `(H, W, 1)`."""
         picture = as_pillow(image)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NeuralCodecWarning)  # that a picture is no photograph
             return neuralcodec.encode(picture, quality=setting, model=self.model, effort=self.effort)
 
     def decode(self, data: bytes) -> Image8:
-        """The picture as a viewer sees it."""
+        """Return the picture as a viewer sees it."""
         return as_array(neuralcodec.decode(data))
 
 
 @functools.cache
 def _code() -> str:
-    """A hash of the modules that files are made by: between two releases, the version says nothing."""
+    """Hash the modules that files are made by: between two releases, the version says nothing."""
     root = Path(neuralcodec.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

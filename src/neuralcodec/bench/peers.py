@@ -51,13 +51,13 @@ class Peer(Protocol):
         """Return why it cannot be used here, in a few words; None where it can."""
 
     def version(self) -> str:
-        """What its bytes depend on beside the picture and the setting: library versions, options, weights."""
+        """Return what the bytes depend on beside picture and setting: library versions, options, weights."""
 
     def encode(self, image: Image8, setting: int) -> bytes:
-        """The file for a picture `(H, W, 3)` or `(H, W, 1)`."""
+        """Return the file for a picture `(H, W, 3)` or `(H, W, 1)`."""
 
     def decode(self, data: bytes) -> Image8:
-        """The picture as a viewer sees it: `(H, W, 1)` where the file is grey, else `(H, W, 3)`."""
+        """Return the picture as a viewer sees it: `(H, W, 1)` where the file is grey, else `(H, W, 3)`."""
 
 
 class PillowPeer:
@@ -73,18 +73,18 @@ class PillowPeer:
     slow: bool = False
 
     def missing(self) -> str | None:
-        """Why it cannot be used here."""
+        """Return why it cannot be used here."""
         return None if features.check(self.package) else f"this Pillow was built without {self.file_format}"
 
     def version(self) -> str:
-        """The version of the library behind Pillow, and the options."""
+        """Return the version of the library behind Pillow, and the options."""
         return f"{self.package} {features.version(self.package)} {self._options()}"
 
     def _options(self) -> str:
         return ",".join(f"{key}={value}" for key, value in self.options.items())
 
     def encode(self, image: Image8, setting: int) -> bytes:
-        """The file for a picture `(H, W, 3)` or `(H, W, 1)`.
+        """Return the file for a picture `(H, W, 3)` or `(H, W, 1)`.
 
         Raises:
             UsageError: the codec cannot be used here.
@@ -99,7 +99,7 @@ class PillowPeer:
         return file.getvalue()
 
     def decode(self, data: bytes) -> Image8:
-        """The picture as a viewer sees it."""
+        """Return the picture as a viewer sees it."""
         with Image.open(io.BytesIO(data)) as image:
             return as_array(image)
 
@@ -190,7 +190,7 @@ class JpegXl(PillowPeer):
         self.options = {"effort": effort}
 
     def missing(self) -> str | None:
-        """Why it cannot be used here; where it can, Pillow knows the format from then on."""
+        """Return why it cannot be used here; where it can, Pillow knows the format from then on."""
         if find_spec("pillow_jxl") is None:
             return "not installed: pip install 'neuralcodec[jxl]'"
         # Unlike the other libraries it heeds no variable, and would use every core in each process.
@@ -205,15 +205,15 @@ class JpegXl(PillowPeer):
         return -1 if not threads.isdecimal() else 0 if int(threads) == 1 else int(threads)
 
     def version(self) -> str:
-        """The version of the plugin, which holds libjxl, and the options."""
+        """Return the version of the plugin, which holds libjxl, and the options."""
         return f"{self.package} {metadata.version(self.package)} {self._options()}"
 
     def encode(self, image: Image8, setting: int) -> bytes:
-        """The file for a picture `(H, W, 3)` or `(H, W, 1)`."""
+        """Return the file for a picture `(H, W, 3)` or `(H, W, 1)`."""
         return self._save(image, quality=setting, num_threads=self._threads())
 
     def decode(self, data: bytes) -> Image8:
-        """The picture as a viewer sees it."""
+        """Return the picture as a viewer sees it."""
         self.missing()  # makes the format known
         return super().decode(data)
 
@@ -233,14 +233,14 @@ class Trial(NamedTuple):
 
 
 def attempt(peer: Peer, image: Image8, setting: int) -> Trial:
-    """Encodes a picture, decodes it, and scores what a viewer would see."""
+    """Encode a picture, decode it, and score what a viewer would see."""
     data = peer.encode(image, setting)
     decoded = like(peer.decode(data), image)
     return Trial(setting, data, decoded, ms_ssim(image, decoded))
 
 
 def match(peer: Peer, image: Image8, target_ms_ssim: float) -> float | None:
-    """The bytes that a codec needs to reach an MS-SSIM, found by at most 7 encodings for 101 settings.
+    """Return the bytes that a codec needs to reach an MS-SSIM, by at most 7 encodings for 101 settings.
 
     Bisects for the two neighbouring settings around the target and interpolates log-bytes between them over
     MS-SSIM in dB, so that no codec is punished for coarse settings.
@@ -270,19 +270,19 @@ def match(peer: Peer, image: Image8, target_ms_ssim: float) -> float | None:
 
 
 def as_array(image: Image.Image) -> Image8:
-    """The 8-bit samples: `(H, W, 1)` of a grey picture, else `(H, W, 3)`; alpha and profiles are left out."""
+    """Return the 8-bit samples without alpha: `(H, W, 1)` of a grey picture, else `(H, W, 3)`."""
     if image.mode in ("1", "L", "LA"):
         return np.array(image.convert("L"))[:, :, None]
     return np.array(image.convert("RGB"))
 
 
 def as_pillow(image: Image8) -> Image.Image:
-    """The Pillow image of an array `(H, W, 3)` or `(H, W, 1)`."""
+    """Return the Pillow image of an array `(H, W, 3)` or `(H, W, 1)`."""
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 
 def like(decoded: Image8, image: Image8) -> Image8:
-    """The decoded picture with the channels of the original, since WebP and AVIF return grey as colour."""
+    """Return a decoded picture with the channels of the original: WebP and AVIF give grey as colour."""
     if decoded.shape[2] == 3 and image.shape[2] == 1:
         return np.array(as_pillow(decoded).convert("L"))[:, :, None]
     return decoded

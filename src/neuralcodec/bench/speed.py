@@ -39,7 +39,7 @@ class Single(NamedTuple):
 
 
 def choose(photos: Sequence[Photo]) -> list[Photo]:
-    """The pictures to time: the largest, the first of them where many are alike."""
+    """Return the pictures to time: the largest, the first of them where many are alike."""
     return sorted(photos, key=lambda photo: -photo.pixels)[:PHOTOS]
 
 
@@ -51,7 +51,7 @@ def measure(
     threads: int,
     advance: Callable[[], None],
 ) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """The `speed` entry of the results, None where nothing could be timed, and what failed.
+    """Return the `speed` entry of the results, None where nothing could be timed, and what failed.
 
     Args:
         settings: of each codec the one to time, all of about the same quality.
@@ -110,12 +110,12 @@ def measure(
 
 
 def steps(photos: Sequence[Photo], codecs: int, rounds: int) -> int:
-    """How often `measure` will call `advance`."""
+    """Return how often `measure` will call `advance`."""
     return len(choose(photos)) * (rounds + 1) + codecs
 
 
 def time_round(turn: Round) -> dict[str, Seconds | str]:
-    """The seconds of each codec, in turn, or what went wrong with it."""
+    """Return the seconds of each codec, in turn, or what went wrong with it."""
     image = pixels_of(turn.photo.path)
     result: dict[str, Seconds | str] = {}
     for codec, setting in turn.settings.items():
@@ -132,14 +132,14 @@ def time_round(turn: Round) -> dict[str, Seconds | str]:
 
 
 def peak_memory(task: Single) -> float | None:
-    """The most memory, in MB, that this process has held when it has encoded and decoded a picture."""
+    """Encode and decode a picture, and return the most memory, in MB, that this process has held."""
     peer = registry.find(task.codec)
     peer.decode(peer.encode(pixels_of(task.photo.path), task.setting))
     return _peak_memory_mb()
 
 
 def _peak_memory_mb() -> float | None:
-    """None where the system does not tell."""
+    """Return None where the system does not tell."""
     status = Path("/proc/self/status")
     if status.exists():
         # Not ru_maxrss, which on Linux starts with what the parent held.

@@ -42,7 +42,7 @@ _HEADER = struct.Struct("<HHHHB")  # height, width, rows and columns of the side
 
 
 def find(name: str) -> CompressAi:
-    """The peer for `compressai`, `compressai:ARCHITECTURE` or `compressai:ARCHITECTURE:untrained`.
+    """Return the peer for `compressai`, `compressai:ARCHITECTURE` or `compressai:ARCHITECTURE:untrained`.
 
     Raises:
         UsageError: there is no such architecture.
@@ -56,7 +56,7 @@ def find(name: str) -> CompressAi:
 
 
 def untrained(peer: object) -> CompressAi | None:
-    """The same network with random weights, for a peer of which only the trained ones are missing."""
+    """Return the same network with random weights, where only the trained ones are missing."""
     if not isinstance(peer, CompressAi):
         return None
     twin = replace(peer, trained=False)
@@ -98,7 +98,7 @@ class CompressAi:
         return tuple(range(1, QUALITIES[self.architecture] + 1)) if self.trained else ()
 
     def missing(self) -> str | None:
-        """Why it cannot be used here: without the package, or without its weights, which are fetched."""
+        """Return why it cannot be used here: no package, or none of its weights, which are fetched."""
         if find_spec("compressai") is None:
             return "not installed: pip install 'neuralcodec[compressai]'"
         try:
@@ -115,12 +115,12 @@ class CompressAi:
         return None
 
     def version(self) -> str:
-        """The versions of the package and of torch, the architecture and what it was trained for."""
+        """Return the versions of the package and of torch, the architecture and its training."""
         packages = f"compressai {metadata.version('compressai')}, torch {metadata.version('torch')}"
         return f"{packages}, {self.architecture}, " + (METRIC if self.trained else "random weights")
 
     def encode(self, image: Image8, setting: int) -> bytes:
-        """The strings of the model's coder behind a short header; a grey picture is coded as colour."""
+        """Return the strings of the model's coder behind a header; a grey picture is coded as colour."""
         import torch
 
         height, width = image.shape[:2]
@@ -137,7 +137,7 @@ class CompressAi:
         return header + sizes + b"".join(segments)
 
     def decode(self, data: bytes) -> Image8:
-        """The picture as a viewer sees it: clipped, rounded, without the padding."""
+        """Return the picture as a viewer sees it: clipped, rounded, without the padding."""
         import torch
 
         try:
@@ -163,7 +163,7 @@ def _zoo() -> Any:
 
 
 def _weights_file(architecture: str, quality: int) -> tuple[str, Path]:
-    """The address of trained weights, and where CompressAI itself would keep them."""
+    """Return the address of trained weights, and where CompressAI itself would keep them."""
     import torch
 
     url = _zoo().model_urls[architecture][METRIC][quality]
@@ -179,7 +179,7 @@ def _fetch(architecture: str, quality: int) -> None:
 
 @functools.lru_cache(maxsize=max(QUALITIES.values()))
 def _model(peer: CompressAi, quality: int) -> Any:
-    """A model ready to code; there is one for each quality."""
+    """Return a model ready to code; there is one for each quality."""
     import torch
 
     zoo = _zoo()
