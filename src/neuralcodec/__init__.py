@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias, overload
 
-from neuralcodec.coding.info import Info, info_of
 from neuralcodec.errors import (
     DamagedFileError,
     DamageWarning,
@@ -23,7 +22,6 @@ from neuralcodec.errors import (
     UsageError,
     warn,
 )
-from neuralcodec.format.container import Limits
 from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL, checked_region, checked_whole
 
 if TYPE_CHECKING:
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from neuralcodec.coding.batched import BatchedCodec
+    from neuralcodec.coding.info import Info
+    from neuralcodec.format.container import Limits
 
 __all__ = [
     "DamageWarning",
@@ -55,6 +55,16 @@ __version__ = "0.1.0"
 Region: TypeAlias = tuple[int, int, int, int]
 #: An `.nc` file: a path, an open binary file, or what holds its bytes, such as a `memoryview` or an `mmap`.
 Source: TypeAlias = "str | os.PathLike[str] | BinaryIO | Buffer"
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name != "Info":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from neuralcodec.coding.info import Info  # late, since with it comes all that reads a file
+
+        return Info
 
 
 def encode(
@@ -187,11 +197,15 @@ def info(source: Source, *, max_pixels: int | None = None) -> Info:
         DamagedFileError: the file is not ours, asks for more than the limits, or no tile is intact.
         UsageError: there is no such file.
     """
+    from neuralcodec.coding.info import info_of
+
     limits = _limits(max_pixels)
     return info_of(_bytes_of(source, limits), limits)
 
 
 def _limits(max_pixels: int | None) -> Limits:
+    from neuralcodec.format.container import Limits
+
     return Limits() if max_pixels is None else Limits(max_pixels=checked_whole("max_pixels", max_pixels))
 
 

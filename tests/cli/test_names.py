@@ -96,7 +96,7 @@ name = sys.argv[1]
 calls = [["encode", name, "x.nc"], ["decode", "x.nc", name, "-f"], ["compare", name, "x.nc"]]
 calls += [["info", "x.nc"]]
 calls += [["verify", "x.nc"], ["view", name, "-o", "v.html"], ["encode", name, "--json", "y.nc"]]
-calls += [["compare", name, name, "--json"], *([name, "--help"] for name in command.NAMES)]
+calls += [["compare", name, name, "--json"], *([name, "--help"] for name in command.COMMANDS)]
 sys.exit(max(map(main, calls)))
 """
 

@@ -1,4 +1,4 @@
-"""The parser of `ncodec`: of one command where a command is called, of all of them for the help."""
+"""The parsers of `ncodec` and its commands. Only that of the command that is called is filled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from neuralcodec import __version__
-from neuralcodec.cli.command import EXIT_CODES, NAMES, Parser, fill, load
+from neuralcodec.cli.command import COMMANDS, EXIT_CODES, Parser, fill
 
 OVERVIEW = """\
 examples:
@@ -27,12 +27,13 @@ def parse(argv: Sequence[str]) -> Namespace | None:
     Raises:
         UsageError: it is not one that `ncodec` understands.
     """
+    argv = argv[1:] if argv and argv[0] == "--" else argv
     try:
-        if argv and argv[0] in NAMES:
-            parser = Parser(f"ncodec {argv[0]}")
-            fill(parser, load(argv[0]))
-            return parser.read([*argv[1:]])
-        return parsers()[0].parse_args(argv)
+        if argv and argv[0] in COMMANDS:
+            own = Parser(f"ncodec {argv[0]}")
+            fill(own, argv[0])
+            return own.read([*argv[1:]])
+        return _overview()[0].parse_args(argv)
     except SystemExit:
         return None
 
@@ -43,7 +44,15 @@ def parser() -> ArgumentParser:
 
 
 def parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
-    """The parser of `ncodec` and those of its commands."""
+    """The parser of `ncodec` and those of its commands, with all that these say."""
+    parser, commands = _overview()
+    for name, command in commands.items():
+        fill(command, name)
+    return parser, commands
+
+
+def _overview() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
+    """The parser of `ncodec`, and those of its commands, which are empty."""
     parser = Parser(
         "ncodec",
         description="Stores photographs in far fewer bytes than JPEG at the same quality.",
@@ -52,7 +61,4 @@ def parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     )
     parser.add_argument("--version", action="version", version=f"ncodec {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in NAMES:
-        command = load(name)
-        fill(subparsers.add_parser(name, help=command.help), command)
-    return parser, dict(subparsers.choices)
+    return parser, {name: subparsers.add_parser(name, help=help) for name, help in COMMANDS.items()}

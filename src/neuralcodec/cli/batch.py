@@ -9,7 +9,6 @@ from functools import partial
 
 from neuralcodec.cli.jobs import Outcome, Task, perform
 from neuralcodec.cli.planning import Job
-from neuralcodec.processes import available_cores, most, pool
 from neuralcodec.terminal import progress, say, write
 
 
@@ -61,6 +60,8 @@ def outcomes(task: Task, jobs: Sequence[Job]) -> Iterator[Outcome]:
         from neuralcodec.cli import on_ray
 
         return on_ray.outcomes(task, jobs)
+    from neuralcodec.processes import available_cores, most
+
     cores = task.args.threads or available_cores()
     workers = min(len(jobs), cores)
     if workers > 1:
@@ -71,6 +72,8 @@ def outcomes(task: Task, jobs: Sequence[Job]) -> Iterator[Outcome]:
 
 
 def _in_processes(task: Task, jobs: Sequence[Job], count: int, threads: int) -> Iterator[Outcome]:
+    from neuralcodec.processes import pool
+
     with pool(partial(perform, task), jobs=count, threads=threads) as workers:
         for job, outcome, error in workers.run(jobs):
             yield outcome or Outcome(job, 1, [f"ncodec: error: {job.name}: {error}"])

@@ -1,7 +1,7 @@
 """What a command of `ncodec` is made of, and the options that several commands share.
 
-A command is a module in `commands/` that has a `COMMAND`: what it is called, what it does, its arguments and
-its examples. Adding one takes that module and its name in `NAMES`.
+A command is a module in `commands/` that has a `COMMAND`: what it does, its arguments and its examples.
+Adding one takes that module and a line in `COMMANDS`.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import NamedTuple, NoReturn
 from neuralcodec.cli.values import count
 from neuralcodec.errors import UsageError
 
-#: In the order of the help. Each is imported when it is called, or when the help lists all of them.
-NAMES = (
-    "encode",
-    "decode",
-    "info",
-    "verify",
-    "compare",
-    "truncate",
-    "progressive",
-    "view",
-    "bench",
-    "train",
-    "export",
-    "sample",
-    "interpolate",
-    "vae",
-    "completion",
-)
+#: What each command does, in the order of the help. Its module is imported when it is called.
+COMMANDS = {
+    "encode": "turn pictures into .nc files",
+    "decode": "turn .nc files into pictures",
+    "info": "show what is known of .nc files",
+    "verify": "check that .nc files are whole",
+    "compare": "measure how near two pictures are",
+    "truncate": "cut a gru file to fewer bytes",
+    "progressive": "show all stages of a gru file",
+    "view": "look at a picture in a browser",
+    "bench": "compare with other codecs on pictures",
+    "train": "train a model",
+    "export": "turn a training checkpoint into weights",
+    "sample": "draw a picture from the codec's prior",
+    "interpolate": "walk from one picture to another",
+    "vae": "train, sample and score a variational autoencoder",
+    "completion": "print what a shell completes with",
+}
 
 EXIT_CODES = """\
 exit codes:
@@ -49,24 +49,14 @@ class Command(NamedTuple):
     """A command of `ncodec`.
 
     Args:
-        name: as it is typed.
-        help: what it does, for the list of commands: begins with a verb, has no full stop.
         run: does the work, and returns the exit code. Its heavy imports belong inside.
         add_arguments: adds what is particular to it; `-v` is added to every command.
         text: shown below the options: examples, then what else to know. It ends with an empty line.
     """
 
-    name: str
-    help: str
     run: Callable[[Namespace], int]
     add_arguments: Callable[[ArgumentParser], None]
     text: str
-
-
-def load(name: str) -> Command:
-    """Import the command of this name, one of `NAMES`."""
-    command: Command = import_module(f"neuralcodec.cli.commands.{name}").COMMAND
-    return command
 
 
 class Parser(ArgumentParser):
@@ -85,9 +75,11 @@ class Parser(ArgumentParser):
         return self.parse_intermixed_args(argv)
 
 
-def fill(parser: ArgumentParser, command: Command) -> None:
-    """Give an empty parser the arguments and the help of a command."""
-    parser.description = command.help[0].upper() + command.help[1:] + "."
+def fill(parser: ArgumentParser, name: str) -> None:
+    """Give an empty parser the arguments and the help of a command, one of `COMMANDS`."""
+    command: Command = import_module(f"neuralcodec.cli.commands.{name}").COMMAND
+    help = COMMANDS[name]
+    parser.description = help[0].upper() + help[1:] + "."
     parser.epilog = command.text + EXIT_CODES
     parser.formatter_class = RawDescriptionHelpFormatter
     parser.set_defaults(run=command.run)

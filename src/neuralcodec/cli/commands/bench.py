@@ -79,4 +79,4 @@ def bench(args: Namespace) -> int:
     return command.run(args)
 
 
-COMMAND = Command("bench", "compare with other codecs on pictures", bench, add_arguments, TEXT)
+COMMAND = Command(bench, add_arguments, TEXT)

@@ -87,4 +87,4 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-COMMAND = Command("compare", "measure how near two pictures are", compare, add_arguments, TEXT)
+COMMAND = Command(compare, add_arguments, TEXT)

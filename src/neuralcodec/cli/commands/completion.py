@@ -28,4 +28,4 @@ def run(args: Namespace) -> int:
     return 0
 
 
-COMMAND = Command("completion", "print what a shell completes with", run, add_arguments, TEXT)
+COMMAND = Command(run, add_arguments, TEXT)

@@ -214,4 +214,4 @@ def _decoded_name(name: str, extension: str) -> str:
     return f"{path.stem if path.suffix.lower() == '.nc' else name}{extension}"
 
 
-COMMAND = Command("decode", "turn .nc files into pictures", decode, add_arguments, TEXT)
+COMMAND = Command(decode, add_arguments, TEXT)

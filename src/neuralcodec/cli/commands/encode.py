@@ -183,4 +183,4 @@ def _encoded_name(name: str) -> str:
     return f"{path.stem if path.suffix.lower() in SUFFIXES else name}.nc"
 
 
-COMMAND = Command("encode", "turn pictures into .nc files", encode, add_arguments, TEXT)
+COMMAND = Command(encode, add_arguments, TEXT)

@@ -44,4 +44,4 @@ def export(args: Namespace) -> int:
     return 0
 
 
-COMMAND = Command("export", "turn a training checkpoint into weights", export, add_arguments, TEXT)
+COMMAND = Command(export, add_arguments, TEXT)

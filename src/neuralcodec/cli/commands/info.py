@@ -74,4 +74,4 @@ def _plain(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-COMMAND = Command("info", "show what is known of .nc files", info, add_arguments, TEXT)
+COMMAND = Command(info, add_arguments, TEXT)

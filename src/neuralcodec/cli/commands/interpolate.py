@@ -81,4 +81,4 @@ def interpolate(args: Namespace) -> int:
     return 0
 
 
-COMMAND = Command("interpolate", "walk from one picture to another", interpolate, add_arguments, TEXT)
+COMMAND = Command(interpolate, add_arguments, TEXT)

@@ -78,4 +78,4 @@ def progressive(args: Namespace) -> int:
     return 0
 
 
-COMMAND = Command("progressive", "show all stages of a gru file", progressive, add_arguments, TEXT)
+COMMAND = Command(progressive, add_arguments, TEXT)

@@ -89,4 +89,4 @@ def sample(args: Namespace) -> int:
     return 0
 
 
-COMMAND = Command("sample", "draw a picture from the codec's prior", sample, add_arguments, TEXT)
+COMMAND = Command(sample, add_arguments, TEXT)

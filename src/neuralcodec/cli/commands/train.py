@@ -65,4 +65,4 @@ def train(args: Namespace) -> int:
     return 0
 
 
-COMMAND = Command("train", "train a model", train, add_arguments, TEXT)
+COMMAND = Command(train, add_arguments, TEXT)

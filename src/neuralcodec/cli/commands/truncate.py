@@ -51,4 +51,4 @@ def truncate(args: Namespace) -> int:
     return 0
 
 
-COMMAND = Command("truncate", "cut a gru file to fewer bytes", truncate, add_arguments, TEXT)
+COMMAND = Command(truncate, add_arguments, TEXT)

@@ -283,4 +283,4 @@ def _described(model: VAE) -> str:
     return "  ".join(facts)
 
 
-COMMAND = Command("vae", "train, sample and score a variational autoencoder", run, add_arguments, TEXT)
+COMMAND = Command(run, add_arguments, TEXT)

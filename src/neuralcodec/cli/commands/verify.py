@@ -53,4 +53,4 @@ def _verify_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
     return Result(len(data), 0, header.width * header.height, [line], facts)
 
 
-COMMAND = Command("verify", "check that .nc files are whole", verify, add_arguments, TEXT)
+COMMAND = Command(verify, add_arguments, TEXT)

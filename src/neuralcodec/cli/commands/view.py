@@ -84,4 +84,4 @@ def view(args: Namespace) -> int:
     return 0
 
 
-COMMAND = Command("view", "look at a picture in a browser", view, add_arguments, TEXT)
+COMMAND = Command(view, add_arguments, TEXT)
