@@ -124,6 +124,7 @@ def decode(
     *,
     region: Region | None = None,
     stage: int | None = None,
+    reduce: int = 1,
     partial: bool = False,
     max_pixels: int | None = None,
     device: str | None = None,
@@ -135,6 +136,7 @@ def decode(
     *,
     region: Region | None = None,
     stage: int | None = None,
+    reduce: int = 1,
     partial: bool = False,
     max_pixels: int | None = None,
     device: str | None = None,
@@ -145,6 +147,7 @@ def decode(
     *,
     region: Region | None = None,
     stage: int | None = None,
+    reduce: int = 1,
     partial: bool = False,
     max_pixels: int | None = None,
     device: str | None = None,
@@ -156,6 +159,7 @@ def decode(
         source: its bytes, in whatever holds bytes, a path, or an open binary file.
         region: `(x, y, width, height)` of the pixels to decode; far cheaper than all of a large picture.
         stage: of a file of the gru model, stop after this many of its stages, from 1.
+        reduce: 2, 4, 8 or 16: a picture so many times smaller to a side, the means of its pixels.
         partial: of a damaged file, decode what is left. A `DamageWarning` says what is not: its `damage` has
             the numbers and boxes of lost tiles, `map()` as a mask, and what is wrong with the file.
         max_pixels: refuse larger pictures before any memory is taken; by default 2^28.
@@ -177,7 +181,9 @@ def decode(
 
     box, limits = checked_region(region), _limits(max_pixels)
     data = _bytes_of(source, limits)
-    picture = decode_picture(data, region=box, stage=stage, partial=partial, limits=limits, device=device)
+    picture = decode_picture(
+        data, region=box, stage=stage, reduce=reduce, partial=partial, limits=limits, device=device
+    )
     if picture.damage is not None:
         warn([DamageWarning(picture.damage)])
     return to_array(picture) if as_array else to_pil(picture)

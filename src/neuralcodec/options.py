@@ -12,6 +12,8 @@ from neuralcodec.errors import UsageError
 #: Name of the weights that encode where the caller names none.
 DEFAULT_MODEL = "conv"
 DEFAULT_EFFORT, MOST_EFFORT = 1, 9
+#: What a decoder may reduce a picture by.
+REDUCES = (1, 2, 4, 8, 16)
 
 
 def checked_quality(quality: object) -> float:
@@ -60,6 +62,17 @@ def checked_region(region: object) -> Box | None:
         x, y, width, height = map(int, numbers)
         return Box(y, y + height, x, x + width)
     raise UsageError(f"region must be x, y, width and height in whole pixels, not {region!r}")
+
+
+def checked_reduce(reduce: object) -> int:
+    """Return a factor to reduce by.
+
+    Raises:
+        UsageError: it is not 1, 2, 4, 8 or 16.
+    """
+    if is_whole(reduce) and int(reduce) in REDUCES:
+        return int(reduce)
+    raise UsageError(f"reduce must be 1, 2, 4, 8 or 16, not {reduce!r}")
 
 
 def is_whole(value: object) -> TypeGuard[Integral]:

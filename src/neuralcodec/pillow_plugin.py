@@ -23,7 +23,7 @@ from PIL import Image, ImageFile
 from neuralcodec.errors import DamagedFileError, DamageWarning, warn
 from neuralcodec.format import container
 from neuralcodec.format.header import MAGIC
-from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
+from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL, REDUCES
 
 FORMAT = "NC"
 MIME = "image/x-neuralcodec"
@@ -48,7 +48,7 @@ class NcImageFile(ImageFile.ImageFile):
             outline = container.read_outline(self.fp)
         except DamagedFileError as error:
             raise SyntaxError(str(error)) from None  # Pillow's word for: not a file I can open
-        header = outline.header
+        header, self._reduce = outline.header, 1
         self._size = header.width, header.height
         self._mode = ("L" if header.grey else "RGB") + ("A" if header.alpha else "")
         self.info["quality"] = header.quality
@@ -59,6 +59,25 @@ class NcImageFile(ImageFile.ImageFile):
             self.info["exif"] = b"Exif\0\0" + outline.exif
         # Never read by Pillow: it says that pixels are to come, and in which form.
         self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Decode a smaller picture of at least `size` when the pixels are asked for, as `thumbnail` wants it.
+
+        Returns:
+            The mode, and the box of all of it in the smaller pixels; None where the picture stays as it is.
+        """
+        if not self.tile or size is None:
+            return None
+        width, height = self.size
+        fits = [n for n in REDUCES if width // n >= size[0] and height // n >= size[1]]
+        if max(fits, default=1) == 1 or self._reduce > 1:
+            return None
+        self._reduce = fits[-1]
+        self._size = -(-width // self._reduce), -(-height // self._reduce)
+        self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+        return self.mode, (0, 0, width / self._reduce, height / self._reduce)
 
     def load(self) -> Any:
         """Decode, at the first access to the pixels.
@@ -71,7 +90,8 @@ class NcImageFile(ImageFile.ImageFile):
             from neuralcodec.picture.picture import to_pil
 
             try:
-                picture = decode_picture(self._all_bytes(), partial=ImageFile.LOAD_TRUNCATED_IMAGES)
+                data, partial = self._all_bytes(), ImageFile.LOAD_TRUNCATED_IMAGES
+                picture = decode_picture(data, partial=partial, reduce=self._reduce)
             except DamagedFileError as error:
                 raise OSError(str(error)) from None
             self.im = to_pil(picture).im

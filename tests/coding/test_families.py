@@ -24,7 +24,7 @@ from neuralcodec.bench import registry
 from neuralcodec.cli.main import main
 from neuralcodec.coding.families import FAMILIES, family_of
 from neuralcodec.coding.families.protocol import Decoded, Family
-from neuralcodec.coding.pixels import Kept
+from neuralcodec.coding.pixels import Kept, box_reduced
 from neuralcodec.coding.tiling import boxes
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
@@ -63,7 +63,15 @@ class ToyFamily(Family):
         return [self._code(pixels[box.slices], step) for box in self._tiles(header)]
 
     def decode(
-        self, model: float, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
+        self,
+        model: float,
+        file: Container,
+        region: Box,
+        *,
+        stages: int,
+        reduce: int,
+        partial: bool,
+        report: Progress,
     ) -> Decoded:
         header = file.header
         whole = np.full((header.height, header.width, 1 if header.grey else 3), 128, np.uint8)
@@ -83,7 +91,7 @@ class ToyFamily(Family):
             shown = means.clip(0, 255).astype(np.uint8).repeat(BLOCK, 0).repeat(BLOCK, 1)
             whole[box.slices] = shown[: box.height, : box.width]
         report(1.0)
-        return Decoded(np.ascontiguousarray(whole[region.slices]), lost)
+        return Decoded(box_reduced(whole[region.slices], reduce), lost)
 
     @staticmethod
     def _tiles(header: Header) -> list[Box]:

@@ -14,13 +14,20 @@ from neuralcodec import weights
 from neuralcodec.arrays import Box, Damage, Plane, Progress, quiet
 from neuralcodec.coding.families import family_of
 from neuralcodec.coding.families.protocol import Family
-from neuralcodec.coding.pixels import Kept
+from neuralcodec.coding.pixels import Kept, box_reduced
 from neuralcodec.coding.tiling import boxes
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
 from neuralcodec.format.container import Container, Limits
 from neuralcodec.format.header import Header, write_header
-from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL, checked_effort, checked_quality, is_whole
+from neuralcodec.options import (
+    DEFAULT_EFFORT,
+    DEFAULT_MODEL,
+    checked_effort,
+    checked_quality,
+    checked_reduce,
+    is_whole,
+)
 from neuralcodec.picture.alpha import pack_alpha, unpack_alpha
 from neuralcodec.picture.picture import Picture
 from neuralcodec.weights import WeightsFile
@@ -145,6 +152,7 @@ def decode_picture(
     *,
     region: Box | None = None,
     stage: int | None = None,
+    reduce: int = 1,
     partial: bool = False,
     limits: Limits = container.DEFAULT_LIMITS,
     device: str | None = None,
@@ -156,7 +164,7 @@ def decode_picture(
         partial: of a damaged file, decode what is left: lost tiles are filled in smoothly, a lost alpha plane
             is opaque, lost metadata are left out. `Picture.damage` says what is missing.
         limits: what the file may ask for.
-        region, stage, device, progress: as in `decode_file`.
+        region, stage, reduce, device, progress: as in `decode_file`.
 
     Raises:
         DamagedFileError: the file is damaged, not an `.nc` file, needs weights that are not here, or asks
@@ -164,7 +172,15 @@ def decode_picture(
         UsageError: the region is empty or not within the picture; the file does not have that stage.
     """
     file = container.read(data, limits=limits, strict=not partial)
-    return decode_file(file, region=region, stage=stage, partial=partial, device=device, progress=progress)
+    return decode_file(
+        file,
+        region=region,
+        stage=stage,
+        reduce=reduce,
+        partial=partial,
+        device=device,
+        progress=progress,
+    )
 
 
 def decode_file(
@@ -172,6 +188,7 @@ def decode_file(
     *,
     region: Box | None = None,
     stage: int | None = None,
+    reduce: int = 1,
     partial: bool = False,
     device: str | None = None,
     progress: Progress | None = None,
@@ -181,13 +198,15 @@ def decode_file(
     Args:
         region: the pixels to decode, within the picture. Of a conv file only tiles near it are read.
         stage: of a file in stages, stop after this many, from 1.
+        reduce: 1, 2, 4, 8 or 16: give the means of so many pixels to a side. The sides are rounded up, and
+            metadata and what is said of damage stay those of the whole picture.
         partial: of a file that was read with its damage, decode what is left.
         device: as in `encode_file`.
 
     Raises:
         DamagedFileError, UsageError: as `decode_picture`.
     """
-    header = file.header
+    header, reduce = file.header, checked_reduce(reduce)
     family = family_of(header.codec)
     held = _stages_held(file, family)
     if stage is not None and not header.codec.in_stages:
@@ -203,11 +222,18 @@ def decode_file(
     stored = _weights_of(header)
     alpha = _alpha(file, file.damage if partial else None)
     model = family.load(stored, device)
-    report = progress or quiet
-    decoded = family.decode(model, file, region, stages=int(stage or held), partial=partial, report=report)
+    decoded = family.decode(
+        model,
+        file,
+        region,
+        stages=int(stage or held),
+        reduce=reduce,
+        partial=partial,
+        report=progress or quiet,
+    )
     coarse = stage is None and held < header.stages
     damage = _damage(file, range(header.tile_count) if coarse else decoded.lost, region, family.margin)
-    alpha = None if alpha is None else alpha[region.slices]
+    alpha = None if alpha is None else box_reduced(alpha[region.slices], reduce)
     return Picture(decoded.pixels, alpha, file.icc, file.exif, file.xmp, damage)
 
 

@@ -34,6 +34,21 @@ def grey(pixels: Pixels) -> Pixels:
     return pixels.mean(2, keepdims=True, dtype=np.float32).round().astype(np.uint8)
 
 
+def box_reduced(pixels: Pixels, reduce: int) -> Pixels:
+    """Average squares of `reduce` pixels to a side, of `(H, W, C)` or `(H, W)`; the last may be narrower."""
+    if reduce == 1:
+        return pixels
+    total = pixels.astype(np.uint32)
+    counts = np.ones((), np.uint32)
+    for axis in (0, 1):
+        starts = np.arange(0, pixels.shape[axis], reduce)
+        total = np.add.reduceat(total, starts, axis)
+        sizes = np.minimum(starts + reduce, pixels.shape[axis]) - starts
+        counts = counts[..., None] * sizes.astype(np.uint32)
+    counts = counts.reshape(*counts.shape[:2], *[1] * (pixels.ndim - 2))
+    return ((total + counts // 2) // counts).astype(np.uint8)
+
+
 def padded_pixels(pixels: Pixels, place: tuple[slice, slice]) -> Pixels:
     """Take the pixels `(h, w, 3)` at `place`; where it reaches beyond, the last row and column repeat."""
     values = pixels[place]

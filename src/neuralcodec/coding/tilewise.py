@@ -169,12 +169,19 @@ def _decoded_mean(codec: Model, file: Container) -> npt.NDArray[np.float64]:
 
 
 def decode_region(
-    codec: Model, file: Container, region: Box, report: Progress = quiet, recovered: Latents | None = None
+    codec: Model,
+    file: Container,
+    region: Box,
+    report: Progress = quiet,
+    recovered: Latents | None = None,
+    *,
+    reduce: int = 1,
 ) -> Pixels:
     """Decode a region to pixels `(h, w, 1 or 3)`; arguments and errors are those of `decode_windows`."""
-    pixels = np.empty((*region.shape, 1 if file.header.grey else 3), np.uint8)
-    for box, values in decode_windows(codec, file, region, report, recovered):
-        pixels[box.moved(-region.top, -region.left).slices] = values
+    shown = region.shrunk(reduce)
+    pixels = np.empty((*shown.shape, 1 if file.header.grey else 3), np.uint8)
+    for box, values in decode_windows(codec, file, region, report, recovered, reduce=reduce):
+        pixels[box.moved(-shown.top, -shown.left).slices] = values
     return pixels
 
 
@@ -193,11 +200,15 @@ def decode_windows(
     region: Box,
     report: Progress = quiet,
     recovered: Latents | None = None,
+    *,
+    reduce: int = 1,
 ) -> Iterator[tuple[Box, Pixels]]:
-    """A region in parts that do not overlap: where each lies in the picture, and its pixels `(h, w, 1 or 3)`.
+    """Decode a region in parts that do not overlap: where each lies, and its pixels `(h, w, 1 or 3)`.
 
     Args:
         recovered: latents of the region and a halo around it, if not those of the file.
+        reduce: 1, 2, 4, 8 or 16: give means of so many pixels to a side, and boxes in these. The edges of the
+            region are multiples of it, but for those of the picture.
 
     Raises:
         DamagedFileError: a tile is damaged.
@@ -215,9 +226,9 @@ def decode_windows(
         )
         cut = list(windows(plane, band, HALO))
         for number, window in enumerate(cut, 1):
-            pixels = codec.synthesise(np.ascontiguousarray(latents.at(window.read)), header.quality)
+            pixels = codec.synthesise(np.ascontiguousarray(latents.at(window.read)), header.quality, reduce)
             target = window.keep.scaled(STRIDE).within(region)
             inner = target.moved(-window.read.top * STRIDE, -window.read.left * STRIDE)
-            pixels = pixels[inner.slices]
-            yield target, grey(pixels) if header.grey else pixels
+            pixels = pixels[inner.shrunk(reduce).slices]
+            yield target.shrunk(reduce), grey(pixels) if header.grey else pixels
             report_band(0.3 + 0.7 * number / len(cut))

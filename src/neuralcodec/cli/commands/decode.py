@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuralcodec import files
+from neuralcodec.arrays import Box
 from neuralcodec.cli import batch, coding, planning
 from neuralcodec.cli.command import Command
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
 from neuralcodec.cli.jobs import Result, Store, Task
 from neuralcodec.cli.planning import Job
-from neuralcodec.cli.values import count, lossy_quality, region
+from neuralcodec.cli.values import count, lossy_quality, region, whole
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError, warn
 from neuralcodec.format.container import read, read_header
+from neuralcodec.options import REDUCES
 from neuralcodec.picture.formats import format_for
 from neuralcodec.terminal import Show, about, say
 
@@ -57,6 +59,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="of JPEG, AVIF and lossy WebP (default: 95; WebP without loss)",
     )
     parser.add_argument("--strip", action="store_true", help="drop ICC profile, EXIF and XMP")
+    parser.add_argument(
+        "--reduce",
+        type=whole,
+        choices=REDUCES[1:],
+        default=1,
+        metavar="2|4|8|16",
+        help="a picture so many times smaller to a side, for thumbnails",
+    )
     damaged = parser.add_mutually_exclusive_group()
     damaged.add_argument(
         "--strict",
@@ -104,6 +114,7 @@ def _decode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
                 data,
                 region=args.region,
                 stage=args.stage,
+                reduce=args.reduce,
                 partial=args.partial,
                 limits=limits_of(args),
                 progress=show,
@@ -140,7 +151,8 @@ def _is_there(job: Job, args: Namespace) -> bool:
         return False
     coding.refuse_older(job)
     header = read_header(files.read(job.source, byte_limit(args)))
-    wanted = args.region.shape if args.region else (header.height, header.width)
+    region = args.region or Box.whole(header.height, header.width)
+    wanted = Box.whole(*region.shape).shrunk(args.reduce).shape
     height, width = picture.pixels.shape[:2]
     if sorted(wanted) != sorted((height, width)):  # an orientation may have gone into the pixels
         raise coding.another(job, f"has {width}x{height} pixels, not {wanted[1]}x{wanted[0]}")

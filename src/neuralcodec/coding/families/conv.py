@@ -13,6 +13,7 @@ from neuralcodec.options import MOST_EFFORT
 if TYPE_CHECKING:
     from neuralcodec.arrays import Box, Pixels, Progress
     from neuralcodec.coding.batched import BatchedCodec
+    from neuralcodec.coding.latents import Latents
     from neuralcodec.coding.pixels import Kept
     from neuralcodec.entropy.coder import Draw
     from neuralcodec.format.container import Container
@@ -50,15 +51,30 @@ class ConvFamily(Family):
         return encode_tiles(model, pixels, header, effort=effort, report=report, kept=kept)
 
     def decode(
-        self, model: Model, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
+        self,
+        model: Model,
+        file: Container,
+        region: Box,
+        *,
+        stages: int,
+        reduce: int,
+        partial: bool,
+        report: Progress,
     ) -> Decoded:
         from neuralcodec.coding.latents import recover_latents
+        from neuralcodec.coding.pixels import box_reduced
         from neuralcodec.coding.tilewise import decode_region
 
-        if not partial:
-            return Decoded(decode_region(model, file, region, report))
-        recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(HALO))
-        return Decoded(decode_region(model, file, region, report, recovered), lost)
+        recovered: Latents | None = None
+        lost: list[int] = []
+        if partial:
+            recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(HALO))
+        ends = (0, file.header.height, 0, file.header.width)
+        if any(edge % reduce and edge != end for edge, end in zip(region, ends, strict=True)):
+            # Its squares lie across those of the synthesis.
+            pixels = decode_region(model, file, region, report, recovered)
+            return Decoded(box_reduced(pixels, reduce), lost)
+        return Decoded(decode_region(model, file, region, report, recovered, reduce=reduce), lost)
 
     def sample(self, model: Model, header: Header, draw: Draw, report: Progress) -> list[bytes]:
         from neuralcodec.coding.latents import sample_tiles

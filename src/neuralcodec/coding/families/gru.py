@@ -53,12 +53,14 @@ class GruFamily(Family):
         region: Box,
         *,
         stages: int,
+        reduce: int,
         partial: bool,
         report: Progress,
     ) -> Decoded:
+        from neuralcodec.coding.pixels import box_reduced
         from neuralcodec.coding.stagewise import decode_region
 
-        return Decoded(decode_region(model, file, region, stages, report))
+        return Decoded(box_reduced(decode_region(model, file, region, stages, report), reduce))
 
     def decode_stages(self, model: RecurrentModel, file: Container, *, stages: int) -> Iterator[Pixels]:
         from neuralcodec.coding.stagewise import decode_pictures

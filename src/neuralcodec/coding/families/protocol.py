@@ -65,12 +65,21 @@ class Family(Protocol):
         """Code pixels `(H, W, 1 or 3)` to the segments of all tiles, in raster order, stage after stage."""
 
     def decode(
-        self, model: Any, file: Container, region: Box, *, stages: int, partial: bool, report: Progress
+        self,
+        model: Any,
+        file: Container,
+        region: Box,
+        *,
+        stages: int,
+        reduce: int,
+        partial: bool,
+        report: Progress,
     ) -> Decoded:
         """Decode a region of a file.
 
         Args:
             stages: how many of those that the file holds, from 1.
+            reduce: 1, 2, 4, 8 or 16: give means of so many pixels to a side, as `box_reduced` makes them.
             partial: approximate lost tiles, and add to `file.damage` what else is wrong.
 
         Raises:

@@ -111,16 +111,31 @@ class Synthesis(nn.Module):
         self.head = pointwise(config.fine, 3 * 64, gain=0.0)
         self.shortcut = pointwise(config.latent, 3 * 256)
 
-    def forward(self, y_hat: Tensor, latent_gain: Tensor, feature_gain: Tensor) -> Tensor:
+    def forward(self, y_hat: Tensor, latent_gain: Tensor, feature_gain: Tensor, reduce: int = 1) -> Tensor:
+        """Decode the latent.
+
+        Args:
+            reduce: 1, 2, 4 or 8: give the means of so many pixels to a side, `(B, 192 / reduce², H/8, W/8)`.
+                The last layers are linear, so their rows are averaged instead of the pixels.
+        """
         y = y_hat * latent_gain
         f = self.coarse(self.stem(y) * feature_gain)  # (B, coarse, H/16, W/16)
         f = self.fine(F.pixel_shuffle(self.up(f), 2))  # (B, fine, H/8, W/8)
         # A block of 16x16 as four of 8x8, see `Analysis.features`.
+        side = 8 // reduce
         weight, bias = self.shortcut.weight, self.shortcut.bias
         assert bias is not None
-        weight = weight.view(3, 2, 8, 2, 8, -1).permute(0, 2, 4, 1, 3, 5).reshape(weight.shape)
-        bias = bias.view(3, 2, 8, 2, 8).permute(0, 2, 4, 1, 3).reshape(-1)
-        return self.head(f) + F.pixel_shuffle(full_precision(y, weight, bias), 2)
+        weight = weight.view(3, 2, side, reduce, 2, side, reduce, -1, 1, 1).mean((3, 6))
+        weight = weight.permute(0, 2, 4, 1, 3, 5, 6, 7).flatten(0, 4)
+        bias = bias.view(3, 2, side, reduce, 2, side, reduce).mean((3, 6)).permute(0, 2, 4, 1, 3).flatten()
+        linear = F.pixel_shuffle(full_precision(y, weight, bias), 2)
+        if reduce == 1:
+            return self.head(f) + linear
+        weight, bias = self.head.weight, self.head.bias
+        assert bias is not None
+        weight = weight.view(3, side, reduce, side, reduce, -1, 1, 1).mean((2, 4)).flatten(0, 2)
+        bias = bias.view(3, side, reduce, side, reduce).mean((2, 4)).flatten()
+        return F.conv2d(f, weight, bias) + linear
 
 
 class HyperAnalysis(nn.Module):
@@ -175,9 +190,10 @@ class Transforms(nn.Module):
         """Pixels `(B, 3, H, W)` around [0, 1], not clipped, of y_hat `(B, C, H/16, W/16)`."""
         return F.pixel_shuffle(self.synthesise_blocks(y_hat, level), 8)
 
-    def synthesise_blocks(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        """The same as blocks `(B, 192, H/8, W/8)`."""
-        return self.synthesis(y_hat, self.synthesis_gain(level), self.synthesis_feature_gain(level)) + 0.5
+    def synthesise_blocks(self, y_hat: Tensor, level: Tensor, reduce: int = 1) -> Tensor:
+        """The same as blocks `(B, 192 / reduce², H/8, W/8)`; `reduce` is that of `Synthesis`."""
+        gains = self.synthesis_gain(level), self.synthesis_feature_gain(level)
+        return self.synthesis(y_hat, *gains, reduce) + 0.5
 
     @torch.no_grad()
     def start_from_components(self, components: Tensor) -> None:

@@ -13,6 +13,7 @@ from neuralcodec.arrays import Floats, Pixels
 from neuralcodec.entropy import canary
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.format.header import CONV
+from neuralcodec.models.conv import STRIDE
 from neuralcodec.models.conv.network import ConvConfig, Features, Transforms, blocks_of, level_of
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.weights import Arrays, WeightsFile
@@ -72,12 +73,14 @@ class Model:
         return to_numpy(self.transforms.hyper_analysis(from_numpy(y, self.device)))
 
     @torch.inference_mode()
-    def synthesise(self, y_hat: Floats, quality: float) -> Pixels:
-        """Pixels `(16 h, 16 w, 3)` of y_hat `(h, w, C)`."""
+    def synthesise(self, y_hat: Floats, quality: float, reduce: int = 1) -> Pixels:
+        """Pixels `(16 h / reduce, 16 w / reduce, 3)` of y_hat `(h, w, C)`, means of `reduce` to a side."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             y_hat_on_device = from_numpy(y_hat, self.device)
-            blocks = self.transforms.synthesise_blocks(y_hat_on_device, self.level(quality))
-        return to_pixels(F.pixel_shuffle(to_bytes(blocks), 8))
+            blocks = self.transforms.synthesise_blocks(y_hat_on_device, self.level(quality), min(reduce, 8))
+        if reduce == STRIDE:
+            blocks = F.avg_pool2d(blocks.float(), 2)
+        return to_pixels(F.pixel_shuffle(to_bytes(blocks), max(8 // reduce, 1)))
 
 
 def load(file: WeightsFile, device: str | None = None) -> Model:
