@@ -66,13 +66,42 @@ def test_qualities_of_a_batch_may_differ(codec: BatchedCodec) -> None:
 
 def test_gradients(codec: BatchedCodec) -> None:
     x = batch(count=1).requires_grad_()
-    x_hat, bits = codec(x, quality=50)
+    x_hat, _ = codec(x, quality=50)
     (x_hat - x.detach()).square().mean().backward()
     assert x.grad is not None and bool(x.grad.any())
     weight = codec.transforms.synthesis.shortcut.weight
     assert weight.grad is not None and bool(weight.grad.any())
-    assert not bits.requires_grad
     codec.zero_grad()
+    x.grad = None
+    codec(x, quality=50).bits.sum().backward()
+    assert x.grad is not None and bool(x.grad.any())
+    assert weight.grad is None or not weight.grad.any()  # the synthesis has no part in the rate
+    codec.zero_grad()
+
+
+def test_a_step_against_the_gradient_of_the_rate_saves_bits(codec: BatchedCodec) -> None:
+    """As rate-distortion training takes it, with the distortion left out."""
+    x = batch(64, 64, count=1).requires_grad_()
+    before = codec(x, quality=60).bits
+    before.sum().backward()
+    assert x.grad is not None
+    with torch.no_grad():
+        moved = (x - 0.02 * x.grad.sign()).clamp(0, 1)
+        after = codec(moved, quality=60).bits
+    assert after.item() < before.item() - 100
+    codec.zero_grad()
+
+
+def test_a_quality_for_each_picture(codec: BatchedCodec) -> None:
+    x = batch(64, 64)
+    files = codec.compress(x, quality=[20, 80])
+    assert [neuralcodec.info(data).quality for data in files] == [20, 80]
+    with torch.no_grad():
+        together = codec(x, quality=torch.tensor([20.0, 80.0]))
+        alone = codec(x[1:], quality=80)
+    assert together.bits[1] == alone.bits[0]
+    with pytest.raises(UsageError, match="3 qualities for 2 pictures"):
+        codec.compress(x, quality=[20, 50, 80])
 
 
 def test_the_codec_itself_is_left_alone(codec: BatchedCodec) -> None:

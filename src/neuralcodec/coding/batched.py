@@ -6,14 +6,15 @@
     x_hat, bits = codec(x, quality=50)       # the same pixels with gradients, and bits for each picture
 
 The transforms are those of `Transforms`, in float32 unless the caller's autocast says otherwise, on the
-device that `to` chose. The prior is the integer one that files are written with: it runs in numpy on the CPU,
-its rate is that of the coder and not an estimate, and no gradient goes through it.
+device that `to` chose. The prior is the integer one that files are written with. It runs on the CPU, and its
+rate is that of the coder; the gradient of the rate is that of the Gaussians that its tables stand for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from torch.nn import functional as F
 from neuralcodec import parallel
 from neuralcodec.arrays import Box, Floats
 from neuralcodec.coding.latents import decode_latents
+from neuralcodec.coding.soft_prior import SoftPrior
 from neuralcodec.coding.tiling import boxes
 from neuralcodec.entropy.coder import SymbolWriter
 from neuralcodec.entropy.rounding import Rounding, error_weight
@@ -36,9 +38,12 @@ from neuralcodec.models.conv.runner import Model
 from neuralcodec.options import checked_quality
 from neuralcodec.weights import WeightsFile
 
+#: One quality for all pictures of a batch, or one for each.
+Quality: TypeAlias = "float | Sequence[float] | Tensor"
+
 
 class Reconstruction(NamedTuple):
-    """Pixels `(B, 3, H, W)`, not clipped, and the bits of each picture's coded tiles `(B,)`."""
+    """Pixels `(B, 3, H, W)`, not clipped, and the bits of each picture's coded tiles `(B,)`, float32."""
 
     x_hat: Tensor
     bits: Tensor
@@ -52,11 +57,14 @@ class BatchedCodec(nn.Module):
         self._model = Model(file, torch.device("cpu"))
         self.transforms = self._model.transforms.requires_grad_(True)
 
-    def forward(self, x: Tensor, quality: float = QUALITY) -> Reconstruction:
+    def forward(self, x: Tensor, quality: Quality = QUALITY) -> Reconstruction:
         """Code and decode pixels `(B, 3, H, W)` in [0, 1].
 
         The gradient of `x_hat` passes the rounding and the prior as if they were not there
-        (straight-through); `bits` has none.
+        (straight-through). That of `bits` reaches y, and so the analysis; the prior itself stays as it is.
+
+        Args:
+            quality: 0 to 100, one for all pictures or one for each.
 
         Raises:
             UsageError: the shape is another one, or a pixel or the quality is out of range or NaN.
@@ -67,11 +75,15 @@ class BatchedCodec(nn.Module):
         decoded = np.stack([y_hat for _, y_hat in coded]).transpose(0, 3, 1, 2)
         y_hat = y + (torch.from_numpy(decoded).to(y) - y).detach()
         x_hat = self.transforms.synthesise(y_hat, level)[..., : x.shape[2], : x.shape[3]]
-        bits = [8 * sum(map(len, segments)) for segments, _ in coded]
-        return Reconstruction(x_hat, torch.tensor(bits, device=x.device))
+        bits = torch.tensor([8.0 * sum(map(len, segments)) for segments, _ in coded], device=x.device)
+        if y.requires_grad:
+            estimates = [self._estimate(values, header) for values, header in zip(y, headers, strict=True)]
+            estimated = torch.stack(estimates).to(bits)
+            bits = bits + (estimated - estimated.detach())
+        return Reconstruction(x_hat, bits)
 
     @torch.no_grad()
-    def compress(self, x: Tensor, quality: float = QUALITY) -> list[bytes]:
+    def compress(self, x: Tensor, quality: Quality = QUALITY) -> list[bytes]:
         """The `.nc` file of each picture of `(B, 3, H, W)` in [0, 1]; `neuralcodec.decode` reads them too.
 
         In one pass: unlike `neuralcodec.encode` it does not look at mean colours at low qualities.
@@ -123,25 +135,42 @@ class BatchedCodec(nn.Module):
             raise UsageError(f"pixels must be in [0, 1], not {low:g} to {high:g}: scale or clamp them")
         return x.to(self._dtype)
 
-    def _headers(self, x: Tensor, quality: float) -> list[Header]:
+    def _headers(self, x: Tensor, quality: Quality) -> list[Header]:
+        qualities = _qualities(quality, len(x))
         header = Header(
             codec=CONV,
             weights_id=self._model.id,
             width=x.shape[3],
             height=x.shape[2],
-            quality=checked_quality(quality),
+            quality=QUALITY,
             tile=TILE,
             grey=False,
             alpha=False,
         )
-        return [header] * len(x)
+        return [replace(header, quality=each) for each in qualities]
 
-    def _analyse(self, x: Tensor, quality: float) -> tuple[Tensor, Tensor]:
+    def _analyse(self, x: Tensor, quality: Quality) -> tuple[Tensor, Tensor]:
         """y `(B, C, H/16, W/16)` and the level `(B,)`."""
-        level = torch.full((len(x),), checked_quality(quality), device=x.device)
+        level = torch.tensor(_qualities(quality, len(x)), device=x.device, dtype=torch.float32)
         level = level_of(level, self.transforms.config.levels)
         down, right = (-side % STRIDE for side in x.shape[2:])
         return self.transforms.analyse(F.pad(x, (0, right, 0, down), mode="replicate"), level), level
+
+    def _estimate(self, y: Tensor, header: Header) -> Tensor:
+        """Bits, with gradient, of y `(C, h, w)` by the Gaussians of the prior; those of z are left out."""
+        prior, latent = SoftPrior(self._model.prior), y.float().cpu().permute(1, 2, 0)
+        bits = torch.zeros(())
+        for box in boxes(Box.whole(*latent.shape[:2]), header.tile // STRIDE):
+            part = latent[box.slices]
+            bits = bits + prior(part, self._hyper(part.detach()), header.quality_row).smooth_bits
+        return bits
+
+    @torch.no_grad()
+    def _hyper(self, y: Tensor) -> Tensor:
+        """z `(⌈h/4⌉, ⌈w/4⌉, C_z)`, on the CPU, of a tile `(h, w, C)`."""
+        padded = F.pad(y, (0, 0, 0, -y.shape[1] % 4, 0, -y.shape[0] % 4)).permute(2, 0, 1)[None]
+        z = self.transforms.hyper_analysis(padded.to(self._device, self._dtype))
+        return z[0].permute(1, 2, 0).float().cpu()
 
     @torch.no_grad()
     def _code(self, y: Floats, header: Header) -> tuple[list[bytes], Floats]:
@@ -166,6 +195,17 @@ class BatchedCodec(nn.Module):
             return writer.finish()
 
         return parallel.run(write, tiles, self._model.threads), y_hat
+
+
+def _qualities(quality: Quality, count: int) -> list[float]:
+    """One checked quality for each picture."""
+    if isinstance(quality, Tensor):
+        quality = quality.tolist()
+    if not isinstance(quality, Sequence) or isinstance(quality, str):
+        return [checked_quality(quality)] * count
+    if len(quality) != count:
+        raise UsageError(f"{len(quality)} qualities for {count} pictures: give one, or one for each")
+    return [checked_quality(each) for each in quality]
 
 
 def _arrays(x: Tensor) -> list[Floats]:

@@ -58,7 +58,7 @@ def full_precision(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int =
     coarser.
     """
     with torch.autocast(x.device.type, enabled=False):
-        return F.conv2d(x.float(), weight.float(), bias, stride)
+        return F.conv2d(x.float(), weight.float(), None if bias is None else bias.float(), stride)
 
 
 class Features(NamedTuple):
