@@ -111,13 +111,14 @@ TIMED_STEPS = 10
 
 def changed(recipe: Recipe, trial: Trial, minutes: float) -> Recipe:
     """The recipe of a trial."""
-    assert recipe.conv is not None
     training = {
         name: value * getattr(recipe.training, name) if name in FACTORS else value
         for name, value in trial.training.items()
     }
     training |= {"minutes": minutes * trial.share, "warmup_steps": WARMUP_STEPS}
-    return Recipe(replace(recipe.training, **training), conv=replace(recipe.conv, **trial.model))
+    return replace(
+        recipe, training=replace(recipe.training, **training), model=replace(recipe.model, **trial.model)
+    )
 
 
 class Trying(Trainer):

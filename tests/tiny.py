@@ -31,7 +31,7 @@ TINY_RECURRENT = RecurrentConfig(
 def write_conv_weights(out: Path) -> WeightsFile:
     """Weights of the tiny `conv` model, untrained."""
     torch.manual_seed(0)
-    return write_weights(out, arrays_of(ConvCodec(TINY_MODEL).eval()), TINY_MODEL, Tradeoff())
+    return write_weights(out, arrays_of("conv", ConvCodec(TINY_MODEL).eval()), "conv", TINY_MODEL, Tradeoff())
 
 
 def write_recurrent_weights(out: Path) -> WeightsFile:
@@ -40,4 +40,4 @@ def write_recurrent_weights(out: Path) -> WeightsFile:
     model = RecurrentCodec(TINY_RECURRENT).eval()
     store = PixelStore(photograph(256, 256, seed=5).reshape(-1), [(256, 256)], np.zeros(1, np.int64))
     model.transforms.start_from_components(block_components(store, 3 * TINY_RECURRENT.latent, samples=2000))
-    return write_weights(out, arrays_of(model), TINY_RECURRENT, Tradeoff())
+    return write_weights(out, arrays_of("gru", model), "gru", TINY_RECURRENT, Tradeoff())

@@ -81,7 +81,7 @@ def test_a_table_of_trials(
     photos.mkdir()
     Image.fromarray(photograph(520, 800)).save(photos / "a.png")
     training = replace(read_recipe(Path("conv")).training, batch=1, crop=192, warmup_steps=1)
-    monkeypatch.setattr(trials, "read_recipe", lambda _: Recipe(training, conv=TINY_MODEL))
+    monkeypatch.setattr(trials, "read_recipe", lambda _: Recipe(training, "conv", TINY_MODEL))
     words = [photos, photos, "--minutes", "0.01", "--out", tmp_path / "out"]
     words += ["--only", "soap", "no-shortcuts", "rate-half"]
     monkeypatch.setattr(sys, "argv", ["trials.py", *map(str, words)])
@@ -110,7 +110,7 @@ def test_half_a_trial_does_not_count(
 ) -> None:
     Image.fromarray(photograph(520, 800)).save(tmp_path / "a.png")
     training = replace(read_recipe(Path("conv")).training, batch=1, crop=192, warmup_steps=1)
-    monkeypatch.setattr(trials, "read_recipe", lambda _: Recipe(training, conv=TINY_MODEL))
+    monkeypatch.setattr(trials, "read_recipe", lambda _: Recipe(training, "conv", TINY_MODEL))
     monkeypatch.setattr(trials.Trainer, "run", lambda *_, **__: None)  # as after Ctrl-C at once
     words = [tmp_path, tmp_path, "--out", tmp_path / "out"]
     monkeypatch.setattr(sys, "argv", ["trials.py", *map(str, words)])
@@ -137,8 +137,8 @@ def test_a_change_of_the_recipe(trials: ModuleType) -> None:
     assert changed.training == replace(
         recipe.training, learning_rate=recipe.training.learning_rate / 2, minutes=3.0, warmup_steps=30
     )
-    assert trials.changed(recipe, trials.TRIALS["wide"], 3.0).conv == replace(
-        recipe.conv, fine=128, coarse=256
+    assert trials.changed(recipe, trials.TRIALS["wide"], 3.0).model == replace(
+        recipe.model, fine=128, coarse=256
     )
     assert trials.changed(recipe, trials.BASES["half"], 3.0).training.minutes == 1.5
     for trial in trials.TRIALS.values():

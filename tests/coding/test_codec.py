@@ -34,7 +34,7 @@ from neuralcodec.format.container import read_header
 from neuralcodec.format.header import GRU, parse_header
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.picture.picture import Picture
-from neuralcodec.training.export import CountingWriter
+from neuralcodec.training.integers import CountingWriter
 
 XMP = "<x:xmpmeta>é</x:xmpmeta>".encode()
 EXIF = b"MM\0*\0\0\0\x08\0\0 left by a camera \xff\0"

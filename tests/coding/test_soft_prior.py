@@ -7,7 +7,7 @@ from conftest import photograph
 
 from neuralcodec.coding.soft_prior import SoftPrior
 from neuralcodec.models.conv.runner import Model
-from neuralcodec.training.export import CountingWriter
+from neuralcodec.training.integers import CountingWriter
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 12), (7, 9), (1, 1), (2, 6)])

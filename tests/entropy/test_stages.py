@@ -13,7 +13,8 @@ from neuralcodec.entropy.exact import ONE
 from neuralcodec.entropy.stages import StagePriors
 from neuralcodec.errors import DamagedFileError
 from neuralcodec.models.gru.prior import StagePriors as TrainedPriors
-from neuralcodec.training.export import CountingWriter, stage_tensors
+from neuralcodec.training.gru import stage_tensors
+from neuralcodec.training.integers import CountingWriter
 
 Floats = npt.NDArray[np.float32]
 STAGES = 4

@@ -17,7 +17,7 @@ from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.entropy.tables import SCALE_COUNT, TOTAL, gaussian_tables
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.prior import LATENT_UNIT, STEPS, Prior, as_activation, bits, step_masks
-from neuralcodec.training.export import integer_tensors
+from neuralcodec.training.conv import integer_tensors
 
 
 @pytest.mark.parametrize("latent", [4, 16, 128])

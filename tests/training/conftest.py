@@ -29,9 +29,10 @@ TINY = Recipe(
         ema_decay=0.999,
         seed=1,
     ),
-    conv=TINY_MODEL,
+    codec="conv",
+    model=TINY_MODEL,
 )
-TINY_GRU = Recipe(TINY.training, gru=TINY_RECURRENT)
+TINY_GRU = Recipe(TINY.training, "gru", TINY_RECURRENT)
 
 
 @pytest.fixture

@@ -21,7 +21,10 @@ from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.prior import Prior
 from neuralcodec.training import export as exporting
-from neuralcodec.training.export import export, integer_tensors, to_integers
+from neuralcodec.training import integers
+from neuralcodec.training.conv import integer_tensors
+from neuralcodec.training.export import export
+from neuralcodec.training.integers import to_integers
 from neuralcodec.training.loop import CHECKPOINT, Trainer
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.weights import Tradeoff
@@ -52,7 +55,7 @@ def changed(checkpoint: Path, name: str, factor: float) -> Path:
 def weights_model(checkpoint: Path) -> dict[str, int]:
     from neuralcodec.training.loop import read_checkpoint
 
-    return vars(read_checkpoint(checkpoint)[1])
+    return vars(read_checkpoint(checkpoint).model)
 
 
 def test_exported_weights_load_and_code(checkpoint: Path, recipe: Recipe, tmp_path: Path) -> None:
@@ -179,7 +182,7 @@ def test_rows_are_rounded_as_finely_as_the_bound_allows() -> None:
     layer = to_integers(conv, inputs)
     layer.output(inputs)  # proves the bound
     sums = (np.abs(layer.weight.astype(np.int64)) * 1024).sum(1) + np.abs(layer.bias)
-    at_limit = (layer.shift == exporting._FINEST_SHIFT) | (np.abs(layer.weight).max(1) >= 2**14)
+    at_limit = (layer.shift == integers._FINEST_SHIFT) | (np.abs(layer.weight).max(1) >= 2**14)
     assert (at_limit | (sums > 0.4 * EXACT)).all()
     assert layer.shift[0] > layer.shift[-1]
 

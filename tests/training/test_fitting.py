@@ -106,7 +106,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_fitted_weights_code_smaller_files(untrained: ConvCodec, photos: Path, tmp_path: Path) -> None:
-    arrays = arrays_of(untrained)
+    arrays = arrays_of("conv", untrained)
     fitted = arrays | fitted_tables(untrained, arrays, photos)
     assert fitted["z.index"].dtype == np.uint16
     assert fitted["z.index"].shape == (101, TINY_MODEL.hyper)
@@ -115,7 +115,7 @@ def test_fitted_weights_code_smaller_files(untrained: ConvCodec, photos: Path, t
     sizes = []
     for name, tensors in (("gaussian", arrays), ("fitted", fitted)):
         out = tmp_path / f"{name}.safetensors"
-        model = Model(write_weights(out, tensors, TINY_MODEL, Tradeoff()))
+        model = Model(write_weights(out, tensors, "conv", TINY_MODEL, Tradeoff()))
         y = model.analyse(photograph(256, 256, seed=9), 47)
         writer = SymbolWriter(model.prior.tables)
         y_hat = model.prior.code(writer, 47, 16, 16, (y, model.hyper_analyse(y)))
@@ -126,10 +126,10 @@ def test_fitted_weights_code_smaller_files(untrained: ConvCodec, photos: Path, t
 
 
 def test_a_run_can_start_from_fitted_weights(untrained: ConvCodec, photos: Path, tmp_path: Path) -> None:
-    arrays = arrays_of(untrained)
+    arrays = arrays_of("conv", untrained)
     out = tmp_path / "fitted.safetensors"
     fitted = arrays | fitted_tables(untrained, arrays, photos)
-    file = write_weights(out, fitted, TINY_MODEL, Tradeoff())
+    file = write_weights(out, fitted, "conv", TINY_MODEL, Tradeoff())
     model = ConvCodec(TINY_MODEL).eval()
     start_from_weights(model, file)
     assert torch.equal(
@@ -140,7 +140,7 @@ def test_a_run_can_start_from_fitted_weights(untrained: ConvCodec, photos: Path,
 
 
 def test_a_table_that_is_not_there_is_refused(untrained: ConvCodec) -> None:
-    arrays = arrays_of(untrained)
+    arrays = arrays_of("conv", untrained)
     arrays["z.index"] = arrays["z.index"].astype(np.uint16) + SCALE_COUNT
     with pytest.raises(ValueError, match="a table that is not there"):
         IntegerPrior(arrays)
@@ -160,6 +160,6 @@ def test_export_fits(
 def test_export_fits_one_codec_only(gru_recipe: Recipe, images: Path, photos: Path, tmp_path: Path) -> None:
     Trainer(gru_recipe, images, tmp_path / "run", precision="float32").save()
     out = tmp_path / "gru.safetensors"
-    with pytest.raises(UsageError, match="conv codec only"):
+    with pytest.raises(UsageError, match="not fitted to photographs: leave out --fit"):
         export(tmp_path / "run" / CHECKPOINT, out, None, photos)
     assert not out.exists()

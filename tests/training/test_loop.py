@@ -104,7 +104,7 @@ def test_a_signal_stops_after_the_step_and_saves(start: Start, tmp_path: Path, n
     folder = tmp_path / "run"
     assert trainer.step == 3
     assert not list(folder.glob("*.partial"))
-    tensors, config, run = read_checkpoint(folder / CHECKPOINT)
+    tensors, _, config, run = read_checkpoint(folder / CHECKPOINT)
     assert run["step"] == 3
     assert config == trainer.recipe.model
     for name, p in trainer.model.named_parameters():
@@ -169,7 +169,7 @@ def test_a_run_ends_when_its_time_is_spent(start: Start, recipe: Recipe, tmp_pat
     assert trainer.step == 1
     assert trainer.progress == 1.0
     start(short).run(save_minutes=60, valid_minutes=60)  # nothing is left to do
-    assert read_checkpoint(tmp_path / "run" / CHECKPOINT)[2]["step"] == 1
+    assert read_checkpoint(tmp_path / "run" / CHECKPOINT).run["step"] == 1
 
 
 def test_a_run_of_steps_ends_after_them(
@@ -232,7 +232,7 @@ def test_validation_uses_the_averaged_weights(start: Start, images: Path) -> Non
 def test_another_model_is_not_resumed(start: Start, recipe: Recipe, gru_recipe: Recipe) -> None:
     start().save()
     with pytest.raises(UsageError, match="another model"):
-        start(replace(recipe, conv=replace(TINY_MODEL, width=24)))
+        start(replace(recipe, model=replace(TINY_MODEL, width=24)))
     with pytest.raises(UsageError, match="another model"):
         start(gru_recipe)
 
@@ -267,7 +267,7 @@ TWO_STEPS = """
 
     loop.block_components = functools.partial(loop.block_components, samples=1000)
     model, training = json.loads(sys.argv[1])
-    recipe = Recipe(TrainingConfig(**training), ConvConfig(**model))
+    recipe = Recipe(TrainingConfig(**training), "conv", ConvConfig(**model))
     trainer = loop.Trainer(recipe, Path(sys.argv[2]), Path(sys.argv[3]), precision="float32")
     for _ in range(2):
         trainer._train_step()

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from neuralcodec.errors import UsageError
+from neuralcodec.training.conv import ConvObjective
+from neuralcodec.training.forms import form_of
+from neuralcodec.training.gru import STAGES_SEEN, RecurrentObjective
 from neuralcodec.training.loop import Trainer, read_checkpoint
-from neuralcodec.training.objectives import STAGES_SEEN, RecurrentObjective, loss_of, objective
+from neuralcodec.training.objectives import loss_of
 from neuralcodec.training.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("quick_start", "signals")
@@ -65,12 +69,16 @@ def test_validation_has_a_point_for_each_stage(trainer: Trainer) -> None:
 
 def test_a_checkpoint_says_its_codec(trainer: Trainer, gru_recipe: Recipe, tmp_path: Path) -> None:
     trainer.save()
-    _, config, _ = read_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
-    assert config == gru_recipe.gru
+    _, _, config, _ = read_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
+    assert config == gru_recipe.model
 
 
-def test_the_recipe_decides(recipe: Recipe, gru_recipe: Recipe) -> None:
-    assert isinstance(objective(gru_recipe), RecurrentObjective)
-    assert not isinstance(objective(recipe), RecurrentObjective)
-    assert gru_recipe.gru is not None
-    assert objective(replace(gru_recipe, gru=replace(gru_recipe.gru, latent=12))).components == 36
+def test_the_codec_decides(recipe: Recipe, gru_recipe: Recipe) -> None:
+    assert isinstance(form_of(recipe.codec).objective(recipe.model), ConvObjective)
+    assert isinstance(form_of(gru_recipe.codec).objective(gru_recipe.model), RecurrentObjective)
+    assert form_of("gru").objective(replace(gru_recipe.model, latent=12)).components == 36
+
+
+def test_a_codec_that_is_not_trained() -> None:
+    with pytest.raises(UsageError, match="no training for the codec 'toy', only for conv, gru"):
+        form_of("toy")

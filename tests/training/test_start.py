@@ -45,7 +45,7 @@ def test_export_gives_the_shipped_weights_back() -> None:
     """Every layer of the prior to the last bit: the way back from integers loses nothing."""
     stored = weights.by_id(bytes.fromhex("157adb15"))  # with tables of Gaussians, as export makes them
     kept = weights.read(stored).arrays
-    again = arrays_of(started(ConvConfig(**weights.read(stored).model), stored))
+    again = arrays_of("conv", started(ConvConfig(**weights.read(stored).model), stored))
     assert {name for name in again if not weights.is_encoder(name)} == kept.keys()
     for name, array in kept.items():
         part = name.rpartition(".")[2]
@@ -74,8 +74,7 @@ def test_a_larger_model_is_at_first_the_same(file: WeightsFile, sizes: dict[str,
 
 @pytest.mark.usefixtures("quick_start")
 def test_new_blocks_learn(file: WeightsFile, recipe: Recipe, images: Path, tmp_path: Path) -> None:
-    assert recipe.conv is not None
-    deep = replace(recipe, conv=replace(recipe.conv, coarse_blocks=2))
+    deep = replace(recipe, model=replace(recipe.model, coarse_blocks=2))
     trainer = Trainer(deep, images, tmp_path / "run", precision="float32", start=file)
     fresh = trainer.model.get_parameter("transforms.synthesis.coarse.1.project.weight")
     assert not fresh.any()

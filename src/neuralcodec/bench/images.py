@@ -91,7 +91,7 @@ def _check(path: Path) -> Photo:
     picture = load(path)
     with about(path.name):
         warn(picture.notes)  # of what is lost for every codec alike
-    height, width = picture.pixels.shape[:2]
+    height, width = upright(picture).pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         size = f"{width}x{height}"
         raise DamagedFileError(f"{size}: MS-SSIM is not defined under {SMALLEST_SIDE} pixels a side")

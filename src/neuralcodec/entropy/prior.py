@@ -3,7 +3,7 @@
 `IntegerPrior.code` is the whole of a tile's entropy coding. Given a writer and latents it writes them,
 given a reader it reads them; the networks in between are the same calls, so encoder and decoder agree by
 construction. The structure is that of `neuralcodec.models.prior.Prior`, from which
-`neuralcodec.training.export` makes it.
+`neuralcodec.training.conv` makes it.
 """
 
 from __future__ import annotations

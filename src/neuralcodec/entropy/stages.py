@@ -1,6 +1,6 @@
 """The prior of the recurrent codec as files are written and read: integer networks for each stage.
 
-The structure is that of `neuralcodec.models.stages`, from which `neuralcodec.training.export` makes it. As in
+The structure is that of `neuralcodec.models.stages`, from which `neuralcodec.training.gru` makes it. As in
 `neuralcodec.entropy.prior`, one walk serves both directions.
 """
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -22,13 +23,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.models.conv.network import ConvConfig
 from neuralcodec.models.device import has_fast_bfloat16
-from neuralcodec.models.gru.network import RecurrentConfig
 from neuralcodec.models.ssimulacra2 import raw_ssimulacra2, score_of
 from neuralcodec.terminal import say
 from neuralcodec.training.data import CropSampler, block_components, load_crops, open_store
-from neuralcodec.training.objectives import loss_of, objective
+from neuralcodec.training.forms import form_of
+from neuralcodec.training.objectives import loss_of
 from neuralcodec.training.optimizer import MuonAdamW
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.training.start import start_from_weights
@@ -93,7 +93,7 @@ class Trainer:
         self.valid = [] if valid is None else load_crops(valid, width=768, height=512)
 
         torch.manual_seed(self.config.seed)
-        self.objective = objective(recipe)
+        self.objective = form_of(recipe.codec).objective(recipe.model)
         if compiled and shutil.which(os.environ.get("CXX", "g++")) is None:
             raise UsageError("--compile needs a C++ compiler: install g++, or name another in CXX")
         self.loss_of = torch.compile(loss_of, dynamic=False) if compiled else loss_of
@@ -103,7 +103,7 @@ class Trainer:
             self.objective.model.transforms.start_from_components(components)
         else:
             start_from_weights(self.model, start)
-        self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(self.device).to(memory_format=torch.channels_last)
         torch.manual_seed(self.config.seed + self.rank)  # each process draws noise of its own
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.optimizer = self.make_optimizer()
@@ -252,8 +252,8 @@ class Trainer:
         tensors |= {f"optimizer.{n}": t.contiguous() for n, t in self.optimizer.state.items()}
         run = {"step": self.step, "seconds": self.seconds, "skipped": self.skipped}
         run |= asdict(self.config.tradeoff)
-        codec = "conv" if self.recipe.conv else "gru"
-        metadata = {"run": json.dumps(run), "codec": codec, "model": json.dumps(asdict(self.recipe.model))}
+        model = json.dumps(asdict(self.recipe.model))
+        metadata = {"run": json.dumps(run), "codec": self.recipe.codec, "model": model}
         metadata["training"] = json.dumps(asdict(self.config))
         partial = self.out / (CHECKPOINT + ".partial")
         try:
@@ -263,8 +263,8 @@ class Trainer:
         partial.replace(self.out / CHECKPOINT)
 
     def _resume(self) -> None:
-        tensors, config, run = read_checkpoint(self.out / CHECKPOINT)
-        if config != self.recipe.model:
+        tensors, codec, config, run = read_checkpoint(self.out / CHECKPOINT)
+        if (codec, config) != (self.recipe.codec, self.recipe.model):
             raise UsageError(f"{self.out} holds a run of another model; give --out another folder")
         before, now = _training_of(self.out / CHECKPOINT), asdict(self.config)
         changed = [
@@ -325,10 +325,17 @@ def _training_of(path: Path) -> dict[str, float]:
     return table
 
 
-def read_checkpoint(
-    path: Path,
-) -> tuple[dict[str, Tensor], ConvConfig | RecurrentConfig, dict[str, float]]:
-    """Tensors, model configuration and run state of a checkpoint.
+class Checkpoint(NamedTuple):
+    """What a run left: tensors by name, its codec, the sizes of the model, and how far it came."""
+
+    tensors: dict[str, Tensor]
+    codec: str
+    model: Any  # a dataclass, the `config` of the codec's form
+    run: dict[str, float]
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
 
     Raises:
         NeuralCodecError: the file is missing or is no checkpoint.
@@ -337,7 +344,8 @@ def read_checkpoint(
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        kind = RecurrentConfig if metadata.get("codec") == "gru" else ConvConfig
-        return tensors, kind(**json.loads(metadata["model"])), json.loads(metadata["run"])
+        codec = metadata["codec"]
+        model = form_of(codec).config(**json.loads(metadata["model"]))
+        return Checkpoint(tensors, codec, model, json.loads(metadata["run"]))
     except Exception as error:
         raise NeuralCodecError(f"{path} is not a checkpoint of `ncodec train`: {error}") from None

@@ -6,11 +6,10 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuralcodec.errors import UsageError
-from neuralcodec.models.conv.network import ConvConfig
-from neuralcodec.models.gru.network import RecurrentConfig
+from neuralcodec.training.forms import form_of, trained_codecs
 from neuralcodec.weights import Tradeoff
 
 if sys.version_info >= (3, 11):
@@ -18,7 +17,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,11 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model, of one codec or the other, and its training."""
+    """A codec by name, the sizes of its model, and its training."""
 
     training: TrainingConfig
-    conv: ConvConfig | None = None
-    gru: RecurrentConfig | None = None
-
-    @property
-    def model(self) -> ConvConfig | RecurrentConfig:
-        """The sizes of the model, of either codec."""
-        model = self.conv or self.gru
-        assert model is not None
-        return model
+    codec: str
+    model: DataclassInstance
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -89,15 +84,16 @@ def read_recipe(path: Path) -> Recipe:
     training = _fill(TrainingConfig, tables.get("training", {}), f"{file} [training]")
     if (training.minutes > 0) == (training.steps > 0):
         raise UsageError(f"{file} [training]: give minutes or steps, one of them above 0")
-    if ("conv" in tables) == ("gru" in tables):
-        raise UsageError(f"{file} must have a table [conv] or a table [gru], and not both")
-    if "gru" in tables:
-        return Recipe(training, gru=_fill(RecurrentConfig, tables["gru"], f"{file} [gru]"))
-    return Recipe(training, conv=_fill(ConvConfig, tables["conv"], f"{file} [conv]"))
+    codecs = [name for name in tables if name != "training"]
+    if len(codecs) != 1:
+        tables_of_models = " or ".join(f"[{name}]" for name in trained_codecs())
+        raise UsageError(f"{file} must have one table of a model beside [training]: {tables_of_models}")
+    codec = codecs[0]
+    return Recipe(training, codec, _fill(form_of(codec).config, tables[codec], f"{file} [{codec}]"))
 
 
 def _fill(kind: type[T], table: dict[str, Any], where: str) -> T:
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = {f.name: f for f in dataclasses.fields(kind)}
     for name in table:
         if name not in fields:
             raise UsageError(f"{where}: unknown entry {name!r}; known are {', '.join(fields)}")

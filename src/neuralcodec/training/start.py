@@ -24,6 +24,7 @@ from neuralcodec.entropy.exact import FRACTION_BITS
 from neuralcodec.entropy.prior import INDEX_DROP, LATENT_ONE, integers_of
 from neuralcodec.entropy.tables import LOG_SCALE_STEP, SCALE_COUNT, SCALE_MIN, Tables
 from neuralcodec.errors import UsageError
+from neuralcodec.format.header import CONV
 from neuralcodec.models.blocks import ResidualBlock, interpolate_levels
 from neuralcodec.models.conv.network import ConvCodec, level_of
 from neuralcodec.models.prior import LATENT_UNIT, Prior
@@ -41,7 +42,7 @@ def start_from_weights(model: nn.Module, start: WeightsFile) -> None:
         NeuralCodecError: it is no weights file. UsageError: the codec or sizes that cannot grow differ.
     """
     file = weights.read(start)
-    if not isinstance(model, ConvCodec) or file.codec != "conv":
+    if not isinstance(model, ConvCodec) or file.codec != CONV.name:
         raise UsageError("only a conv recipe can start from a weights file, and only from one of conv")
     for name, size in asdict(model.config).items():
         known = file.model[name]
@@ -60,7 +61,7 @@ def start_from_weights(model: nn.Module, start: WeightsFile) -> None:
 
 
 def _load_prior(prior: Prior, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """The inverse of `export.integer_tensors`, up to rounding."""
+    """The inverse of `conv.integer_tensors`, up to rounding."""
     for name, module in prior.named_modules():
         if isinstance(module, nn.Conv2d):
             assert module.bias is not None

@@ -25,6 +25,7 @@ class ConvFamily(Family):
     """See `neuralcodec.models.conv`; `tilewise` is its way of a picture."""
 
     codec = CONV
+    trained = "neuralcodec.training.conv"
     summary = "fewest bytes"
     quality = QUALITY
     tile = TILE

@@ -21,6 +21,7 @@ class GruFamily(Family):
     """See `neuralcodec.models.gru`; `stagewise` is its way of a picture."""
 
     codec = GRU
+    trained = "neuralcodec.training.gru"
     summary = "a file in stages that may be cut anywhere"
     quality = 100.0  # a file may be cut later, so it has all stages
     tile = 512

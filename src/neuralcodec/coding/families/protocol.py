@@ -44,6 +44,8 @@ class Family(Protocol):
     max_pixels: int | None = None
     #: Pixels that the synthesis sees beyond a tile, on each side.
     margin: int = 0
+    #: The module with its form in training, see `neuralcodec.training.forms`; None if it is not trained here.
+    trained: str | None = None
 
     def load(self, file: WeightsFile, device: str | None) -> Any:
         """Load a weights file for the other methods; `device` is that of `encode_file`.

@@ -1,0 +1,103 @@
+"""What a family of models is in training and export; `Family.trained` names the module of each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+from neuralcodec.coding.families import family_of
+from neuralcodec.entropy import canary
+from neuralcodec.errors import UsageError
+from neuralcodec.format.header import CODECS, codec_named
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from neuralcodec.training.data import CropSampler
+    from neuralcodec.training.integers import Tensors
+
+C = TypeVar("C", bound="DataclassInstance")
+M = TypeVar("M", bound=nn.Module)
+
+
+class Objective(Protocol):
+    """One codec in training."""
+
+    #: The network; it has `transforms`, which start from components of a block transform, and a `prior`.
+    model: Any
+    #: How many of those components the linear shortcuts start with.
+    components: int
+
+    def terms(
+        self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Run a step: pixels `(N, 3, H, W)` to compare with `x`, repeated as needed; their bits `(N,)` and
+        places `(N,)` between the lowest quality, 0, and the highest, 1."""
+        ...
+
+    def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Code one picture: pixels `(1, 3, H, W)` and bits `(1,)` at each quality, from the lowest."""
+        ...
+
+
+class Form(Protocol[C, M]):
+    """A family that can be trained: a configuration of type C makes a model of type M."""
+
+    #: A dataclass of numbers: the sizes of the model, as a recipe's table and a weights file hold them.
+    config: type[C]
+
+    def model(self, config: C) -> M:
+        """Make the network, untrained; `transforms` of it goes into a weights file as it is."""
+
+    def objective(self, config: C) -> Objective:
+        """Make the network with what a training step minimises."""
+
+    def integer_arrays(self, model: M) -> Tensors:
+        """Round the prior to integers, with the tables of an untrained start.
+
+        Raises:
+            NeuralCodecError: a network cannot be made exact.
+        """
+
+    def integer_prior(self, config: C, arrays: Tensors) -> canary.Prior:
+        """Build the prior that codes from the arrays of a weights file."""
+
+    def measure(self, model: M, arrays: Tensors, images: Path) -> dict[str, float]:
+        """Measure bits per pixel on a folder of images.
+
+        Returns:
+            `bpp_float` of the trained prior, `bpp_integer` of the integer one, `bpp_coded` of the coded
+            segments, and `rate_loss` of the second against the first.
+        """
+
+    def fitted(self, model: M, arrays: Tensors, photos: Path) -> Tensors:
+        """Fit the probability tables to a folder of photographs.
+
+        Raises:
+            UsageError: there is no usable photograph, or the family has its tables from elsewhere.
+        """
+        raise UsageError("the tables of this codec are not fitted to photographs: leave out --fit")
+
+
+def form_of(codec: str) -> Form[Any, Any]:
+    """Find the form in training of a codec, by its name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if codec not in trained_codecs():
+        raise UsageError(
+            f"there is no training for the codec {codec!r}, only for {', '.join(trained_codecs())}"
+        )
+    name = family_of(codec_named(codec)).trained
+    assert name is not None
+    form: Form[Any, Any] = import_module(name).FORM
+    return form
+
+
+def trained_codecs() -> list[str]:
+    """Names of the codecs that a recipe can train."""
+    return [codec.name for codec in CODECS.values() if family_of(codec).trained is not None]
