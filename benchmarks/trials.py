@@ -220,7 +220,7 @@ def main() -> int:
         if not (args.out / name).exists():
             run(trial, args, args.out / name)
         record = validations(args.out / name)[-1]
-        return record["step"], [(bpp, decibels) for bpp, _, decibels in record["valid"]]
+        return record["step"], [(bpp, decibels) for bpp, _, decibels, *_ in record["valid"]]
 
     def size(points: list[tuple[float, float]]) -> float | None:
         gain = bd_rate(bases["base"][1], points)

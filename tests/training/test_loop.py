@@ -221,10 +221,12 @@ def test_validation_uses_the_averaged_weights(start: Start, images: Path) -> Non
     points = record["valid"]
     assert isinstance(points, list)
     assert len(points) == 3
-    for bpp, similarity, decibels in points:
+    for bpp, similarity, decibels, psnr, score in points:
         assert bpp > 0
         assert 0 < similarity < 1
         assert decibels == pytest.approx(-10 * math.log10(1 - similarity))
+        assert psnr > 0
+        assert score < 100
     assert trainer.model.training
     assert all(p.isnan().all() for p in trainer.model.parameters())  # and they are back
 
@@ -261,7 +263,7 @@ TWO_STEPS = """
     from pathlib import Path
     from safetensors.torch import save_file
     import torch.distributed as dist
-    from neuralcodec.models.conv import ConvConfig
+    from neuralcodec.models.conv.network import ConvConfig
     from neuralcodec.training import loop
     from neuralcodec.training.recipe import Recipe, TrainingConfig
 
