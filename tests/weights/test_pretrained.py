@@ -1,0 +1,27 @@
+"""The weights beside the package: they code by path, and see what they were trained to see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+import neuralcodec
+from neuralcodec.models.ssimulacra2 import ssimulacra2
+from neuralcodec.picture.reading import load
+
+ROOT = Path(__file__).parents[2]
+PRETRAINED = ROOT / "pretrained" / "conv-e4e187f9.safetensors"
+
+
+def test_they_score_higher_at_equal_bytes() -> None:
+    """By SSIMULACRA2; the README beside them says by how much on Kodak."""
+    photo = ROOT / "sample_images" / "chelsea.png"
+    original = load(photo).pixels
+    scores = []
+    for model in ("conv", str(PRETRAINED)):
+        data = neuralcodec.encode(photo, target_size=7000, model=model)
+        decoded = neuralcodec.decode(data, as_array=True)
+        scores.append(ssimulacra2(original, np.asarray(decoded)))
+    assert neuralcodec.info(data).weights == "e4e187f9"
+    assert scores[1] > scores[0] + 3
