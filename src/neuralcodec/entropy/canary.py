@@ -1,8 +1,8 @@
 """A test of the machine: a tiny tile whose latent is known, decoded when weights are loaded.
 
-That every machine finds the same latent rests on arithmetic that libraries are free to change: products of
-matrices in float32 without shortcuts, and the range coder's conversion of probabilities. Checksums cover the
-bytes of a file and not what they decode to, so where that promise is broken files would decode to noise.
+Every machine finds the same latent only if libraries keep to exact arithmetic: matrix products in float32
+without shortcuts, and the range coder's conversion of probabilities. Where they do not, files decode to
+noise. Checksums would not notice: they cover the bytes of a file, not what these decode to.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from neuralcodec.entropy.prior import LATENT_ONE, Draw
 from neuralcodec.entropy.tables import Tables
 from neuralcodec.errors import DamagedFileError, NeuralCodecError
 
-#: Of the elements of a canary, how many are not close to zero, and how far they are, in quantization steps.
+#: The share of a canary's elements that are not zero, and their standard deviation in quantization steps.
 _SHARE, _SPREAD = 0.03, 12.0
 
 
 class Prior(Protocol):
-    """The prior of a codec, as far as a canary goes."""
+    """The part of a codec's prior that a canary needs."""
 
     samples: int
     tables: Tables
 
     def code_sample(self, coders: Sequence[SymbolCoder], draw: Draw | None = None) -> list[Floats]:
-        """Code a small tile, a segment for each stage, and give y_hat of each."""
+        """Code a small tile, one segment for each coder, and return the y_hat of each."""
         ...
 
 
 @dataclass(frozen=True)
 class Canary:
-    """A tiny tile as it is coded.
+    """A tiny tile in coded form.
 
     Args:
-        segments: one for each stage.
+        segments: `samples` of the prior.
         latent: SHA-256, in hex, of what they decode to: see `digest`.
     """
 
@@ -50,7 +50,7 @@ class Canary:
 
 
 def make(prior: Prior) -> Canary:
-    """Code a tile of mostly zeros."""
+    """Make the canary of a prior: a tile of mostly zeros."""
     rng = np.random.default_rng(0)
 
     def draw(shape: tuple[int, ...]) -> Floats:
@@ -63,10 +63,10 @@ def make(prior: Prior) -> Canary:
 
 
 def check(prior: Prior, canary: Canary | None) -> None:
-    """Decode the segments and compare.
+    """Decode the segments of a canary and compare the latent.
 
     Raises:
-        NeuralCodecError: another latent came out. ValueError: it is no canary of this prior.
+        NeuralCodecError: the latent differs. ValueError: this is no canary of this prior.
     """
     if canary is None or len(canary.segments) != prior.samples:
         raise ValueError("it has no canary, or one of other segments")
@@ -85,6 +85,6 @@ def check(prior: Prior, canary: Canary | None) -> None:
 
 
 def digest(y_hat: Sequence[Floats]) -> str:
-    """SHA-256, in hex, of latents in sixteenths: int32, little endian, row by row, channels last."""
+    """Hash latents in sixteenths: SHA-256, in hex, of int32, little endian, row by row, channels last."""
     sixteenths = np.stack(y_hat) * LATENT_ONE
     return hashlib.sha256(sixteenths.astype("<i4").tobytes()).hexdigest()

@@ -1,10 +1,10 @@
-"""Symbols to bytes and back: constriction's range coder, symbols grouped by table.
+"""Symbols to bytes and back: constriction's range coder, with symbols grouped by table.
 
-Grouping by table means one call for each table instead of one for each symbol, about 14 ns a
-symbol. The writer, the reader and the sampler have the same method, `exchange`, so that one function
-(`entropy.prior`) writes, reads and draws a tile, and the three cannot drift apart.
+Grouping needs one call for each table instead of one for each symbol: about 14 ns a symbol. The writer, the
+reader and the sampler share one method, `exchange`. So one function (`entropy.prior`) writes, reads and draws
+a tile, and the three cannot drift apart.
 
-A segment is: a varint count of escapes, that many varints (the symbol, zigzag), then the words of the range
+A segment is a varint count of escapes, that many varints (the symbols, zigzag), then the words of the range
 coder in little-endian order without the zero bytes at their end.
 """
 
@@ -22,25 +22,25 @@ from neuralcodec.entropy.tables import SILENT_INDEX, Index, Int32, Tables
 from neuralcodec.errors import DamagedFileError
 from neuralcodec.format.varint import parse_varint, write_varint
 
-#: Symbols beyond this are clipped by the encoder and refused by the decoder.
+#: The encoder clips symbols beyond this; the decoder refuses them.
 SYMBOL_LIMIT = 1 << 19
 
 _WHERE = "the escaped symbols of a tile"
 
 
 class SymbolCoder(Protocol):
-    """Either end of a segment."""
+    """One end of a segment: a writer, a reader or a sampler."""
 
     def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
-        """Code one symbol for each entry of `index` `(n,)`, numbers of tables.
+        """Code one symbol for each table number in `index` `(n,)`.
 
-        A writer takes the symbols and returns what a reader will see; a reader and a sampler are given None.
+        A writer takes the symbols and returns what a reader will see. A reader and a sampler take None.
         """
         ...
 
 
 class SymbolWriter:
-    """Collects symbols into one segment."""
+    """Writes symbols to one segment."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -66,21 +66,21 @@ class SymbolWriter:
         return symbols
 
     def finish(self) -> bytes:
-        """The segment."""
+        """Return the segment."""
         head = write_varint(len(self._escapes)) + b"".join(write_varint(zigzag(s)) for s in self._escapes)
         words = np.asarray(self._range.get_compressed()).astype("<u4").tobytes()
         return head + words.rstrip(b"\0")
 
 
 class SymbolReader:
-    """Reads a segment back. A damaged segment gives wrong symbols or DamagedFileError, nothing else."""
+    """Reads a segment back. A damaged one gives wrong symbols or raises DamagedFileError, nothing else."""
 
     def __init__(self, tables: Tables, segment: bytes) -> None:
         self._tables = tables
         count, offset = parse_varint(segment, 0, _WHERE)
         if count > len(segment):
             raise DamagedFileError("a tile claims more escaped symbols than it has bytes")
-        escapes = array("q")  # eight bytes for each of the segment at most, where a list would take 36
+        escapes = array("q")  # at most eight bytes for each byte of the segment; a list would take 36
         for _ in range(count):
             value, offset = parse_varint(segment, offset, _WHERE)
             escapes.append((value >> 1) ^ -(value & 1))
@@ -115,14 +115,14 @@ class SymbolReader:
 
 
 class SymbolSampler:
-    """Draws the symbols of a segment from the tables, and writes them: to read random bits is the same thing.
+    """Draws symbols from the tables and writes them to a segment, as if a reader read random bits.
 
-    It stands where a reader stands, in a walk without latents; the segment is one that a reader can read.
+    It takes the place of a reader; a reader can read its segment.
 
     Args:
-        rng: the same gives the same symbols, on every machine at a temperature of 1.
-        temperature: 1 draws what the tables say, below 1 what is likely even oftener: probabilities are
-            raised to the power of 1 / temperature. An escape is the first symbol beyond the table.
+        rng: equal generators give equal symbols; at a temperature of 1, on every machine.
+        temperature: probabilities are raised to the power of 1 / temperature. 1 draws by the tables as they
+            are; below 1, likely symbols come even oftener. An escape is the first symbol beyond the table.
     """
 
     def __init__(self, tables: Tables, rng: np.random.Generator, temperature: float = 1.0) -> None:
@@ -153,23 +153,23 @@ class SymbolSampler:
         return np.where(escaped & (self._rng.random(count) < 0.5), -symbols, symbols)
 
     def finish(self) -> bytes:
-        """The segment."""
+        """Return the segment."""
         return self._writer.finish()
 
 
-#: Makes what draws a segment, from the tables and the number of the segment.
+#: Makes the sampler of a segment, from the tables and the number of the segment.
 Draw: TypeAlias = Callable[[Tables, int], SymbolSampler]
 
 
 class SilentCoder:
-    """Either end of no segment at all: every symbol is zero, so every value is its mean."""
+    """Stands in for a segment that does not exist: every symbol is zero, so every value is its mean."""
 
     def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
         return np.zeros(len(index), np.int32)
 
 
 def _grouped(index: Index, tables: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Order that sorts by table, and where each table's group ends."""
+    """Return the order that sorts `index` by table, and where each table's group ends."""
     order = np.argsort(index, kind="stable")
     ends = np.cumsum(np.bincount(index, minlength=tables))
     return order, ends

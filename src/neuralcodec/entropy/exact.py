@@ -1,13 +1,12 @@
 """Integer networks in numpy whose result is the same on every machine.
 
 All values are integers in fixed point, `FRACTION_BITS` bits after the point, held in float32 arrays. A
-float32 sum of integers is exact, in any order and with any blocking or fused multiply-add, as long as
-every partial sum stays below 2^24; scaling a column of weights by a power of two moves the exponents
-alone. So a layer is one matrix product of the fastest kind, followed by rounding down. The bound is
-proved for the weights of each layer from the range of its inputs when the layer is built: a file whose
-weights break it is refused.
+float32 sum of integers is exact as long as every partial sum stays below 2^24, in any order and with any
+blocking or fused multiply-add. Scaling a column of weights by a power of two changes the exponents only. So
+a layer is one matrix product of the fastest kind, followed by rounding down. When a layer is built, the bound
+is proved for its weights from the range of its inputs. A file whose weights break the bound is refused.
 
-Layers take and give arrays `(h, w, C)`.
+Layers take and return arrays `(h, w, C)`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from neuralcodec.arrays import Floats
 from neuralcodec.entropy.layers import Chain, Kind
 
-#: Activation 1.0 is 128.
+#: The activation 1.0 is stored as 128.
 FRACTION_BITS = 7
 ONE = 1 << FRACTION_BITS
 #: Sums below this are exact in float32.
@@ -32,7 +31,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Range:
-    """The least and the greatest value each channel can have, `(C,)` int64."""
+    """The least and the greatest value that each channel can have, `(C,)` int64."""
 
     low: Ints
     high: Ints
@@ -48,7 +47,7 @@ class Range:
         return Range(self.low.clip(low, high), self.high.clip(low, high))
 
     def of_squares(self) -> Range:
-        """The range of channels that four of these each are the four places of."""
+        """Merge every four channels, which are the places of a 2x2 square, into one."""
         return Range(self.low.reshape(-1, 4).min(1), self.high.reshape(-1, 4).max(1))
 
     @property
@@ -58,11 +57,11 @@ class Range:
 
 @dataclass(frozen=True)
 class Integers:
-    """A layer as it is stored: `(weight @ x + bias) >> shift`, rounding down, per row.
+    """A layer in stored form: `(weight @ x + bias) >> shift` for each row, rounded down.
 
     Attributes:
-        weight: int16, `(outputs, inputs)`; for a depthwise layer `(channels, 9)`.
-        bias: int32 `(outputs,)`; half of `1 << shift` is already in it, which makes the rounding to nearest.
+        weight: int16 `(outputs, inputs)`; for a depthwise layer `(channels, 9)`.
+        bias: int32 `(outputs,)`; it includes half of `1 << shift`, so that rounding down rounds to nearest.
         shift: int8 `(outputs,)`, 0 to 23.
     """
 
@@ -71,20 +70,20 @@ class Integers:
     shift: npt.NDArray[np.int8]
 
     def rows(self, which: slice) -> Integers:
-        """The layer with only these outputs."""
+        """Return the layer with only these outputs."""
         return Integers(self.weight[which], self.bias[which], self.shift[which])
 
     def output(self, inputs: Range) -> Range:
-        """The range of the outputs, given that of the inputs (per tap for a depthwise layer).
+        """Compute the range of the outputs from that of the inputs.
 
         Raises:
-            ValueError: some partial sum could leave the exact range.
+            ValueError: a partial sum could leave the exact range.
         """
         weight, bias = self.weight.astype(np.int64), self.bias.astype(np.int64)
         if self.shift.min() < 0 or self.shift.max() > 23:
             raise ValueError("shift out of range")
         low, high = inputs.low, inputs.high
-        if weight.shape == (len(low), 9):  # depthwise; taps beyond the border are zero
+        if weight.shape == (len(low), 9):  # depthwise; inputs beyond the border are zero
             low, high = np.minimum(low, 0)[:, None], np.maximum(high, 0)[:, None]
         magnitude = np.maximum(np.abs(low), np.abs(high))
         if ((np.abs(weight) * magnitude).sum(1) + np.abs(bias)).max() >= EXACT:
@@ -94,14 +93,14 @@ class Integers:
         return Range(least >> self.shift, most >> self.shift)
 
     def scaled(self) -> tuple[Floats, Floats]:
-        """Weight transposed for `x @ weight`, and bias, both divided by `1 << shift`. Exact."""
+        """Return weight, transposed for `x @ weight`, and bias, both divided exactly by `1 << shift`."""
         factor = np.ldexp(np.float32(1), -self.shift.astype(np.int32))
         weight = self.weight.astype(np.float32) * factor[:, None]
         return np.ascontiguousarray(weight.T), self.bias.astype(np.float32) * factor
 
 
 class Dense:
-    """A 1x1 convolution. Several inputs are taken as if they were concatenated."""
+    """A 1x1 convolution. It treats several inputs as if they were concatenated."""
 
     def __init__(
         self, integers: Integers, inputs: Range, low: int, high: int, *, shuffle: bool = False
@@ -131,7 +130,7 @@ class Dense:
 
 
 class Depthwise:
-    """A 3x3 convolution of each channel by itself with zero padding, as nine shifted multiply-adds."""
+    """A zero-padded 3x3 convolution of each channel by itself, computed as nine shifted multiply-adds."""
 
     def __init__(self, integers: Integers, inputs: Range, low: int, high: int) -> None:
         self.range = integers.output(inputs).clip(low, high)
@@ -143,7 +142,7 @@ class Depthwise:
         height, width, channels = x.shape
         padded = np.zeros((height + 2, width + 2, channels), np.float32)
         padded[1:-1, 1:-1] = x
-        # Whole rows at a time, (h, w·C): numpy's inner loop is then long, three times as fast as over C.
+        # Work on whole rows, (h, w·C): numpy's inner loop is then long, and three times as fast as over C.
         rows = padded.reshape(height + 2, -1)
         taps = np.tile(self.taps, (1, 1, width))
         total = rows[:height, : width * channels] * taps[0, 0]
@@ -156,11 +155,11 @@ class Depthwise:
 
 
 class Stack:
-    """Layers one after another, as a chain of `entropy.layers` describes them.
+    """The layers of a chain of `entropy.layers`, one after another.
 
     Args:
-        stored: gives each layer's integers by its name.
-        inputs: the range of the inputs, of several together.
+        stored: returns a layer's integers by its name.
+        inputs: the range of the inputs; that of several is concatenated.
 
     Raises:
         ValueError: a sum could leave the exact range, or a layer does not fit the one before.
@@ -188,7 +187,7 @@ _NEIGHBOURS = tuple((i, j) for i in range(3) for j in range(3) if i or j)
 
 
 def _settle(total: Floats, bias: Floats, low: np.float32, high: np.float32) -> Floats:
-    """Bias, rounding down and clipping, in place."""
+    """Add the bias, round down and clip, in place."""
     np.add(total, bias, out=total)
     np.floor(total, out=total)
     return np.clip(total, low, high, out=total)

@@ -1,8 +1,8 @@
 """The layers of the priors, described once.
 
-Every form of a prior walks these tables: the trained one (`neuralcodec.models`), the integer one that files
-are coded with (`entropy.prior`, `entropy.stages`), that with gradients (`coding.soft_prior`), and the export
-from the first to the second (`training.export`).
+Every form of a prior is built from these chains: the trained one (`neuralcodec.models`), the integer one that
+codes files (`entropy.prior`, `entropy.stages`) and the one with gradients (`coding.soft_prior`). So is the
+export from the first to the second (`training.export`).
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
-#: Upper end of the activations. A bounded range in training lets the integers use few bits at the same rate.
+#: Upper end of the activations. Because training bounds them, the integers need few bits at the same rate.
 ACTIVATION_MAX = 8
-#: Upper end of a latent at the entrance of a network, in the same unit: ±512 quantization steps, room for the
-#: flat component at the highest quality. Some 3x3 layers have it as well.
+#: Upper end of a latent that enters a network, in the same unit: ±512 quantization steps, enough for the flat
+#: component at the highest quality. Some 3x3 layers use it as well.
 LATENT_MAX = 64
 
 
 class Kind(Enum):
-    """What a layer does to each position."""
+    """The kind of a layer: what it does to each position."""
 
     DENSE = "a 1x1 convolution"
     UP = "a 1x1 convolution to four times the channels, of which a square of 2x2 positions is made"
@@ -29,8 +29,8 @@ class Layer(NamedTuple):
     """A layer, and the range that its output is clipped to.
 
     Args:
-        to: which size of a model its output channels are.
-        low, high: in the unit of activations.
+        to: names the size of a model that gives the number of output channels.
+        low, high: the range, in the unit of activations.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Layer(NamedTuple):
 #: Layers one after another.
 Chain: TypeAlias = tuple[Layer, ...]
 
-#: z_hat to the features φ.
+#: From z_hat to the features φ.
 HYPER_SYNTHESIS: Chain = (
     Layer("hyper_out", Kind.DENSE, "latent", 0, ACTIVATION_MAX),
     Layer("hyper_up1", Kind.UP, "latent", 0, ACTIVATION_MAX),
@@ -52,15 +52,15 @@ HYPER_SYNTHESIS: Chain = (
     Layer("hyper_up2", Kind.UP, "features", 0, ACTIVATION_MAX),
     Layer("hyper_blur2", Kind.SPATIAL, "features", -ACTIVATION_MAX, ACTIVATION_MAX),
 )
-#: φ and what is known of the latent to what the head of a context step sees; the head, a dense layer, gives a
-#: mean and a scale index for every channel.
+#: From φ and the known part of the latent to the input of a context step's head. The head, a dense layer,
+#: gives a mean and a scale index for every channel.
 CONTEXT_STEP: Chain = (
     Layer("mix", Kind.DENSE, "width", 0, ACTIVATION_MAX),
     Layer("spatial", Kind.SPATIAL, "width", -LATENT_MAX, LATENT_MAX),
     Layer("expand", Kind.DENSE, "features", 0, ACTIVATION_MAX),
 )
-#: φ and the latent of a stage to what is added to φ, of the recurrent codec. Twice the range of φ: the sum is
-#: clipped again, and until then nothing is lost.
+#: From φ and the latent of a stage to the change of φ, in the recurrent codec. Its range is twice that of φ,
+#: so that nothing is lost before the sum is clipped again.
 FEATURE_UPDATE: Chain = (
     Layer("mix", Kind.DENSE, "width", 0, ACTIVATION_MAX),
     Layer("spatial", Kind.SPATIAL, "width", 0, ACTIVATION_MAX),

@@ -1,9 +1,8 @@
-"""The prior as files are written and read: integer networks, and one walk for both directions.
+"""The prior that writes and reads files: integer networks, and one function for both directions.
 
-`IntegerPrior.code` is the whole of a tile's entropy coding. Given a writer and latents it writes them,
-given a reader it reads them; the networks in between are the same calls, so encoder and decoder agree by
-construction. The structure is that of `neuralcodec.models.prior.Prior`, from which
-`neuralcodec.training.conv` makes it.
+`IntegerPrior.code` does all the entropy coding of a tile. Given a writer and latents, it writes them; given a
+reader, it reads them. Both ways call the same networks, so encoder and decoder agree by construction. The
+structure is that of `neuralcodec.models.prior.Prior`, from which `neuralcodec.training.conv` makes it.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ STEPS = 4
 QUALITY_ROWS = 101
 #: Latents, means included, are held in sixteenths of a quantization step.
 LATENT_ONE = 16
-#: Latents at the entrance of a network, in sixteenths; the same ±64.0 as in the trained form.
+#: Bound of the latents that enter a network, in sixteenths; the trained form has the same bound, ±64.0.
 LATENT_CLIP = LATENT_MAX * ONE
 ACTIVATION_CLIP = ACTIVATION_MAX * ONE
 MEAN_CLIP = 1 << 17
-#: A scale index leaves its head in whole steps, from activations in sixteenths of a step.
+#: Bits that the head of a scale index drops: from sixteenths of a step to whole steps.
 INDEX_DROP = 4
-#: Latent positions across the tile of a canary, a multiple of four.
+#: Side of the tile of a canary in latent positions, a multiple of four.
 SAMPLE_SIDE = 8
 
-#: Makes values of a shape.
+#: Draws an array of a given shape.
 Draw: TypeAlias = Callable[[tuple[int, ...]], Floats]
 
 
@@ -48,7 +47,7 @@ class IntegerPrior:
         ValueError: a sum could leave the exact range, or the arrays do not fit together.
     """
 
-    #: Segments of a canary.
+    #: Number of segments of a canary.
     samples = 1
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -68,11 +67,11 @@ class IntegerPrior:
         self.latent = self.steps[0].latent
 
     def code_sample(self, coders: Sequence[SymbolCoder], draw: Draw | None = None) -> list[Floats]:
-        """Code a tile of `SAMPLE_SIDE` positions a side, as a canary holds it: y_hat.
+        """Code the tile of a canary, `SAMPLE_SIDE` positions a side, and return its y_hat.
 
         Args:
-            coders: one; a writer, or without `draw` a reader.
-            draw: gives the latents to write, by shape.
+            coders: exactly one; a writer, or without `draw` a reader.
+            draw: draws the latents to write.
         """
         [coder] = coders
         side, part = SAMPLE_SIDE, SAMPLE_SIDE // 4
@@ -92,18 +91,18 @@ class IntegerPrior:
         """Write or read one tile.
 
         Args:
-            coder: a writer, then `latents` are needed; or a reader.
-            quality: 0 to 100, a whole number: `Header.quality_row`.
+            coder: a writer, which needs `latents`, or a reader.
+            quality: a whole number from 0 to 100: `Header.quality_row`.
             height, width: of the tile's latent.
             latents: y `(H4, W4, C)` and z `(H4/4, W4/4, C_z)`, with `H4` and `W4` the height and width
                 rounded up to a multiple of four.
-            rounding: of y, for a writer; to the nearest symbol if there is none.
+            rounding: how a writer rounds y; by default to the nearest symbol.
 
         Returns:
             y_hat `(height, width, C)`, as a decoder sees it.
 
         Raises:
-            DamagedFileError: what the reader was given is damaged.
+            DamagedFileError: the segment is damaged.
         """
         rows, columns = -(-height // 4), -(-width // 4)
         y, z = latents if latents is not None else (None, None)
@@ -129,7 +128,7 @@ def code_in_steps(
 
     Args:
         features: φ `(H, W, F)`, with H and W even.
-        size: height and width of the part that is coded; what lies beyond is zero.
+        size: height and width of the part to code; what lies beyond is zero.
         y: `(H, W, C)` for a writer, None for a reader.
 
     Returns:
@@ -153,7 +152,7 @@ def code_in_steps(
 
 
 def integers_of(tensors: Mapping[str, npt.NDArray[Any]], name: str) -> Integers:
-    """A layer of the prior as `export` stores it."""
+    """Return a layer of the prior as `export` stores it."""
     return Integers(*(tensors[f"exact.{name}.{part}"] for part in ("weight", "bias", "shift")))
 
 
@@ -173,7 +172,7 @@ class Step:
         self.indices = [Dense(head.rows(g), self.body.range, 0, SCALE_COUNT - 1) for g in indices]
 
     def predict(self, features: Floats, known: Floats) -> tuple[Floats, npt.NDArray[np.uint8]]:
-        """Means in sixteenths and scale indices, each `(4, h/2, w/2, C/4)`, the four places first."""
+        """Predict means in sixteenths and scale indices, each `(4, h/2, w/2, C/4)`, the four places first."""
         x = self.body(features, known)
         corners = [np.ascontiguousarray(x[place]) for place in _PLACES]
         means = [head(corner) for head, corner in zip(self.means, corners, strict=True)]
@@ -185,12 +184,12 @@ _PLACES = tuple((slice(i, None, 2), slice(j, None, 2)) for i in range(2) for j i
 
 
 def _gather(x: Floats, groups: tuple[slice, ...]) -> Floats:
-    """The elements at the four places of every square, `(4, h/2, w/2, ·)`, of one channel group each."""
+    """Collect the elements at the four places of every square, one channel group each: `(4, h/2, w/2, ·)`."""
     return np.stack([x[(*place, group)] for place, group in zip(_PLACES, groups, strict=True)])
 
 
 def enter(latent: Floats) -> Floats:
-    """A decoded latent as the input of a network."""
+    """Clip a decoded latent to the range of a network's inputs."""
     return np.clip(latent, -LATENT_CLIP, LATENT_CLIP)
 
 
@@ -199,7 +198,8 @@ def _exchange(
 ) -> Floats:
     """Code the rounded distance of `values` (in quantization steps) to `mean` (in sixteenths).
 
-    Returns the decoded values in sixteenths. Exact: symbols stay below 2^19.
+    Returns:
+        The decoded values in sixteenths, which are exact: symbols do not exceed 2^19.
     """
     symbols, index = None, np.ascontiguousarray(index).ravel()
     if values is not None:

@@ -1,8 +1,8 @@
-"""Rounding that knows what a symbol costs.
+"""Rounding that weighs the cost of a symbol.
 
-A coefficient is rounded to the nearest symbol, or to the next one towards zero where that saves more bits
-than the further error is worth, one element at a time (Ramchandran and Vetterli 1994, "Rate-distortion
-optimal fast thresholding with complete JPEG/MPEG decoder compatibility"). A decoder sees no difference.
+Each element by itself is rounded to the nearest symbol, or to the next one towards zero where that saves more
+bits than the further error is worth (Ramchandran and Vetterli 1994, "Rate-distortion optimal fast
+thresholding with complete JPEG/MPEG decoder compatibility"). A decoder needs no change.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from neuralcodec.entropy.tables import SILENT_INDEX, Index, Int32, Tables
 
 @dataclass(frozen=True)
 class Rounding:
-    """One way of rounding.
+    """Rounding with one weight of errors against bits.
 
     Args:
-        tables: what symbols cost.
+        tables: give the cost of symbols.
         weight: second derivative of the distortion, in bits, by an element: an error of e quantization steps
             is worth `weight / 2 · e²` bits.
     """
@@ -30,12 +30,12 @@ class Rounding:
     weight: float
 
     def __call__(self, distance: npt.NDArray[np.floating[Any]], nearest: Int32, index: Index) -> Int32:
-        """Symbols `(n,)`.
+        """Choose the symbols `(n,)`.
 
         Args:
-            distance: of the values to their means, in quantization steps, `(n,)`.
+            distance: distances of the values to their means, in quantization steps, `(n,)`.
             nearest: the same, rounded.
-            index: numbers of tables.
+            index: table numbers.
         """
         places = np.flatnonzero((nearest != 0) & (index != SILENT_INDEX))
         symbols, numbers = nearest[places], index[places]
@@ -50,5 +50,5 @@ class Rounding:
 
 
 def error_weight(quality: float) -> float:
-    """The weight that suits the `conv` weights at a quality, found on held-out photographs."""
+    """Return the weight that suits the `conv` weights at a quality, found on held-out photographs."""
     return float(120 * 2 ** ((60 - quality) / 30))

@@ -1,7 +1,7 @@
-"""The prior of the recurrent codec as files are written and read: integer networks for each stage.
+"""The prior that writes and reads files of the recurrent codec: integer networks for each stage.
 
-The structure is that of `neuralcodec.models.stages`, from which `neuralcodec.training.gru` makes it. As in
-`neuralcodec.entropy.prior`, one walk serves both directions.
+The structure is that of `neuralcodec.models.gru.prior`, from which `neuralcodec.training.gru` makes it. As in
+`neuralcodec.entropy.prior`, one function serves both directions.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class StagePriors:
     """
 
     def __init__(self, tensors: Mapping[str, npt.NDArray[Any]], stages: int) -> None:
-        self.samples = min(stages, 2)  # segments of a canary: the second stage sees an update of φ
+        self.samples = min(stages, 2)  # number of segments of a canary: two stages include an update of φ
         self.tables = Tables(tensors["tables.counts"], tensors["tables.radius"])
 
         def stored(name: str) -> Integers:
@@ -56,11 +56,11 @@ class StagePriors:
         self.updates = [_update(stage, stored, seen) for stage in range(stages - 1)]
 
     def code_sample(self, coders: Sequence[SymbolCoder], draw: Draw | None = None) -> list[Floats]:
-        """Code a tile of `SAMPLE_SIDE` positions a side, as a canary holds it: y_hat of each stage.
+        """Code the tile of a canary, `SAMPLE_SIDE` positions a side, and return y_hat of each stage.
 
         Args:
-            coders: of the first stages, one each; writers, or without `draw` readers.
-            draw: gives the latents to write, by shape.
+            coders: one for each of the first stages; writers, or without `draw` readers.
+            draw: draws the latents to write.
         """
         size, decoded = (SAMPLE_SIDE, SAMPLE_SIDE), []
         features = self.start(*size)
@@ -70,7 +70,7 @@ class StagePriors:
         return decoded
 
     def start(self, height: int, width: int) -> Floats:
-        """φ of the first stage for a tile of `height` x `width` latent positions, padded to even sizes."""
+        """Make φ of the first stage, for a tile of `height` x `width` latent positions padded to even."""
         return np.zeros((height + height % 2, width + width % 2, self.channels), np.float32)
 
     def code(
@@ -84,16 +84,16 @@ class StagePriors:
         """Write or read one stage of one tile.
 
         Args:
-            coder: a writer, then `y` is needed; or a reader.
+            coder: a writer, which needs `y`, or a reader.
             features: φ of this stage, from `start` or from the stage before.
             size: height and width of the tile's latent.
-            y: `(H, W, C)`, with H and W the height and width rounded up to even numbers.
+            y: `(H, W, C)`; H and W are the height and width rounded up to even numbers.
 
         Returns:
             y_hat `(*size, C)` as a decoder sees it, and φ of the next stage.
 
         Raises:
-            DamagedFileError: what the reader was given is damaged.
+            DamagedFileError: the segment is damaged.
         """
         y_hat = code_in_steps(coder, self.steps[stage], features, size, y)
         if stage < len(self.updates):
@@ -103,5 +103,5 @@ class StagePriors:
 
 
 def _update(stage: int, stored: Callable[[str], Integers], inputs: Range) -> Stack:
-    """What a stage adds to φ."""
+    """Build the network that gives what a stage adds to φ."""
     return Stack(FEATURE_UPDATE, lambda part: stored(f"updates.{stage}.{part}"), inputs)

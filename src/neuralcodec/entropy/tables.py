@@ -1,11 +1,11 @@
 """Probability tables, as integer counts: one for each of 64 widths, then those of the hyper-latent.
 
-The first tables belong each to a *scale index*: width `SCALE_MIN * exp(LOG_SCALE_STEP * index)` in
-quantization steps. They are discretised Gaussians, or what `neuralcodec.training.fitting` made of them. It
-also adds tables for single channels of the hyper-latent; without it, these use the first ones as well. A
-table covers the symbols `-radius..radius` and, as its last entry, an escape for anything beyond. The counts
-are made once, at export, and stored with the weights: the error function of another platform could differ in
-the last bit, and the two ends of a file must use the same tables.
+Each of the first tables belongs to a *scale index*: width `SCALE_MIN * exp(LOG_SCALE_STEP * index)` in
+quantization steps. They are discretised Gaussians, or what `neuralcodec.training.fitting` made of them.
+Fitting also adds tables for single channels of the hyper-latent; without it, these use the first tables as
+well. A table covers the symbols `-radius..radius`; its last entry is an escape for anything beyond. The
+counts are made once, at export, and stored with the weights: both ends of a file must use the same tables,
+and the error function of another platform could differ in the last bit.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ import numpy.typing as npt
 SCALE_COUNT = 64
 SCALE_MIN = 0.11
 LOG_SCALE_STEP = 0.1
-#: Counts of a table sum to this.
+#: The sum of the counts of a table.
 TOTAL = 1 << 16
-#: Symbols at this index are zero by agreement and are not coded at all: anything else has odds of 5e-6.
+#: Symbols at this index are zero by convention and are not coded: any other has a probability of 5e-6.
 SILENT_INDEX = 0
 
 Int32 = npt.NDArray[np.int32]
-#: Numbers of tables.
+#: Table numbers.
 Index = npt.NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Counts of all tables behind one another; table i has `2 * radius[i] + 2` of them. At least
-    `SCALE_COUNT`."""
+    """The counts of all tables, at least `SCALE_COUNT` of them, one table after another.
+
+    Table i has `2 * radius[i] + 2` counts.
+    """
 
     counts: Int32
     radius: Int32
@@ -54,14 +56,14 @@ class Tables:
         return {"counts": self.counts, "radius": self.radius}  # constriction's models cannot be copied
 
     def shares(self) -> list[npt.NDArray[np.float32]]:
-        """The probabilities of each table."""
+        """Compute the probabilities of each table."""
         ends = np.cumsum(2 * self.radius + 2)
-        # Divided by a float32: by a plain integer this large numpy 1 gives float64, which makes other tables.
+        # Divide by a float32: by a plain integer this large, numpy 1 gives float64, which makes other tables.
         return [part.astype(np.float32) / np.float32(TOTAL) for part in np.split(self.counts, ends[:-1])]
 
     @cached_property
     def models(self) -> list[Any]:
-        """One constriction model per table. Its conversion of float32 uses exact IEEE operations only."""
+        """One constriction model for each table. Its float32 conversion uses only exact IEEE operations."""
         make: Callable[..., Any] = constriction.stream.model.Categorical
         return [make(share, perfect=False) for share in self.shares()]
 
@@ -72,7 +74,7 @@ class Tables:
 
     @cached_property
     def savings(self) -> npt.NDArray[np.float64]:
-        """Bits that the next symbol towards zero saves, for each entry of `counts`; 0 of zeros, escapes."""
+        """Bits that the next symbol towards zero saves, for each entry of `counts`; 0 for zero and escape."""
         cost = -np.log2(self.counts)
         towards = np.arange(len(cost))
         for start, radius in zip(self.starts, self.radius, strict=True):
@@ -81,7 +83,7 @@ class Tables:
         return cost - cost[towards]
 
     def bits(self, symbols: Int32, index: Index) -> npt.NDArray[np.float64]:
-        """Ideal code length of each symbol, escapes counted without the value that follows them."""
+        """Compute the ideal code length of each symbol; of an escape, without the value that follows."""
         radius = self.radius[index]
         inside = np.abs(symbols) <= radius
         entry = np.where(inside, symbols + radius, 2 * radius + 1)
@@ -90,7 +92,7 @@ class Tables:
 
 
 def gaussian_tables() -> Tables:
-    """Make the tables: 4.5 standard deviations to each side, every count at least one."""
+    """Make the Gaussian tables: 4.5 standard deviations to each side, every count at least one."""
     halves = []
     for index in range(SCALE_COUNT):
         scale = SCALE_MIN * math.exp(LOG_SCALE_STEP * index)
@@ -99,19 +101,18 @@ def gaussian_tables() -> Tables:
 
 
 def gaussian_shares(scale: float, radius: int) -> list[float]:
-    """Probabilities of the symbols `0..radius` of a discretised Gaussian."""
+    """Compute the probabilities of the symbols `0..radius` of a discretised Gaussian."""
     edges = [0.5 * math.erf((k + 0.5) / (scale * math.sqrt(2))) for k in range(radius + 1)]
     return [2 * edges[0]] + [upper - lower for lower, upper in pairwise(edges)]
 
 
 def tables_of(shares: Sequence[Sequence[float]]) -> Tables:
-    """Integer tables of the probabilities of the symbols `-radius..radius`, each; the rest is that of the
-    escape."""
+    """Make integer tables from probabilities of the symbols `-radius..radius`; the escape gets the rest."""
     counts: list[int] = []
     for symbols in shares:
         table = _integer_shares([*symbols, 1 - math.fsum(symbols)])
         radius = (len(symbols) - 1) // 2
-        # What rounding left over goes to the most likely symbol, of several to the one in the middle.
+        # The most likely symbol takes what rounding left over; of several, the one nearest the middle.
         place = max(range(len(table)), key=lambda entry: (table[entry], -abs(entry - radius)))
         table[place] += TOTAL - sum(table)
         counts += table
@@ -120,7 +121,10 @@ def tables_of(shares: Sequence[Sequence[float]]) -> Tables:
 
 
 def _integer_shares(shares: list[float]) -> list[int]:
-    """Counts of at least one that sum to `TOTAL` nearly: what the ones for rare symbols cost is shared."""
+    """Scale probabilities to counts of at least one that nearly sum to `TOTAL`.
+
+    All symbols share the cost of the counts of one for rare symbols.
+    """
     low, high = 0.5 * TOTAL, 1.0 * TOTAL
     for _ in range(40):
         factor = (low + high) / 2
