@@ -18,7 +18,7 @@ from neuralcodec.entropy.layers import Chain, Kind
 
 
 def pointwise(inputs: int, outputs: int, *, gain: float = 1.0) -> nn.Conv2d:
-    """A 1x1 convolution with orthogonal weights times `gain` and zero bias."""
+    """Make a 1x1 convolution with orthogonal weights times `gain` and zero bias."""
     conv = nn.Conv2d(inputs, outputs, 1)
     if not conv.weight.is_meta:
         nn.init.orthogonal_(conv.weight.view(outputs, inputs), gain)
@@ -27,7 +27,7 @@ def pointwise(inputs: int, outputs: int, *, gain: float = 1.0) -> nn.Conv2d:
 
 
 def depthwise(channels: int) -> nn.Conv2d:
-    """A 3x3 convolution of each channel by itself, zero padded, that starts close to the identity."""
+    """Make a zero-padded 3x3 convolution of each channel by itself that starts close to the identity."""
     conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
     if not conv.weight.is_meta:  # random numbers on the meta device import torch's compiler: two seconds
         nn.init.normal_(conv.weight, std=0.1)
@@ -40,8 +40,8 @@ def depthwise(channels: int) -> nn.Conv2d:
 class ResidualBlock(nn.Module):
     """`x + project(silu(expand(depthwise(x))))`: shape `(B, C, H, W)` in and out, 4·C² MACs a position.
 
-    Without normalisation: the statistics of a picture carry what the decoder has to restore, and the
-    small output gain keeps the start close to the identity.
+    It has no normalisation: the statistics of a picture carry what the decoder has to restore. The small
+    output gain keeps the start close to the identity.
     """
 
     def __init__(self, channels: int) -> None:
@@ -56,7 +56,7 @@ class ResidualBlock(nn.Module):
 
 
 def residual_blocks(channels: int, count: int) -> nn.Sequential:
-    """`count` residual blocks in a row."""
+    """Make `count` residual blocks in a row."""
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
 
 
@@ -78,19 +78,19 @@ class GainTable(nn.Module):
         self.log_gain = nn.Parameter(torch.tensor([[step] * channels for step in steps]))
 
     def forward(self, level: Tensor) -> Tensor:
-        """Gains of shape `(B, C, 1, 1)` for levels of shape `(B,)`."""
+        """Interpolate the gains `(B, C, 1, 1)` at levels `(B,)`."""
         return interpolate_levels(self.log_gain, level).exp()[:, :, None, None]
 
 
 def interpolate_levels(table: Tensor, level: Tensor) -> Tensor:
-    """Rows of `table` `(L, C)` at the real-valued positions `level` `(B,)`, linearly: `(B, C)`."""
+    """Interpolate the rows of `table` `(L, C)` linearly at real positions `level` `(B,)`: `(B, C)`."""
     low = level.floor().clamp(0, table.shape[0] - 2).long()
     share = (level - low)[:, None]
     return table[low] * (1 - share) + table[low + 1] * share
 
 
 class _Bounded(torch.autograd.Function):
-    """Clamp whose gradient still passes where it pulls the value back into the range."""
+    """A clamp whose gradient still passes where it pulls the value back into the range."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, low: float, high: float) -> Tensor:
@@ -108,7 +108,7 @@ class _Bounded(torch.autograd.Function):
 
 
 def bounded(x: Tensor, low: float, high: float) -> Tensor:
-    """`x` clamped to `[low, high]`; values outside can be trained back in."""
+    """Clamp `x` to `[low, high]`; training can bring values from outside back in."""
     return _Bounded.apply(x, low, high)  # type: ignore[no-untyped-call]
 
 
@@ -127,7 +127,7 @@ def add_layers(module: nn.Module, chain: Chain, inputs: int, sizes: Mapping[str,
 
 
 def through_layers(module: nn.Module, chain: Chain, x: Tensor) -> Tensor:
-    """Take `x` through the layers that `add_layers` gave, each clipped to its range."""
+    """Take `x` through the layers that `add_layers` made, each clipped to its range."""
     for layer in chain:
         x = module.get_submodule(layer.name)(x)
         x = (F.pixel_shuffle(x, 2) if layer.kind is Kind.UP else x).clamp(layer.low, layer.high)
@@ -135,7 +135,7 @@ def through_layers(module: nn.Module, chain: Chain, x: Tensor) -> Tensor:
 
 
 def round_through(x: Tensor) -> Tensor:
-    """`x` rounded to integers, with the gradient of the identity (straight-through)."""
+    """Round `x` to integers, with the gradient of the identity (straight-through)."""
     return x + (x.round() - x).detach()
 
 

@@ -13,10 +13,10 @@ VARIABLE = "NCODEC_DEVICE"
 
 
 def transforms_device(wanted: str | None = None) -> torch.device:
-    """Find the device that the caller wants, or without a wish the one that `NCODEC_DEVICE` asks for.
+    """Find the device that the caller wants, or else the one that `NCODEC_DEVICE` asks for.
 
     Raises:
-        UsageError: it is not here, or there is no such device.
+        UsageError: the device is not available, or there is no such device.
     """
     wanted = wanted or os.environ.get(VARIABLE) or "auto"
     if wanted not in ("auto", "cpu", "cuda"):
@@ -34,9 +34,9 @@ def transforms_device(wanted: str | None = None) -> torch.device:
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether matrix products in bfloat16 are faster than in float32 here, rather than emulated."""
+    """Tell whether matrix products in bfloat16 are faster here than in float32, rather than emulated."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # There is no public question for this; without the private ones, float32 is the safe answer.
+    # No public function tells this; where the private ones are missing, float32 is the safe answer.
     tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return any(getattr(torch.cpu, test, bool)() for test in tests)

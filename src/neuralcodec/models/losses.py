@@ -1,4 +1,4 @@
-"""What training, and an encoder that takes its time, minimise: bits per pixel and lambda times distortion."""
+"""The objective of training, and of an encoder that refines: bits per pixel plus lambda times distortion."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch.nn import functional as F
 from neuralcodec.models.ssimulacra2 import raw_ssimulacra2
 from neuralcodec.weights import Tradeoff
 
-#: MSE alone stands in for 1 - MS-SSIM at the start of a run; this makes the two of a size on photographs.
+#: MSE alone replaces 1 - MS-SSIM at the start of a run; times this, the two are alike on photographs.
 MSE_AS_DISTORTION = 25.0
 FLAT = 32
-#: The sum of SSIMULACRA2 counts up to here; at very low rates it would drown the rest.
+#: Limit of the raw sum of SSIMULACRA2, which would drown the rest at very low rates.
 MOST_RAW = 40.0
 
 
 def lambda_at(tradeoff: Tradeoff, share: Tensor) -> Tensor:
-    """Lagrange multipliers at `share` of the way from the lowest level, 0, to the highest, 1: log-spaced."""
+    """Return log-spaced Lagrange multipliers at `share`: 0 is the lowest level, 1 the highest."""
     return tradeoff.lambda_low * (tradeoff.lambda_high / tradeoff.lambda_low) ** share
 
 
 def opponent_mse(error: Tensor) -> Tensor:
-    """Mean square `(B,)` in luma and two colour differences of an error `(B, 3, H, W)`.
+    """Compute the mean square `(B,)` of an error `(B, 3, H, W)` in luma and two colour differences.
 
-    Colour errors count as much as errors of the luma: MS-SSIM hardly sees a shift of colour.
+    Colour errors count as much as luma errors: MS-SSIM hardly sees a shift of colour.
     """
     red, green, blue = error.unbind(1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
@@ -36,10 +36,10 @@ def opponent_mse(error: Tensor) -> Tensor:
 def distortion(
     x: Tensor, x_hat: Tensor, tradeoff: Tradeoff, share: Tensor, *, mse_only: bool = False
 ) -> Tensor:
-    """Distortion `(B,)` of `x_hat` `(B, 3, H, W)`: `1 - MS-SSIM` (Wang et al. 2003), SSIMULACRA2 and MSE.
+    """Weigh `1 - MS-SSIM` (Wang et al. 2003), SSIMULACRA2 and MSE of `x_hat` `(B, 3, H, W)`: `(B,)`.
 
-    MS-SSIM does not see that a whole area is a little too dark; `flat_weight` is for the MSE of the means
-    of squares of `FLAT` pixels, which is about that alone.
+    MS-SSIM does not see that a whole area is a little too dark. `flat_weight` adds the MSE of the means of
+    squares of `FLAT` pixels to a side, which measures just that.
 
     Args:
         share: `(B,)`, where the quality of each sample lies between the lowest level, 0, and the highest, 1.
@@ -61,7 +61,7 @@ def distortion(
 
 
 def rate_distortion(bpp: Tensor, error: Tensor, lam: Tensor) -> Tensor:
-    """The scalar loss of a batch.
+    """Compute the scalar loss of a batch.
 
     Each sample is divided by the root of its lambda, so that high rates do not drown the low ones.
     """

@@ -52,7 +52,7 @@ class PriorOutput(NamedTuple):
 
 
 class ContextStep(nn.Module):
-    """Means and scale indices for every channel, from φ and the elements that are known at this step."""
+    """One step: means and scale indices for every channel, from φ and the elements known by then."""
 
     def __init__(self, latent: int, features: int, width: int) -> None:
         super().__init__()
@@ -82,18 +82,18 @@ class Prior(nn.Module):
         self.noise = True
         add_layers(self, HYPER_SYNTHESIS, hyper, {"latent": latent, "features": features})
         self.steps = context_steps(latent, features, width)
-        # In units that an optimizer's steps of 1e-3 can cross: a scale index may have to move by twenty.
+        # In large units, for an optimizer's steps of 1e-3: a scale index may have to move by twenty.
         self.z_mean = nn.Parameter(torch.zeros(levels, hyper))
         self.z_index = nn.Parameter(torch.full((levels, hyper), UNIT_SCALE_INDEX / LATENT_UNIT))
         self.step_masks: Tensor
         self.register_buffer("step_masks", step_masks(latent), persistent=False)
 
     def hyper_synthesis(self, z_hat: Tensor) -> Tensor:
-        """φ `(B, F, h, w)` of z_hat `(B, C_z, h/4, w/4)`."""
+        """Compute φ `(B, F, h, w)` from z_hat `(B, C_z, h/4, w/4)`."""
         return through_layers(self, HYPER_SYNTHESIS, as_activation(z_hat))
 
     def z_parameters(self, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Means, in quantization steps, and scale indices of z, each `(B, C_z)`, for levels `(B,)`."""
+        """Return means, in quantization steps, and scale indices of z, each `(B, C_z)`, at levels `(B,)`."""
         mean, index = (interpolate_levels(table, level) for table in (self.z_mean, self.z_index))
         return mean * LATENT_UNIT, index * LATENT_UNIT
 
@@ -112,7 +112,7 @@ class Prior(nn.Module):
 
 
 def context_steps(latent: int, features: int, width: int) -> nn.ModuleList:
-    """The four steps of a latent with `latent` channels, with scales that start at one."""
+    """Make the four steps of a latent with `latent` channels; scales start at one."""
     steps = nn.ModuleList()
     for _ in range(STEPS):
         step = ContextStep(latent, features, width)
@@ -126,7 +126,7 @@ def context_steps(latent: int, features: int, width: int) -> nn.ModuleList:
 def code_in_steps(
     steps: nn.Module, masks: Tensor, y: Tensor, features: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """y_hat, means and scale indices, each `(B, C, h, w)`, of `y` given φ `(B, F, h, w)`, h and w even."""
+    """Code `y` given φ `(B, F, h, w)`, h and w even: y_hat, means, scale indices, each `(B, C, h, w)`."""
     assert isinstance(steps, nn.ModuleList)
     mean = torch.zeros_like(y)
     index = torch.zeros_like(y)
@@ -143,23 +143,23 @@ def code_in_steps(
 
 
 def perturbed(distance: Tensor, noisy: bool) -> Tensor:
-    """What the rate sees of a distance to the mean: with uniform noise, or rounded (straight-through)."""
+    """Add uniform noise to a distance to the mean, for the rate; or round it (straight-through)."""
     distance = distance.float()
     return distance + torch.empty_like(distance).uniform_(-0.5, 0.5) if noisy else round_through(distance)
 
 
 def as_activation(latent: Tensor) -> Tensor:
-    """A latent in the range of the integer networks' inputs."""
+    """Scale and clip a latent to the range of the integer networks' inputs."""
     return (latent / LATENT_UNIT).clamp(-LATENT_MAX, LATENT_MAX)
 
 
 def bits(distance: Tensor, index: Tensor) -> Tensor:
-    """Bits per sample `(B,)` of values, in unit steps, at a `distance` `(B, C, h, w)` from their mean."""
+    """Sum the bits per sample `(B,)` of values, in unit steps, `distance` `(B, C, h, w)` from their mean."""
     return element_bits(distance, index).flatten(1).sum(1)
 
 
 def element_bits(distance: Tensor, index: Tensor) -> Tensor:
-    """Bits of each value, in unit steps, at a `distance` from its mean; any shape.
+    """Compute the bits of each value, in unit steps, at a `distance` of any shape from its mean.
 
     With uniform noise of unit width on the values, the rate is the KL divergence of a VAE's posterior, a
     uniform of width one around the latent, from the prior (Ballé et al. 2017); 1/lambda plays beta's part.
@@ -173,7 +173,7 @@ def element_bits(distance: Tensor, index: Tensor) -> Tensor:
 
 
 def step_masks(latent: int) -> Tensor:
-    """Which elements each step codes: `(STEPS, C, 2, 2)` of zeros and ones, one 1 over the steps each."""
+    """Mark the elements that each step codes: `(STEPS, C, 2, 2)` of 0 and 1; each element has one 1."""
     group = torch.arange(latent) // (latent // STEPS)
     place = torch.arange(4).view(2, 2)
     turn = group[:, None, None] ^ place[None]

@@ -3,8 +3,8 @@
 Two pictures are compared in XYB, a colour space of cube roots of linear light, at six scales. Three maps are
 taken of each channel: how structure differs (SSIM), what was added (ringing, blocks), what was lost (blur).
 The means and the 4-norms of these, 108 numbers, are summed with weights that were fitted to people's opinions
-(Sneyers, "SSIMULACRA2", 2022, https://github.com/cloudinary/ssimulacra2). Three in four of the weights are so
-small that no score shows whether they are there. They are left out, with the maps that only they need.
+(Sneyers, "SSIMULACRA2", 2022, https://github.com/cloudinary/ssimulacra2). Three in four of the weights are
+too small to show in any score. They are left out, with the maps that only they need.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from neuralcodec.arrays import Pixels
 
 SCALES = 6
-#: Pixels a side that a scale has at least.
+#: Least side of a scale, in pixels.
 SMALLEST_SIDE = 8
 #: The published weights above 0.1, by their place in a list of shape (channel, scale, norm, map).
 WEIGHTS = {
@@ -59,9 +59,9 @@ _TO_LMS = (
 _BIAS = 0.0037930732552754493
 _C2 = 0.0009
 _SIGMA, _REACH = 1.5, 5
-#: Under fourth roots, whose slope at zero is infinite.
+#: Added under fourth roots, whose slope at zero is infinite.
 _LEAST = 1e-24
-#: A score is taken of so many pixels at a time, which bounds the memory.
+#: Pixels that a score looks at in one go, which bounds the memory.
 _STRIP_PIXELS = 1 << 18
 
 #: Weight, norm (0 a mean, 1 a 4-norm) and map (0 structure, 1 added, 2 lost) by channel.
@@ -70,10 +70,10 @@ _Terms = dict[int, list[tuple[float, int, int]]]
 
 @functools.cache
 def _terms(scales: int) -> list[_Terms]:
-    """What counts at each scale of pictures that have so many of them."""
+    """List the terms of each scale for pictures that have this many scales."""
     terms: list[_Terms] = [{} for _ in range(scales)]
     for place, weight in WEIGHTS.items():
-        if place < 18 * scales:  # pictures with fewer scales are given the first weights of the list
+        if place < 18 * scales:  # pictures with fewer scales take the first weights of the list
             channel, scale, norm, kind = (int(n) for n in np.unravel_index(place, (3, scales, 2, 3)))
             terms[scale].setdefault(channel, []).append((weight, norm, kind))
     return terms
@@ -88,7 +88,7 @@ def scales_of(height: int, width: int) -> int:
 
 
 def raw_ssimulacra2(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Return the weighted sum `(B,)` that `score_of` makes a score of, with a gradient; 0 for the same.
+    """Return the weighted sum `(B,)`, with a gradient, that `score_of` turns into a score; 0 for equals.
 
     Args:
         x, x_hat: sRGB pixels in [0, 1], `(B, 3, H, W)`, 8 or more a side; `x_hat` is clipped to that range.
@@ -109,7 +109,7 @@ def raw_ssimulacra2(x: Tensor, x_hat: Tensor) -> Tensor:
 def ssimulacra2(a: Pixels, b: Pixels) -> float:
     """Return the score of two sRGB pictures `(H, W, 3)` or `(H, W, 1)`, 8 or more pixels a side.
 
-    Strips of rows are looked at one after another: beside the pictures it takes about 8 bytes a pixel.
+    It takes one strip of rows after another: beside the pictures it needs about 8 bytes a pixel.
     """
     pictures = [np.repeat(p, 3, 2) if p.shape[2] == 1 else p for p in (a, b)]
     light: list[Tensor] = []
@@ -137,17 +137,17 @@ def ssimulacra2(a: Pixels, b: Pixels) -> float:
 
 
 def score_of(raw: float) -> float:
-    """Return the score of a raw sum: 100 is the same, 90 visually lossless, 70 high, 50 medium, 30 low."""
+    """Convert a raw sum to a score: 100 is the same, 90 visually lossless, 70 high, 50 medium, 30 low."""
     scaled = raw * 0.9562382616834844
     curve = 2.326765642916932 * scaled - 0.020884521182843837 * scaled**2 + 6.248496625763138e-05 * scaled**3
     return 100.0 - 10.0 * max(curve, 0.0) ** 0.6276336467831387
 
 
 def _sums(light: Tensor, light_hat: Tensor, terms: _Terms) -> list[Tensor]:
-    """Sums over the pixels, `(B,)` for each term, of its map or of the fourth power of it.
+    """Sum the map of each term, or its fourth power, over the pixels: `(B,)` for each.
 
     Args:
-        light, light_hat: `(B, 3, H + 10, W)`: rows, and those that a blur needs above and below.
+        light, light_hat: `(B, 3, H + 10, W)`: the rows, with the five that a blur needs above and below.
     """
     x, x_hat = _xyb(light, list(terms)), _xyb(light_hat, list(terms))
     error = x - x_hat
@@ -169,7 +169,7 @@ def _sums(light: Tensor, light_hat: Tensor, terms: _Terms) -> list[Tensor]:
 
 
 def _weighed(sums: Sequence[Tensor], terms: _Terms, pixels: int) -> Tensor:
-    """What a scale adds to the raw sum."""
+    """Compute what a scale adds to the raw sum."""
     flat = itertools.chain.from_iterable(terms.values())
     parts = [
         weight * ((value / pixels + _LEAST) ** 0.25 if norm else value / pixels)
@@ -179,18 +179,18 @@ def _weighed(sums: Sequence[Tensor], terms: _Terms, pixels: int) -> Tensor:
 
 
 def _linear(x: Tensor) -> Tensor:
-    """sRGB to linear light."""
+    """Convert sRGB to linear light."""
     x = x.contiguous()  # planes of channels-last pictures would be slow
     return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
 
 
 def _halve(x: Tensor) -> Tensor:
-    """Means of squares of two pixels, at the right and lower edge of what there is of them."""
+    """Average squares of 2x2 pixels; those at the right and lower edge may have fewer."""
     return F.avg_pool2d(x, 2, ceil_mode=True)
 
 
 def _xyb(light: Tensor, channels: list[int]) -> Tensor:
-    """The wanted channels of positive XYB, `(B, C, H, W)`, of linear light `(B, 3, H, W)`."""
+    """Convert linear light `(B, 3, H, W)` to the wanted channels of positive XYB, `(B, C, H, W)`."""
     red, green, blue = light.unbind(1)
     root = _BIAS ** (1 / 3)
     long, medium, short = ((r * red + g * green + b * blue + _BIAS) ** (1 / 3) - root for r, g, b in _TO_LMS)
@@ -200,12 +200,12 @@ def _xyb(light: Tensor, channels: list[int]) -> Tensor:
 
 
 def _mirrored(x: Tensor) -> Tensor:
-    """Rows above and below that mirror the picture."""
+    """Add rows above and below that mirror the picture."""
     return torch.cat((x[:, :, :_REACH].flip(2), x, x[:, :, -_REACH:].flip(2)), 2)
 
 
 def _blur(x: Tensor) -> Tensor:
-    """A Gaussian of 11 taps. Five rows are used up on both sides; left and right there are zeros."""
+    """Blur by a Gaussian of 11 taps, which uses up five rows above and below; left and right are zeros."""
     channels = x.shape[1]
     offsets = torch.arange(-_REACH, _REACH + 1, device=x.device)
     taps = torch.exp(-(offsets**2) / (2 * _SIGMA**2))

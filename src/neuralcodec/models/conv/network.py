@@ -6,8 +6,8 @@
       y_hat ─÷gain─┬─ 1x1 ─×gain─ blocks ─ 1x1 ─ shuffle 2 ─ blocks ─ 1x1 ─ shuffle 8 ─(+)─► x_hat
                    └──────────────────────── 1x1 ─ shuffle 16 ──────────────────────────┘
 
-The straight lines are linear: started as the Karhunen-Loève transform of 16x16 blocks, they make a codec of
-the untrained network, and the deep paths learn what a block transform cannot do.
+The straight lines are linear. They start as the Karhunen-Loève transform of 16x16 blocks, so that even the
+untrained network is a codec. The deep paths learn what a block transform cannot do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from neuralcodec.models.prior import LATENT_UNIT, Prior
 
 
 def level_of(quality: Tensor, levels: int) -> Tensor:
-    """The trained levels, real numbers, that qualities of 0 to 100 stand for."""
+    """Convert qualities of 0 to 100 to trained levels, which are real numbers."""
     return quality.float() * ((levels - 1) / 100)
 
 
@@ -44,32 +44,32 @@ class ConvConfig:
 
 
 def blocks_of(x: Tensor) -> Tensor:
-    """`pixel_unshuffle(x, 8)` with the channels last in memory: `(B, 3, H, W)` to `(B, 192, H/8, W/8)`."""
+    """Apply `pixel_unshuffle(x, 8)`, channels last in memory: `(B, 3, H, W)` to `(B, 192, H/8, W/8)`."""
     batch, colours, height, width = x.shape
     blocks = x.view(batch, colours, height // 8, 8, width // 8, 8).permute(0, 2, 4, 1, 3, 5)
     return blocks.reshape(batch, height // 8, width // 8, -1).permute(0, 3, 1, 2)
 
 
 def full_precision(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1) -> Tensor:
-    """A convolution in float32 whatever autocast says.
+    """Convolve in float32, whatever autocast says.
 
-    The linear paths carry the values themselves: in bfloat16, pixels are off by up to half a level, and
-    elements of y beyond 128 quantization steps by up to a whole one. The deep paths add to that, and may be
-    coarser.
+    The linear paths carry the values themselves. In bfloat16, pixels would be off by up to half a level, and
+    elements of y beyond 128 quantization steps by up to a whole step. The deep paths only add to these
+    values, and may be coarser.
     """
     with torch.autocast(x.device.type, enabled=False):
         return F.conv2d(x.float(), weight.float(), None if bias is None else bias.float(), stride)
 
 
 class Features(NamedTuple):
-    """Half of an analysis, before the level has a say: `(B, fine, H/8, W/8)` and `(B, C, H/16, W/16)`."""
+    """The part of an analysis before the level matters: `(B, fine, H/8, W/8)` and `(B, C, H/16, W/16)`."""
 
     fine: Tensor
     shortcut: Tensor
 
 
 class Analysis(nn.Module):
-    """Blocks of pixels in [-0.5, 0.5] to the latent `(B, C, H/16, W/16)`, scaled for rounding.
+    """The analysis: blocks of pixels in [-0.5, 0.5] to the latent `(B, C, H/16, W/16)`, scaled for rounding.
 
     Where a space-to-depth by two meets a 1x1 convolution, the two are computed as one 2x2 convolution of
     stride two, without a copy in between.
@@ -85,14 +85,14 @@ class Analysis(nn.Module):
         self.shortcut = pointwise(3 * 256, config.latent)
 
     def features(self, blocks: Tensor) -> Features:
-        """The part that is the same for every level, of blocks `(B, 192, H/8, W/8)` as of `blocks_of`."""
-        # Of a block of 16x16 the order is (colour, row, column); here it is four of 8x8, each in that order.
+        """Compute the part that is the same for every level, from blocks `(B, 192, H/8, W/8)` of pixels."""
+        # A block of 16x16 has the order (colour, row, column); here it is four of 8x8, each in that order.
         weight = self.shortcut.weight.view(-1, 3, 2, 8, 2, 8).permute(0, 1, 3, 5, 2, 4).reshape(-1, 192, 2, 2)
         shortcut = full_precision(blocks, weight, self.shortcut.bias, stride=2)
         return Features(self.fine(self.stem(blocks)), shortcut)
 
     def latent(self, features: Features, feature_gain: Tensor, latent_gain: Tensor) -> Tensor:
-        """The part that the level has a say in."""
+        """Compute the part that depends on the level."""
         weight = self.down.weight.view(self.down.out_channels, -1, 2, 2)
         f = F.conv2d(features.fine * feature_gain, weight, self.down.bias, stride=2)
         f = self.coarse(f)  # (B, coarse, H/16, W/16)
@@ -100,7 +100,7 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """The decoded latent `(B, C, H/16, W/16)` to blocks `(B, 192, H/8, W/8)` of pixels, not clipped."""
+    """The synthesis: the decoded latent `(B, C, H/16, W/16)` to blocks `(B, 192, H/8, W/8)`, not clipped."""
 
     def __init__(self, config: ConvConfig) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Synthesis(nn.Module):
         """Decode the latent.
 
         Args:
-            reduce: 1, 2, 4 or 8: give the means of so many pixels to a side, `(B, 192 / reduce², H/8, W/8)`.
+            reduce: 1, 2, 4 or 8: give the means of squares of this side, `(B, 192 / reduce², H/8, W/8)`.
                 The last layers are linear, so their rows are averaged instead of the pixels.
         """
         y = y_hat * latent_gain
@@ -139,7 +139,7 @@ class Synthesis(nn.Module):
 
 
 class HyperAnalysis(nn.Module):
-    """The hyper-latent z `(B, C_z, h/4, w/4)` of y `(B, C, h, w)`, h and w multiples of four."""
+    """The hyper-analysis: y `(B, C, h, w)`, h and w multiples of four, to z `(B, C_z, h/4, w/4)`."""
 
     def __init__(self, config: ConvConfig) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class HyperAnalysis(nn.Module):
 
 
 class Transforms(nn.Module):
-    """All that stays in floating point: pixels to latents and back, with the gains of each quality.
+    """The part that stays in floating point: pixels to latents and back, with the gains of each quality.
 
     `level` is a real number in `[0, levels - 1]` for each sample, shape `(B,)`.
     """
@@ -175,23 +175,23 @@ class Transforms(nn.Module):
         self.synthesis_feature_gain = GainTable(config.levels, config.coarse)
 
     def analyse(self, x: Tensor, level: Tensor) -> Tensor:
-        """y `(B, C, H/16, W/16)` of pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 16."""
+        """Compute y `(B, C, H/16, W/16)` from pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 16."""
         return self.latent(self.features(blocks_of(x)), level)
 
     def features(self, blocks: Tensor) -> Features:
-        """What `latent` makes y of, at any level, of blocks `(B, 192, H/8, W/8)` of pixels in [0, 1]."""
+        """Compute what `latent` needs, at any level, from blocks `(B, 192, H/8, W/8)` of pixels in [0, 1]."""
         return self.analysis.features(blocks - 0.5)
 
     def latent(self, features: Features, level: Tensor) -> Tensor:
-        """y `(B, C, H/16, W/16)` of what `features` gave."""
+        """Compute y `(B, C, H/16, W/16)` from the result of `features`."""
         return self.analysis.latent(features, self.analysis_feature_gain(level), self.analysis_gain(level))
 
     def synthesise(self, y_hat: Tensor, level: Tensor) -> Tensor:
-        """Pixels `(B, 3, H, W)` around [0, 1], not clipped, of y_hat `(B, C, H/16, W/16)`."""
+        """Compute pixels `(B, 3, H, W)` around [0, 1], not clipped, from y_hat `(B, C, H/16, W/16)`."""
         return F.pixel_shuffle(self.synthesise_blocks(y_hat, level), 8)
 
     def synthesise_blocks(self, y_hat: Tensor, level: Tensor, reduce: int = 1) -> Tensor:
-        """The same as blocks `(B, 192 / reduce², H/8, W/8)`; `reduce` is that of `Synthesis`."""
+        """Compute the pixels as blocks `(B, 192 / reduce², H/8, W/8)`; `reduce` is that of `Synthesis`."""
         gains = self.synthesis_gain(level), self.synthesis_feature_gain(level)
         return self.synthesis(y_hat, *gains, reduce) + 0.5
 
@@ -209,7 +209,7 @@ class Transforms(nn.Module):
 
 
 class Reconstruction(NamedTuple):
-    """A training step's view: pixels `(B, 3, H, W)` and bits per sample `(B,)`."""
+    """The result that training needs: pixels `(B, 3, H, W)` and bits per sample `(B,)`."""
 
     x_hat: Tensor
     y_bits: Tensor
@@ -217,7 +217,7 @@ class Reconstruction(NamedTuple):
 
 
 class ConvCodec(nn.Module):
-    """The codec as it is trained: transforms and prior."""
+    """The codec in its form for training: transforms and prior."""
 
     def __init__(self, config: ConvConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The transforms at work: numpy in, numpy out, no gradients. The only user of torch outside training."""
+"""The transforms of the conv codec at work: numpy in, numpy out, no gradients."""
 
 from __future__ import annotations
 
@@ -42,39 +42,39 @@ class Model:
 
     @property
     def threads(self) -> int:
-        """How many threads the transforms use, and so the rest should."""
+        """Number of threads that the transforms use, and the rest should."""
         return torch.get_num_threads()
 
     def level(self, quality: float) -> Tensor:
-        """The trained level `(1,)`, a real number, of a quality."""
+        """Return the trained level `(1,)`, a real number, of a quality."""
         return level_of(torch.tensor([quality], device=self.device), self.transforms.config.levels)
 
     @torch.inference_mode()
     def analyse(self, pixels: Pixels, quality: float) -> Floats:
-        """y `(H/16, W/16, C)` of pixels `(H, W, 3)`, H and W multiples of 16."""
+        """Compute y `(H/16, W/16, C)` from pixels `(H, W, 3)`, H and W multiples of 16."""
         return self.latent(self.features(pixels), quality)
 
     @torch.inference_mode()
     def features(self, pixels: Pixels | Floats) -> Features:
-        """The part of `analyse` that is the same for every quality, about 8 bytes for each pixel."""
+        """Compute the part of `analyse` that is the same for every quality, about 8 bytes for each pixel."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             blocks = blocks_of(from_numpy(pixels, self.device)).float().div_(255)
             return self.transforms.features(blocks)
 
     @torch.inference_mode()
     def latent(self, features: Features, quality: float) -> Floats:
-        """The other part: y `(H/16, W/16, C)` of what `features` gave."""
+        """Compute y `(H/16, W/16, C)` from the result of `features`."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             return to_numpy(self.transforms.latent(features, self.level(quality)))
 
     @torch.inference_mode()
     def hyper_analyse(self, y: Floats) -> Floats:
-        """z `(h/4, w/4, C_z)` of y `(h, w, C)`, h and w multiples of four."""
+        """Compute z `(h/4, w/4, C_z)` from y `(h, w, C)`, h and w multiples of four."""
         return to_numpy(self.transforms.hyper_analysis(from_numpy(y, self.device)))
 
     @torch.inference_mode()
     def synthesise(self, y_hat: Floats, quality: float, reduce: int = 1) -> Pixels:
-        """Pixels `(16 h / reduce, 16 w / reduce, 3)` of y_hat `(h, w, C)`, means of `reduce` to a side."""
+        """Decode y_hat `(h, w, C)`: pixels `(16 h / reduce, 16 w / reduce, 3)`, means of `reduce` a side."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             y_hat_on_device = from_numpy(y_hat, self.device)
             blocks = self.transforms.synthesise_blocks(y_hat_on_device, self.level(quality), min(reduce, 8))
@@ -100,10 +100,10 @@ def _load(file: WeightsFile, device: torch.device) -> Model:
 def read_transforms(transforms: nn.Module, arrays: Arrays, device: torch.device) -> None:
     """Give `transforms`, made on the meta device, the values of a weights file, on `device`.
 
-    Without an encoder in the file, that of `transforms` stays without values.
+    If the file has no encoder, that of `transforms` stays without values.
 
     Raises:
-        RuntimeError: they do not fit.
+        RuntimeError: the values do not fit.
     """
     state = {
         name.removeprefix("transforms."): torch.from_numpy(array).float().to(device)
@@ -127,10 +127,10 @@ def to_numpy(x: Tensor) -> Floats:
 
 
 def to_bytes(x: Tensor) -> Tensor:
-    """Pixel values around [0, 1] as bytes."""
+    """Convert pixel values around [0, 1] to bytes."""
     return x.float().mul_(255).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def to_pixels(x: Tensor) -> Pixels:
-    """Pixels `(H, W, 3)` of bytes `(1, 3, H, W)`."""
+    """Convert bytes `(1, 3, H, W)` to pixels `(H, W, 3)`."""
     return x[0].permute(1, 2, 0).contiguous().cpu().numpy()

@@ -1,4 +1,4 @@
 """The gru family: a recurrent residual autoencoder, whose files come in stages."""
 
-#: Pixels to a side that share one position of the latent.
+#: Side, in pixels, of the square that shares one latent position.
 STRIDE = 16

@@ -9,8 +9,8 @@ both sides (Toderici et al. 2017; Johnston et al. 2018):
       y_hat_t ─÷gain─┬─ 1x1_t ─ GRU ─ block ─ 1x1 ─ shuffle 2 ─ GRU ─ blocks ─ 1x1 ─ shuffle 8 ─(+)─► x_hat
                      └─ 1x1_t ─ (sum over the stages) ─ shuffle 16 ────────────────────────────┘
 
-What is marked `_t` is a stage's own, the rest is shared. The straight lines are linear, as in the conv codec.
-The blocks behind the last GRU are no part of the recurrence: a decoder runs them only for what it shows.
+Each stage has its own layers `_t`; the rest is shared. The straight lines are linear, as in the conv codec.
+The blocks behind the last GRU are not part of the recurrence: a decoder runs them only for stages it shows.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from torch.nn import functional as F
 from neuralcodec.models.blocks import GainTable, depthwise, pointwise, residual_blocks
 from neuralcodec.models.gru.prior import StagePriors
 
-#: First component of the block transform and gain that a stage's linear path starts with: finer steps first
-#: for what carries most energy, as in progressive JPEG.
+#: What each stage's linear path starts with: the first component of the block transform, and the gain. The
+#: components with the most energy get finer steps first, as in progressive JPEG.
 _START = ((0, 2), (0, 4), (0, 8), (64, 8), (0, 16), (64, 16), (128, 16), (0, 32))
 
 
@@ -47,8 +47,8 @@ class RecurrentConfig:
 class ConvGRU(nn.Module):
     """A gated recurrent unit over feature maps: `x` and state `h` are `(B, C, H, W)`, as is the new state.
 
-    The 3x3 neighbourhood is seen by one depthwise convolution of the state; the three gates are 1x1. The
-    reset gate is applied behind the product, which makes one product of three.
+    One depthwise convolution of the state sees the 3x3 neighbourhood; the rest is 1x1. The reset gate is
+    applied after the product, so that one product does instead of three.
     """
 
     def __init__(self, channels: int) -> None:
@@ -73,7 +73,7 @@ class State(NamedTuple):
 
 
 class StageAnalysis(nn.Module):
-    """What is left over, `(B, 3, H, W)`, to the latent of a stage `(B, C, H/16, W/16)`."""
+    """The analysis: what is left over, `(B, 3, H, W)`, to the latent of a stage `(B, C, H/16, W/16)`."""
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class StageAnalysis(nn.Module):
 
 
 class StageSynthesis(nn.Module):
-    """The latents of the stages so far to pixels."""
+    """The synthesis: the latents of the stages so far to pixels."""
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class StageSynthesis(nn.Module):
     def forward(
         self, y_hat: Tensor, state: State, linear: Tensor, stage: int, passes: int
     ) -> tuple[State, Tensor]:
-        """The state and the linear part `(B, 768, H/16, W/16)` after a stage with latent `y_hat`."""
+        """Return the state and the linear part `(B, 768, H/16, W/16)` after a stage with latent `y_hat`."""
         at = torch.full((1,), float(stage), device=y_hat.device)
         y = y_hat * self.latent_gain(at)
         f = self.stems[stage](y) * self.feature_gain(at)
@@ -132,12 +132,12 @@ class StageSynthesis(nn.Module):
         return state, linear + self.shortcuts[stage](y)
 
     def render(self, state: State, linear: Tensor) -> Tensor:
-        """Pixels `(B, 3, H, W)` around [-0.5, 0.5], not clipped."""
+        """Compute pixels `(B, 3, H, W)` around [-0.5, 0.5], not clipped."""
         return F.pixel_shuffle(self.head(self.render_blocks(state.fine)), 8) + F.pixel_shuffle(linear, 16)
 
 
 class RecurrentTransforms(nn.Module):
-    """All that stays in floating point."""
+    """The part that stays in floating point: analysis and synthesis."""
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__()
@@ -146,11 +146,11 @@ class RecurrentTransforms(nn.Module):
         self.synthesis = StageSynthesis(config)
 
     def passes(self, stage: int) -> int:
-        """How often a stage runs: the first one several times, to prime the state (Johnston et al. 2018)."""
+        """Return how often a stage runs: the first repeats, to prime the state (Johnston et al. 2018)."""
         return self.config.priming if stage == 0 else 1
 
     def start(self, x: Tensor, height: int, width: int) -> tuple[State, Tensor]:
-        """A side's state and the linear part before the first stage; sizes in latent positions."""
+        """Make a side's state and the linear part before the first stage; sizes are in latent positions."""
         config, batch = self.config, x.shape[0]
         fine = x.new_zeros(batch, config.fine, 2 * height, 2 * width)
         coarse = x.new_zeros(batch, config.coarse, height, width)
@@ -176,14 +176,14 @@ class RecurrentTransforms(nn.Module):
 
 
 class Stage(NamedTuple):
-    """A training step's view of a stage: pixels `(B, 3, H, W)` and the stage's own bits per sample `(B,)`."""
+    """What training needs of a stage: pixels `(B, 3, H, W)` and the stage's own bits per sample `(B,)`."""
 
     x_hat: Tensor
     bits: Tensor
 
 
 class RecurrentCodec(nn.Module):
-    """The codec as it is trained: transforms and priors."""
+    """The codec in its form for training: transforms and priors."""
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__()
@@ -192,7 +192,7 @@ class RecurrentCodec(nn.Module):
         self.prior = StagePriors(config.stages, config.latent, config.features, config.width)
 
     def forward(self, x: Tensor, count: int) -> list[Stage]:
-        """The first `count` stages of pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 32."""
+        """Code the first `count` stages of pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 32."""
         transforms = self.transforms
         target = x - 0.5
         height, width = x.shape[2] // 16, x.shape[3] // 16

@@ -1,7 +1,7 @@
 """The learned prior of the recurrent codec: each stage's latent, given those of all stages before.
 
-There is no hyper-latent. Features φ_t, a function of all that earlier stages sent, take its place, and the
-four context steps of `neuralcodec.models.prior` code a stage as they code the latent of the conv codec:
+There is no hyper-latent. Features φ_t, a function of all that earlier stages sent, take its place. The four
+context steps of `neuralcodec.models.prior` code a stage as they code the latent of the conv codec:
 
         φ_1 = 0        (φ_t, what is decoded of y_hat_t so far) ──► mean, scale of a quarter of y_t ──► coded
                        φ_{t+1} = φ_t + update_t(φ_t, y_hat_t)
@@ -18,7 +18,7 @@ from neuralcodec.models.prior import as_activation, bits, code_in_steps, context
 
 
 class FeatureUpdate(nn.Module):
-    """φ of the next stage `(B, F, h, w)`, from φ and what this stage decoded `(B, C, h, w)`."""
+    """The step to φ of the next stage `(B, F, h, w)`, from φ and what this stage decoded `(B, C, h, w)`."""
 
     def __init__(self, latent: int, features: int, width: int) -> None:
         super().__init__()
@@ -48,11 +48,11 @@ class StagePriors(nn.Module):
         self.register_buffer("step_masks", step_masks(latent), persistent=False)
 
     def start(self, x: Tensor, height: int, width: int) -> Tensor:
-        """φ_1 `(B, F, height, width)`."""
+        """Make φ_1 `(B, F, height, width)`."""
         return x.new_zeros(x.shape[0], self.features, height, width)
 
     def forward(self, stage: int, y: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """y_hat `(B, C, h, w)` of a stage, its bits per sample `(B,)`, and φ of the next stage."""
+        """Compute y_hat `(B, C, h, w)` of a stage, its bits per sample `(B,)`, and φ of the next stage."""
         y_hat, mean, index = code_in_steps(self.steps[stage], self.step_masks, y, features)
         stage_bits = bits(perturbed(y - mean, self.training and self.noise), index)
         if stage < len(self.updates):

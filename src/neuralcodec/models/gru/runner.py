@@ -41,7 +41,7 @@ class RecurrentModel:
 
     @property
     def threads(self) -> int:
-        """How many threads the transforms use, and so the rest should."""
+        """Number of threads that the transforms use, and the rest should."""
         return torch.get_num_threads()
 
 
@@ -60,7 +60,7 @@ def _load(file: WeightsFile, device: torch.device) -> RecurrentModel:
 
 
 class StageDecoder:
-    """The decoder of a picture of `height` x `width` latent positions: takes one stage after another."""
+    """The decoder of a picture of `height` x `width` latent positions; it takes one stage after another."""
 
     def __init__(self, model: RecurrentModel, height: int, width: int) -> None:
         self._model, self.stage = model, 0
@@ -83,12 +83,12 @@ class StageDecoder:
 
     @torch.inference_mode()
     def render(self) -> Tensor:
-        """What the stages so far show: `(1, 3, 16·height, 16·width)` around [-0.5, 0.5], not clipped."""
+        """Render the stages so far: `(1, 3, 16·height, 16·width)` around [-0.5, 0.5], not clipped."""
         with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._model.bfloat16):
             return self._model.transforms.synthesis.render(self._state, self._linear).float()
 
     def pixels(self) -> Pixels:
-        """What the stages so far show: `(16·height, 16·width, 3)`."""
+        """Render the stages so far as pixels `(16·height, 16·width, 3)`."""
         return to_pixels(to_bytes(self.render() + 0.5))
 
 
@@ -104,7 +104,7 @@ class StageEncoder:
 
     @torch.inference_mode()
     def latent(self) -> Floats:
-        """y `(H/16, W/16, C)` of the next stage; `add` must be called before the one after it."""
+        """Compute y `(H/16, W/16, C)` of the next stage; call `add` before the stage after it."""
         transforms, stage = self._model.transforms, self.decoder.stage
         with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self._model.bfloat16):
             y, self._state = transforms.analysis(
@@ -120,6 +120,6 @@ class StageEncoder:
 
     @torch.inference_mode()
     def squared_error(self) -> Floats:
-        """Mean squared error of every latent position's pixels `(H/16, W/16)`, in 8-bit levels."""
+        """Compute the mean squared error of each latent position's pixels `(H/16, W/16)`, in 8-bit levels."""
         error = ((self._target - self._x_hat.clamp(-0.5, 0.5)) * 255).square().mean(1, keepdim=True)
         return np.asarray(torch.nn.functional.avg_pool2d(error, 16)[0, 0].cpu().numpy())
