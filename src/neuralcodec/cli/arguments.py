@@ -1,4 +1,4 @@
-"""The parsers of `ncodec` and its commands. Only that of the command that is called is filled."""
+"""Parsers of `ncodec` and its commands. To run a command, only its own parser is filled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ examples:
 
 
 def parse(argv: Sequence[str]) -> Namespace | None:
-    """Read a command line; None where it asked for help or the version, which was printed.
+    """Parse a command line; return None if it asked for help or the version, which was printed.
 
     Raises:
         UsageError: it is not one that `ncodec` understands.
@@ -39,12 +39,12 @@ def parse(argv: Sequence[str]) -> Namespace | None:
 
 
 def parser() -> ArgumentParser:
-    """The parser of `ncodec`, of which `make man` makes the manual page."""
+    """Return the parser of `ncodec`, from which `make man` makes the manual page."""
     return parsers()[0]
 
 
 def parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
-    """The parser of `ncodec` and those of its commands, with all that these say."""
+    """Return the parser of `ncodec` and those of its commands, all filled."""
     parser, commands = _overview()
     for name, command in commands.items():
         fill(command, name)
@@ -52,7 +52,7 @@ def parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
 
 
 def _overview() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
-    """The parser of `ncodec`, and those of its commands, which are empty."""
+    """Return the parser of `ncodec`, and those of its commands, still empty."""
     parser = Parser(
         "ncodec",
         description="Stores photographs in far fewer bytes than JPEG at the same quality.",

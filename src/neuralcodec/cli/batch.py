@@ -1,4 +1,4 @@
-"""Many files: side by side in processes of their own, past those that fail, with a summary at the end."""
+"""Conversion of many files, side by side in processes; failures stop no other file, and a summary ends it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from neuralcodec.terminal import progress, say, write
 
 
 def run(task: Task, jobs: Sequence[Job]) -> int:
-    """Convert all files and say what became of them; the exit code is the highest of theirs.
+    """Convert all files and print the outcome of each; return the highest of their exit codes.
 
     Raises:
-        KeyboardInterrupt: with what is done, and how to go on.
+        KeyboardInterrupt: the user stops it; the message says what is done and how to go on.
     """
     args = task.args
     if len(jobs) == 1 and args.ray is None and not args.resume:
@@ -105,7 +105,7 @@ class _Summary:
         return (self.done + self.failed + self.were_there) / self.total
 
     def text(self) -> str:
-        """`998 of 1,000 files done, 2 failed  9,876 → 1,234 bytes (-87.5 %)  12.3 MP/s`."""
+        """Format `998 of 1,000 files done, 2 failed  9,876 → 1,234 bytes (-87.5 %)  12.3 MP/s`."""
         parts = [f"{self.done:,} of {self.total:,} files {self.word}"]
         parts += [f"{self.failed:,} failed"] if self.failed else []
         parts += [f"{self.were_there:,} were there already"] if self.were_there else []

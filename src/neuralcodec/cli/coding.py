@@ -1,4 +1,4 @@
-"""What `encode` and `decode` share: their files and options, the plan of the work, and what is said of it."""
+"""Common parts of `encode` and `decode`: files, options, the plan of the work and the report on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_files(parser: ArgumentParser) -> None:
-    """IN and OUT, or any number of inputs."""
+    """Add the files: IN and OUT, or any number of inputs."""
     parser.usage = f"{parser.prog} [OPTION...] IN [OUT]\n       {parser.prog} [OPTION...] IN... -o DIR"
     parser.add_argument(
         "files",
@@ -29,7 +29,7 @@ def add_files(parser: ArgumentParser) -> None:
 
 
 def add_output(parser: ArgumentParser) -> None:
-    """The options of where results go, what is done about those that exist, and who does the work."""
+    """Add the options that say where results go, what happens to existing ones, and what does the work."""
     parser.add_argument("-o", "--output-dir", metavar="DIR", help="write every result into this folder")
     parser.add_argument(
         "-r", "--recursive", action="store_true", help="take folders, and write the same folders below DIR"
@@ -51,10 +51,10 @@ def add_output(parser: ArgumentParser) -> None:
 
 
 def plan(args: Namespace, rename: Callable[[str], str], suffixes: Collection[str]) -> list[Job]:
-    """The jobs of a command line.
+    """Plan the jobs of a command line.
 
     Raises:
-        UsageError: see `planning.plan`; the lines of JSON and an output would get into each other's way.
+        UsageError: see `planning.plan`; or lines of JSON and an output would both go to standard output.
     """
     jobs = planning.plan(
         args.files,
@@ -70,14 +70,14 @@ def plan(args: Namespace, rename: Callable[[str], str], suffixes: Collection[str
 
 
 def refuse_older(job: Job) -> None:
-    """Raise where the input has changed since the output was made."""
+    """Raise a `UsageError` if the input has changed since the output was made."""
     assert job.target is not None
     if job.source is not None and job.source.stat().st_mtime > job.target.stat().st_mtime:
         raise another(job, f"is older than {job.source}")
 
 
 def another(job: Job, why: str) -> UsageError:
-    """The error for an output that is there, but is not what would be written."""
+    """Make the error for an output that exists, but is not what would be written."""
     return UsageError(f"{job.target} exists and {why}: kept, -f makes it again")
 
 
@@ -90,13 +90,13 @@ def result(
     notes: list[str],
     start: float,
 ) -> Result:
-    """What there is to say of a conversion.
+    """Make the result of a conversion, with what to print about it.
 
     Args:
         sizes: bytes of the input and the output.
-        facts: with the bits per pixel of the `.nc` file as `bpp`.
-        notes: of the line about it, after the sizes.
-        start: of the coding, by `time.perf_counter`.
+        facts: further ones for the line of JSON; `bpp` is the bits per pixel of the `.nc` file.
+        notes: what the printed line says behind the sizes.
+        start: when the coding began, by `time.perf_counter`.
     """
     seconds = time.perf_counter() - start
     before, after = sizes

@@ -1,4 +1,4 @@
-"""What a command of `ncodec` is made of, and the options that several commands share.
+"""The parts of a command of `ncodec`, and the options that several commands share.
 
 A command is a module in `commands/` that has a `COMMAND`: what it does, its arguments and its examples.
 Adding one takes that module and a line in `COMMANDS`.
@@ -14,7 +14,7 @@ from typing import NamedTuple, NoReturn
 from neuralcodec.cli.values import count
 from neuralcodec.errors import UsageError
 
-#: What each command does, in the order of the help. Its module is imported when it is called.
+#: What each command does, in the order of the help. A command's module is imported when it is called.
 COMMANDS = {
     "encode": "turn pictures into .nc files",
     "decode": "turn .nc files into pictures",
@@ -50,7 +50,7 @@ class Command(NamedTuple):
 
     Args:
         run: does the work, and returns the exit code. Its heavy imports belong inside.
-        add_arguments: adds what is particular to it; `-v` is added to every command.
+        add_arguments: adds its own arguments; `-v` is added to every command.
         text: shown below the options: examples, then what else to know. It ends with an empty line.
     """
 
@@ -60,15 +60,15 @@ class Command(NamedTuple):
 
 
 class Parser(ArgumentParser):
-    """Reports a wrong call as every other error is reported."""
+    """An argument parser that reports a wrong call as every other error is reported."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
 
     def read(self, argv: list[str]) -> Namespace:
-        """Parse the arguments of one command, options between the files included.
+        """Parse the arguments of one command; options may stand between the files.
 
-        The mode that allows that knows neither `--` nor commands of a command.
+        The mode of argparse that allows this knows neither `--` nor commands of a command.
         """
         if "--" in argv or any(action.nargs == PARSER for action in self._actions):
             return self.parse_args(argv)
@@ -76,7 +76,7 @@ class Parser(ArgumentParser):
 
 
 def fill(parser: ArgumentParser, name: str) -> None:
-    """Give an empty parser the arguments and the help of a command, one of `COMMANDS`."""
+    """Give an empty parser the arguments and the help of a command in `COMMANDS`."""
     command: Command = import_module(f"neuralcodec.cli.commands.{name}").COMMAND
     help = COMMANDS[name]
     parser.description = help[0].upper() + help[1:] + "."
@@ -91,12 +91,12 @@ def fill(parser: ArgumentParser, name: str) -> None:
 
 
 def add_threads(parser: ArgumentParser, help: str = "threads (default: all cores)") -> None:
-    """`-j N`."""
+    """Add `-j N`."""
     parser.add_argument("-j", "--threads", type=count, metavar="N", help=help)
 
 
 def add_device(parser: ArgumentParser) -> None:
-    """`--device`, for commands that run a model."""
+    """Add `--device`, for commands that run a model."""
     parser.add_argument(
         "--device",
         choices=["auto", "cpu", "cuda"],
@@ -105,17 +105,17 @@ def add_device(parser: ArgumentParser) -> None:
 
 
 def add_limit(parser: ArgumentParser) -> None:
-    """`--max-pixels N`, for commands that read a picture; `inputs.limits_of` reads it."""
+    """Add `--max-pixels N`, for commands that read a picture; `inputs.limits_of` reads it."""
     parser.add_argument(
         "--max-pixels", type=count, metavar="N", help="refuse larger pictures (default: 268435456)"
     )
 
 
 def add_force(parser: ArgumentParser, what: str = "OUT") -> None:
-    """`-f`, for commands that write."""
+    """Add `-f`, for commands that write."""
     parser.add_argument("-f", "--force", action="store_true", help=f"overwrite {what}")
 
 
 def add_quiet(parser: ArgumentParser) -> None:
-    """`--quiet`."""
+    """Add `--quiet`."""
     parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")

@@ -1,4 +1,4 @@
-"""What the commands' arguments name: files or streams, pictures of any format, and the limits in force."""
+"""Inputs of the commands: files or streams, pictures of any format, and the limits on them."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
 
 def name_of(path: Path | None, stream: str = "standard input") -> str:
-    """What messages call it."""
+    """Return the name of a file in messages; None is the stream."""
     return stream if path is None else str(path)
 
 
 def limits_of(args: Namespace) -> Limits:
-    """The limits that the arguments set."""
+    """Return the limits that the arguments set."""
     return Limits() if args.max_pixels is None else Limits(max_pixels=args.max_pixels)
 
 
 def byte_limit(args: Namespace) -> int:
-    """What the largest allowed picture may take."""
+    """Return the most bytes that an input may have under these limits."""
     return limits_of(args).max_bytes
 
 
 def load_any(source: Path | None, args: Namespace) -> tuple[int, Picture]:
-    """The size in bytes and the picture of a file, an `.nc` file or any other."""
+    """Load an `.nc` file or any other picture; return its size in bytes, and the picture."""
     with about(name_of(source)):
         data = files.read(source, byte_limit(args))
         return len(data), decode_any(data, args)
 
 
 def decode_any(data: bytes, args: Namespace) -> Picture:
-    """The picture in the bytes of an `.nc` file or of any other."""
+    """Decode the bytes of an `.nc` file or of any other picture."""
     if data.startswith(MAGIC):
         from neuralcodec.coding.codec import decode_picture
 

@@ -1,4 +1,4 @@
-"""One file after another, wherever that is done: what to do with it, and what became of it."""
+"""The conversion of one file, wherever it runs: what to do with the file, and the outcome."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ PARTIAL = 4
 
 
 class Store(Protocol):
-    """Where a conversion reads and writes: the module `files`, or memory."""
+    """The place where a conversion reads and writes: the module `files`, or memory."""
 
     def read(self, source: Path | None, limit: int) -> bytes:
-        """All bytes of the input."""
+        """Read all bytes of the input."""
 
     def writing(self, target: Path | None) -> AbstractContextManager[BinaryIO]:
-        """The output, which is complete when the block ends."""
+        """Open the output, which is complete when the block ends."""
 
 
 class Result(NamedTuple):
-    """What a conversion gave.
+    """The result of a conversion.
 
     Args:
         before, after: bytes of the input and the output.
         pixels: of the picture.
-        lines: to print about it, all but the first only with `--verbose`.
+        lines: to print about it; all but the first only with `--verbose`.
         facts: for a line of JSON.
         damaged: parts of the input were lost.
     """
@@ -47,15 +47,15 @@ class Result(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What to do with each job; it travels to other processes.
+    """The work to do on each job; it is sent to other processes.
 
     Args:
-        convert: a function of a module.
+        convert: a function of a module, so that other processes can import it.
         args: the options of the command.
-        limit: bytes that an input may have.
-        is_there: with `--resume`, whether an output that exists is whole and the one that would be written.
-            Raises `UsageError` where it is whole and another one.
-        word: for files of which that is done.
+        limit: the most bytes that an input may have.
+        is_there: with `--resume`, tells whether an existing output is whole and what would be written.
+            Raises `UsageError` if it is whole but another one.
+        word: what the summary calls files on which the work is done.
     """
 
     convert: Callable[[Job, Namespace, Store, Show | None], Result]
@@ -66,7 +66,7 @@ class Task(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a job: an exit code, its warnings and errors, and unless it failed its result."""
+    """The outcome of a job: an exit code, its warnings and errors, and, unless it failed, its result."""
 
     job: Job
     status: int
@@ -76,12 +76,12 @@ class Outcome(NamedTuple):
 
 
 def perform(task: Task, job: Job, show: Show | None = None) -> Outcome:
-    """Convert a file of this machine, unless that is done already."""
+    """Convert a file of this machine, unless that has been done."""
     return without_work(task, job) or attempt(task, job, show=show)
 
 
 def without_work(task: Task, job: Job) -> Outcome | None:
-    """What becomes of a job of which nothing has to be read: its output is there, or it cannot have one."""
+    """Return the outcome of a job that needs no conversion: its output exists, or is refused; else None."""
     resume = task.is_there is not None and task.args.resume and job.target is not None
     with collected() as lines:
         try:
@@ -108,7 +108,7 @@ def _is_there(task: Task, job: Job) -> bool:
 
 
 def attempt(task: Task, job: Job, store: Store = files, show: Show | None = None) -> Outcome:
-    """Convert one file. All that goes wrong becomes part of the outcome, but for the end of the program."""
+    """Convert one file. Every error becomes part of the outcome, except those that end the program."""
     with collected() as lines:
         try:
             result = task.convert(job, task.args, store, show)

@@ -1,4 +1,4 @@
-"""`ncodec`: run a command line, and report what goes wrong. Its arguments are in `arguments.py`."""
+"""The entry point of `ncodec`: run a command line, and report errors. The parsers are in `arguments.py`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_READER = 141  # as a shell reports a program whose output nobody reads any mo
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line, `sys.argv` without one, and return the exit code."""
+    """Run a command line, by default that of `sys.argv`, and return the exit code."""
     debug = False
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = args.run(args)
         files.flush_stdout()
         return status
-    except KeyboardInterrupt as interrupt:  # of many files it says what is done
+    except KeyboardInterrupt as interrupt:  # in a batch, it says what is done
         say(f"ncodec: interrupted: {interrupt}" if str(interrupt) else "ncodec: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
@@ -39,6 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _use_device(device: str | None) -> None:
-    """Tell the models, which read this variable when they are loaded, in this process or one it starts."""
+    """Set the device that models read when they load, in this process or in one that it starts."""
     if device is not None:
         os.environ["NCODEC_DEVICE"] = device

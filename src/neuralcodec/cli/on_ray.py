@@ -1,6 +1,6 @@
-"""The same batch on a Ray cluster: this process reads and writes, tasks on the cluster convert.
+"""A batch on a Ray cluster: this process reads and writes, and tasks on the cluster convert.
 
-A task has bytes in and bytes out. So the machines need no storage in common, a task that is lost with its
+A task takes bytes and returns bytes. So the machines need no common storage, a task that is lost with its
 worker is done again, and each output is written once, by this process.
 """
 
@@ -23,7 +23,7 @@ from neuralcodec.terminal import about, collected, report_error
 
 #: How often a task whose worker died is done again before its file counts as failed.
 RETRIES = 5
-#: As Ray lists the tasks.
+#: The name of the tasks in Ray's lists.
 NAME = "ncodec"
 
 
@@ -50,7 +50,7 @@ def _connect(ray: Any, address: str, cores: int) -> None:
     local = {"num_cpus": cores, "include_dashboard": False} if address == "local" else {}
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR", **local)
-    except Exception as error:  # of many classes, by what fails
+    except Exception as error:  # its class depends on what fails
         raise NeuralCodecError(f"no Ray cluster at {address}: {describe(error)}") from error
 
 
@@ -82,7 +82,7 @@ def _run(ray: Any, task: Task, jobs: Sequence[Job]) -> Iterator[Outcome]:
 
 
 def _read(task: Task, job: Job) -> bytes | Outcome:
-    """The input, or what to say where it cannot be read."""
+    """Read the input; if that fails, return the outcome that says why."""
     with collected() as lines:
         try:
             with about(job.name):
@@ -123,7 +123,7 @@ class _Carried:
 
 
 def _convert(version: str, task: Task, job: Job, data: bytes) -> tuple[Outcome, bytes]:
-    """Runs on the cluster."""
+    """Convert one file, on the cluster."""
     if version != __version__:
         line = f"ncodec: error: {job.name}: the cluster has neuralcodec {__version__}, here is {version}"
         return Outcome(job, 1, [line]), b""

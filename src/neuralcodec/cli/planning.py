@@ -1,4 +1,4 @@
-"""Which files of a command line become which, with every reason to refuse that shows before any work."""
+"""The plan of a command line: which file becomes which, and every refusal that is clear before any work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FOLDER = "is a folder, not a file: --recursive takes the files in it"
 
 
 class Job(NamedTuple):
-    """A file to convert, where the result goes, and why it cannot go there."""
+    """A file to convert, where the result goes, and if it cannot go there, why."""
 
     source: Path | None
     target: Path | None
@@ -27,7 +27,7 @@ class Job(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The input as messages call it."""
+        """The name of the input in messages."""
         return "standard input" if self.source is None else str(self.source)
 
 
@@ -40,24 +40,24 @@ def plan(
     suffixes: Collection[str] | None = None,
     quiet: bool = False,
 ) -> list[Job]:
-    """What to convert into what, with every reason to refuse that shows before any work.
+    """Plan what to convert into what, and find every refusal that is clear before any work.
 
     Args:
         names: the files of the command line: IN, IN OUT, or with `folder` any number of inputs.
         folder: where the results go; it is created.
-        rename: makes the name of a result from the name of its input. Results of one name get the whole
-            names of their inputs with its extension: `a.jpg` and `a.png` become `a.jpg.nc` and `a.png.nc`.
+        rename: makes the name of a result from the name of its input. Results that would share a name keep
+            the whole names of their inputs: `a.jpg` and `a.png` become `a.jpg.nc` and `a.png.nc`.
         force: an existing output may be replaced.
-        suffixes: of the files to take from the inputs that are folders, and from the folders in them; their
-            results lie in the same folders below `folder`.
-        quiet: do not say what is left out of folders.
+        suffixes: of the files to take from inputs that are folders, at any depth; their results go to the
+            same folders below `folder`. None takes no folders.
+        quiet: do not print what is left out of folders.
 
     Returns:
         The jobs. With `folder`, a job whose result cannot be written has a `refusal`, and stops no other.
 
     Raises:
-        UsageError: an output exists, is an input, is named twice, is a folder or is in none; a folder is not
-            to be walked, or has no such files.
+        UsageError: an output exists, is an input, is named twice, is a folder or is in none; an input is a
+            folder and none is taken, or has no such files.
         NeuralCodecError: the outputs' folder cannot be written into, or an input folder cannot be read.
     """
     if folder == "":
@@ -84,7 +84,7 @@ def plan(
 
 
 def sources(names: Sequence[str], suffixes: Collection[str] | None, *, quiet: bool) -> list[Path | None]:
-    """The files to read, those of folders among them where `suffixes` says which to take.
+    """List the files to read, in folders those with `suffixes`; a None in the list is standard input.
 
     Raises:
         UsageError: a folder has no such files.
@@ -100,15 +100,15 @@ def sources(names: Sequence[str], suffixes: Collection[str] | None, *, quiet: bo
 
 
 def input_path(name: str) -> Path | None:
-    """The file of an input's name; None is standard input."""
+    """Return the path of an input's name; None is standard input."""
     return None if name in ("-", "/dev/stdin") else _path(name)
 
 
 def output_path(name: str) -> Path | None:
-    """The file of an output's name; None is standard output.
+    """Return the path of an output's name; None is standard output.
 
     Raises:
-        UsageError: it ends as the name of a folder does.
+        UsageError: it is empty, or ends in a separator where there is no such folder.
     """
     return None if name in ("-", "/dev/stdout") else _path(name)
 
@@ -116,7 +116,7 @@ def output_path(name: str) -> Path | None:
 def _path(name: str) -> Path:
     if not name:
         raise UsageError("the name of a file is empty")
-    # `Path` forgets the separator at the end.
+    # `Path` drops the separator at the end.
     if name.endswith(("/", os.sep)) and not Path(name).is_dir():
         raise UsageError(f"{name} is not a folder that exists")
     return Path(name)
@@ -164,14 +164,14 @@ def _is_folder(path: Path) -> bool:
 
 
 def _alike(path: Path) -> str:
-    """The same text for names that some file systems take for one."""
+    """Return the same text for all names that some file systems take for one."""
     return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def _files_of(
     source: Path, output: Path | None, suffixes: Collection[str] | None, *, quiet: bool
 ) -> Iterator[tuple[Path, Path]]:
-    """A file, or the files of a folder and of those in it, but not of `output`; each with its place below."""
+    """Yield a file, or a folder's at any depth except in `output`; each with its path below the folder."""
     if suffixes is None or not source.is_dir():
         if source.name in ("", ".."):
             raise UsageError(f"{source}: {_FOLDER}")
@@ -183,7 +183,7 @@ def _files_of(
 
     found = []
     left_out: Counter[str] = Counter()
-    # What was written there before is no input, and what is hidden is nobody's picture.
+    # Earlier results are no inputs, and hidden files are nobody's pictures.
     outputs = None if output is None or _same(output, source) else os.path.realpath(output)
     for top, folders, names in os.walk(source, onerror=refuse):
         folders[:] = [
@@ -216,7 +216,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _may_be_file(path: Path) -> bool:
-    """False of pipes, sockets and devices; what cannot be looked at says why when it is read."""
+    """Tell whether a path may be a regular file; if it cannot be examined, reading it says why."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
@@ -251,7 +251,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _checked(job: Job, inputs: set[str]) -> tuple[Job, bool]:
-    """The job of a file in a folder, with its refusal if it has one; and whether its output is there."""
+    """Check the output of a job; return the job, with any refusal, and whether the output exists."""
     assert job.target is not None
     if job.refusal is not None:
         return job, False
@@ -268,7 +268,7 @@ def _inputs(jobs: Sequence[Job]) -> set[str]:
 
 
 def _check_target(target: Path | None, inputs: set[str]) -> bool:
-    """Whether the output is there already; raises where it cannot be written."""
+    """Tell whether the output exists already; raise an error if it cannot be written."""
     if target is None:
         if sys.stdout is None or sys.stdout.isatty():
             raise UsageError("the output is binary: name a file, or send standard output to one")

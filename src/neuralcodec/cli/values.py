@@ -1,4 +1,4 @@
-"""What the texts of arguments stand for, and what is wrong with those that stand for nothing."""
+"""Parsers of option values, which reject bad ones with a clear message."""
 
 from __future__ import annotations
 

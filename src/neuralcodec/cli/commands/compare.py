@@ -1,4 +1,4 @@
-"""`ncodec compare`: how near two pictures are, and what they cost."""
+"""`ncodec compare`: measure how near two pictures are, and what they cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neuralcodec.cli.planning import input_path
 from neuralcodec.errors import UsageError
 from neuralcodec.terminal import printable, say, write
 
-#: Above, `compare` leaves SSIMULACRA2 out: its package takes 0.5 GB and 5 s for each megapixel.
+#: Above so many pixels, `compare` omits SSIMULACRA2: its package takes 0.5 GB and 5 s for each megapixel.
 SSIMULACRA2_PIXELS = 1 << 22
 
 
@@ -37,7 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def compare(args: Namespace) -> int:
-    """Prints how near two pictures are, and what they cost."""
+    """Print how near two pictures are, and what they cost in bytes."""
     if args.a == args.b == "-":
         raise UsageError("only one of the two can come from standard input")
     (size_a, a), (size_b, b) = (load_any(input_path(name), args) for name in (args.a, args.b))
@@ -76,14 +76,14 @@ def compare(args: Namespace) -> int:
 
 
 def _without_ssimulacra2(height: int, width: int) -> str:
-    """Why there is no value."""
+    """Say why there is no SSIMULACRA2."""
     if height * width > SSIMULACRA2_PIXELS:
         return "–  only up to 4 megapixels"
     return "–  only from 8 pixels a side" if min(height, width) < 8 else "–  pip install 'neuralcodec[bench]'"
 
 
 def _finite(value: float) -> float | None:
-    """The value as JSON can hold it: no infinity."""
+    """Return the value as JSON can hold it: None for infinity."""
     return value if math.isfinite(value) else None
 
 

@@ -1,4 +1,4 @@
-"""`ncodec completion`: what a shell completes with."""
+"""`ncodec completion`: print what a shell completes with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Prints the completion script of these very arguments."""
+    """Print the completion script, made from the parsers themselves."""
     from neuralcodec.cli import completion
     from neuralcodec.cli.arguments import parsers
 

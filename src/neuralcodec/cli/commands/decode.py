@@ -1,4 +1,4 @@
-"""`ncodec decode`: `.nc` files to pictures."""
+"""`ncodec decode`: turn `.nc` files into pictures."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def decode(args: Namespace) -> int:
-    """`.nc` files to pictures."""
+    """Turn `.nc` files into pictures."""
     extension = _extension(args)
     format_for(f"x{extension}")
     jobs = coding.plan(args, lambda name: _decoded_name(name, extension), {".nc"})
@@ -137,7 +137,7 @@ def _decode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
 
 
 def _is_there(job: Job, args: Namespace) -> bool:
-    """Whether the output is a whole picture of the right size.
+    """Tell whether the output is a whole picture of the right size.
 
     Raises:
         UsageError: it is whole, but older than the input or of another size.
@@ -160,7 +160,7 @@ def _is_there(job: Job, args: Namespace) -> bool:
 
 
 def _something_is_left(data: bytes, args: Namespace) -> bool:
-    """Whether a damaged file has intact tiles, in stages a whole first stage of them."""
+    """Tell whether a damaged file has intact tiles; in stages, a whole first stage of them."""
     try:
         file = read(data, limits=limits_of(args), strict=False)
         return bool(file.damage) and len(file.tiles) >= file.header.tile_count
@@ -169,7 +169,7 @@ def _something_is_left(data: bytes, args: Namespace) -> bool:
 
 
 def _check_mask(args: Namespace, jobs: list[Job]) -> None:
-    """Refuse a damage map that could not be written, as any other output."""
+    """Refuse a damage map that could not be written, as for any other output."""
     if not args.partial:
         raise UsageError("--damage-map needs --partial, which is what leaves something to map")
     if len(jobs) != 1 or args.ray is not None:
@@ -184,7 +184,7 @@ def _check_mask(args: Namespace, jobs: list[Job]) -> None:
 
 
 def _damage_map(picture: Picture) -> Plane:
-    """`(H, W, 1)`; all black where nothing is damaged."""
+    """Draw the damage map `(H, W, 1)`; it is all black if nothing is damaged."""
     import numpy as np
 
     height, width = picture.pixels.shape[:2]
@@ -193,7 +193,7 @@ def _damage_map(picture: Picture) -> Plane:
 
 
 def _report_damage(name: str, damage: Damage) -> None:
-    """What is approximate or missing, and why: the first few places."""
+    """Print what is approximate or missing, and why: the first few places."""
     shown = 5
     for note in damage.notes[:shown]:
         say(f"ncodec: warning: {name}: {note}")
@@ -203,7 +203,7 @@ def _report_damage(name: str, damage: Damage) -> None:
 
 
 def _check_format(format: str, args: Namespace) -> None:
-    """Refuse a quality that the format does not have before any work."""
+    """Refuse, before any work, a quality that the format does not have."""
     if args.quality is not None:
         from neuralcodec.picture.writing import rules_for
 
@@ -215,7 +215,7 @@ def _extension(args: Namespace) -> str:
 
 
 def _format(job: Job, args: Namespace) -> str:
-    """The format of a decoded picture."""
+    """Return the format of a decoded picture."""
     if args.format or job.target is None or files.is_stream(job.target):
         return format_for(f"x{_extension(args)}")
     return format_for(job.target)

@@ -1,4 +1,4 @@
-"""`ncodec encode`: pictures to `.nc` files."""
+"""`ncodec encode`: turn pictures into `.nc` files."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _encode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
 
 
 def _is_there(job: Job, args: Namespace) -> bool:
-    """Whether the output is a whole `.nc` file as these options would make it, as far as it tells.
+    """Tell whether the output is a whole `.nc` file that, as far as it shows, these options would make.
 
     Raises:
         UsageError: it is whole, but another one.

@@ -1,4 +1,4 @@
-"""`ncodec export`: a checkpoint to the weights that the codec runs on."""
+"""`ncodec export`: turn a checkpoint into the weights that the codec runs on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def export(args: Namespace) -> int:
-    """A checkpoint to the weights that the codec runs on."""
+    """Turn a checkpoint into the weights that the codec runs on."""
     out = Path(args.out)
     if out.is_file() and not args.force:
         raise UsageError(f"{out} exists: -f overwrites")

@@ -1,4 +1,4 @@
-"""`ncodec info`: what the header and the chunks of files say."""
+"""`ncodec info`: print what the header and the chunks of files say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ncodec interpolate`: a walk from one picture to another, in the latent of the codec."""
+"""`ncodec interpolate`: walk from one picture to another in the latent of the codec."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ into the other, as it would in pixels, with the codec's idea of what lies betwee
 
 """
 
-#: Pictures on the way, at most.
+#: The most pictures of a walk.
 MOST_STEPS = 100
 
 
@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def interpolate(args: Namespace) -> int:
-    """The pictures on the way, each in a file, and all on one sheet."""
+    """Write the pictures on the way, each to a file, and all of them on one sheet."""
     if args.a == args.b == "-":
         raise UsageError("only one of the two can come from standard input")
     if not 2 <= args.steps <= MOST_STEPS:
@@ -70,7 +70,7 @@ def interpolate(args: Namespace) -> int:
     walk = sampling.interpolate(one, other, shares, quality=args.quality, model=args.model)
     for number, picture in enumerate(walk, 1):
         shown.append(picture)
-        out.mkdir(parents=True, exist_ok=True)  # not before anything could be refused
+        out.mkdir(parents=True, exist_ok=True)  # only when nothing can be refused any more
         target = out / f"step-{number}.png"
         with about(str(target)), files.writing(target) as file:
             save(picture, file, "PNG")

@@ -1,4 +1,4 @@
-"""`ncodec progressive`: a picture of every stage of a file."""
+"""`ncodec progressive`: write a picture of every stage of a file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def progressive(args: Namespace) -> int:
-    """A picture of every stage, and all of them on one sheet."""
+    """Write a picture of every stage, and all of them on one sheet."""
     out = Path(args.out)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is not a folder")

@@ -1,4 +1,4 @@
-"""`ncodec sample`: a picture drawn from the codec's own prior."""
+"""`ncodec sample`: draw a picture from the codec's own prior."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def sample(args: Namespace) -> int:
-    """A sample of the prior, as a picture or as the file that it is."""
+    """Draw a sample of the prior; write it as a picture, or as the `.nc` file that it is."""
     [job] = planning.plan(["-", args.out], None, str, force=args.force)
     target = job.target
     as_file = target is not None and target.suffix.lower() == ".nc"

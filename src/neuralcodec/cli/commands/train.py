@@ -1,4 +1,4 @@
-"""`ncodec train`: a recipe and a folder of pictures to a checkpoint."""
+"""`ncodec train`: make a checkpoint by a recipe from a folder of pictures."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def train(args: Namespace) -> int:
-    """A recipe and a folder of pictures to a checkpoint."""
+    """Make a checkpoint by a recipe from a folder of pictures."""
     from neuralcodec import weights
     from neuralcodec.training.loop import Trainer
     from neuralcodec.training.recipe import read_recipe

@@ -1,4 +1,4 @@
-"""`ncodec truncate`: the first stages of a file."""
+"""`ncodec truncate`: keep the first stages of a file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def truncate(args: Namespace) -> int:
-    """The first stages of a file, without encoding again."""
+    """Keep the first stages of a file, without encoding again."""
     (job,) = planning.plan([args.file, args.out], None, lambda name: name, force=args.force)
     from neuralcodec.coding.progressive import truncate as first_stages
 

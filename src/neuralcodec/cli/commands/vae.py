@@ -1,4 +1,4 @@
-"""`ncodec vae`: variational autoencoders of small pictures, to train, to look at and to score."""
+"""`ncodec vae`: train, look at and score variational autoencoders of small pictures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
             name, help=help, description=description, formatter_class=RawDescriptionHelpFormatter
         )
         added.set_defaults(action=action)
-        # The same as before the name of the command; its default must not undo what stands there.
+        # The same option may stand before the command's name; its default here must not undo that.
         added.add_argument("-v", "--verbose", action="store_true", default=SUPPRESS, help=SUPPRESS)
         return added
 
@@ -54,7 +54,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Do what the command's own command says."""
+    """Run the command that follows `vae`."""
     status: int = args.action(args)
     return status
 
@@ -117,7 +117,7 @@ def _sample_arguments(parser: ArgumentParser) -> None:
 
 
 def sample(args: Namespace) -> int:
-    """Pictures of random latents, on a sheet."""
+    """Draw pictures of random latents on a sheet."""
     target, model = _target(args, ".png"), _model(args)
     from neuralcodec.vae import sheets
 
@@ -143,7 +143,7 @@ def _traverse_arguments(parser: ArgumentParser) -> None:
 
 
 def traverse(args: Namespace) -> int:
-    """Each latent moved alone: a sheet, or a page with sliders."""
+    """Move each latent alone: on a sheet, or on a page with sliders."""
     target, model = _target(args, ".png", ".html"), _model(args)
     if target.suffix.lower() == ".html":
         from neuralcodec.vae.page import page
@@ -177,7 +177,7 @@ def _interpolate_arguments(parser: ArgumentParser) -> None:
 
 
 def interpolate(args: Namespace) -> int:
-    """The walk from one picture to another, between the pictures themselves."""
+    """Walk from one picture to another; the pictures themselves stand at the ends of the row."""
     target, model = _target(args, ".png"), _model(args)
     from neuralcodec.vae import sheets
 
@@ -202,7 +202,7 @@ def _score_arguments(parser: ArgumentParser) -> None:
 
 
 def score(args: Namespace) -> int:
-    """FactorVAE score, MIG, DCI and the KL of each latent, on standard output."""
+    """Print FactorVAE score, MIG, the KL of each latent, and with `--dci` DCI, on standard output."""
     import json
 
     model = _model(args)
@@ -219,9 +219,9 @@ def score(args: Namespace) -> int:
     return 0
 
 
-# ---- what several have -----------------------------------------------------------------------------------
+# ---- what several use ------------------------------------------------------------------------------------
 
-#: Pictures on a sheet, at most.
+#: The most pictures on a sheet.
 _MOST = 4096
 
 
@@ -239,7 +239,7 @@ def _add_weights(parser: ArgumentParser) -> None:
 
 
 def _target(args: Namespace, *suffixes: str) -> Path:
-    """Where the result goes, refused before any work."""
+    """Return where the result goes; refuse a bad name before any work."""
     [job] = planning.plan(["-", args.out], None, str, force=args.force)
     target = job.target
     if target is None or target.suffix.lower() not in suffixes:
@@ -259,7 +259,7 @@ def _model(args: Namespace) -> VAE:
 
 
 def _picture(name: str, model: VAE) -> Array:
-    """A picture `(1, channels, 64, 64)`: of a file, or a number of the shapes."""
+    """Read a picture `(1, channels, 64, 64)`: of a file, or of the shapes by its index."""
     from neuralcodec.vae import data
 
     if not name.isdecimal():

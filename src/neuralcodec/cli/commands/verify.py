@@ -1,4 +1,4 @@
-"""`ncodec verify`: whether files are whole."""
+"""`ncodec verify`: check that files are whole."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def verify(args: Namespace) -> int:
-    """Read all files to their ends."""
+    """Check that all files are whole, by reading them to their ends."""
     args.threads = args.threads or 1  # reading is faster than starting processes
     sources = planning.sources(args.files, {".nc"} if args.recursive else None, quiet=args.quiet)
     jobs = [Job(source, None) for source in sources]

@@ -1,4 +1,4 @@
-"""`ncodec view`: a page to look at a picture."""
+"""`ncodec view`: write or serve a page to look at a picture."""
 
 from __future__ import annotations
 
