@@ -1,8 +1,8 @@
-"""The chunks of an `.nc` file: type, length, payload and a checksum that also tells which one it is.
+"""The chunks of an `.nc` file: type, length, payload and a checksum that also gives the chunk's number.
 
-The checksum covers the header and the number of the chunk among those of its type, neither of which the chunk
-itself holds. Both cost no byte, and a chunk found anywhere, after any damage before it, is known for what it
-is: `parse_chunks` searches for the next one whose checksum fits and goes on there.
+The checksum covers the header and the number of the chunk among those of its type. The chunk stores neither,
+so they cost no byte. A chunk can be identified wherever it is found, whatever is damaged before it: behind
+damage, `parse_chunks` searches for the next chunk whose checksum fits, and goes on there.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _TYPES = "".join((TILE, ALPHA, ICC, EXIF, XMP, END)).encode()
 #: A known type and, not consumed, the varint behind it.
 _CANDIDATE = re.compile(rb"([%s])(?=([\x00-\x7f]|[\x80-\xff]{1,4}[\x01-\x7f]))" % _TYPES)
 _CRC_BYTES = 4
-#: Bytes that a search may put through the checksum, for each byte of the file. Damage takes about 20; only
-#: bytes made to look like many long chunks take more, and for these the search gives up.
+#: Bytes that a search may put through the checksum, for each byte of the file. Damage takes about 20. Only
+#: bytes made to look like many long chunks take more; on these the search gives up.
 _SEARCH_EFFORT = 1000
 
 
 def _undo_table() -> list[int]:
-    """What eight steps back of the CRC-32 shift register add, by its highest byte."""
+    """Tabulate what eight steps back of the CRC-32 shift register add, by its highest byte."""
     table = []
     for value in range(256):
         register = value << 24
@@ -59,7 +59,7 @@ class Chunk(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """Where the parts of a chunk lie: its type at `offset`, the payload, and the end of the checksum."""
+    """The place of a chunk: its type at `offset`, payload from `start` to `stop`, checksum up to `end`."""
 
     kind: str
     offset: int
@@ -76,7 +76,7 @@ def _name(kind: str, offset: int) -> str:
 
 
 def write_chunk(kind: str, number: int, payload: bytes, header_crc: int) -> bytes:
-    """The bytes of a chunk; `header_crc` is the CRC-32 of the header."""
+    """Return the bytes of a chunk; `header_crc` is the CRC-32 of the header."""
     body = kind.encode("ascii") + write_varint(len(payload)) + payload
     crc = zlib.crc32(number.to_bytes(4, "little"), zlib.crc32(body, header_crc))
     return body + crc.to_bytes(_CRC_BYTES, "little")
@@ -90,13 +90,13 @@ def parse_chunks(
     number_limit: Callable[[str], int],
     damage: list[str] | None = None,
 ) -> Iterator[Chunk]:
-    """The chunks behind the header, which ends at `at`, without the end chunk.
+    """Yield the chunks behind the header, which ends at `at`, except the end chunk.
 
     Args:
         payload_limit: bytes that the payload of a chunk of this type may have.
         number_limit: how many chunks of this type there may be.
-        damage: None refuses any damage. Otherwise each stretch that is damaged gets a line in this list, and
-            the search goes on behind it; chunks may then come in any order, and twice.
+        damage: None refuses any damage. Otherwise each damaged stretch gets a line in this list, and
+            parsing goes on behind it; chunks may then come in any order, and twice.
 
     Raises:
         DamagedFileError: damage, where `damage` is None; or an intact critical chunk is of no known type.
@@ -144,7 +144,7 @@ def parse_chunks(
 
 
 class _Reader:
-    """Finds chunks in the bytes of a file, in order or by their checksums."""
+    """A finder of chunks in the bytes of a file, in order or by their checksums."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _Reader:
         self.effort = _SEARCH_EFFORT * len(data)
 
     def span(self, at: int) -> _Span:
-        """The chunk at `at` as its type and length say.
+        """Locate the chunk at `at` as its type and length say.
 
         Raises:
             DamagedFileError: it is longer than the file or than it may be.
@@ -178,19 +178,20 @@ class _Reader:
         return _Span(kind, at, start, start + length, end)
 
     def number(self, span: _Span) -> int:
-        """The number of a chunk, from its checksum; when that fails, some number up to 2^32."""
+        """Derive a chunk's number from its checksum; if that is wrong, it is any number below 2^32."""
         crc = zlib.crc32(self.view[span.offset : span.stop], self.header_crc)
         stored = int.from_bytes(self.view[span.stop : span.end], "little")
-        # The number went in as the last four bytes: taken back over these, the register differs by it.
+        # The number was hashed as the last four bytes. Stepped back over these, the register differs by it.
         register = stored ^ 0xFFFFFFFF
         for _ in range(4):
             register = (register << 8) & 0xFFFFFFFF ^ _UNDO[register >> 24]
         return register ^ crc ^ 0xFFFFFFFF
 
     def search(self, at: int) -> tuple[_Span, int] | None:
-        """The first chunk from `at` on that is of a known type and intact, and its number.
+        """Find the first intact chunk of a known type from `at` on; return it with its number.
 
-        Where a chunk ends, another one or the end of the file must follow: this spares nearly all checksums.
+        Where a chunk ends, another one or the end of the file must follow. Testing this first spares nearly
+        all checksums. None means that there is no such chunk, or that the effort is spent.
         """
         size = len(self.data)
         limits = {kind: self.payload_limit(chr(kind)) for kind in _TYPES}

@@ -18,17 +18,17 @@ from neuralcodec.format.varint import parse_varint
 
 # Chunk types that fill a field of `Container` and come once; this is also their order.
 _FIELDS = {ALPHA: "alpha", ICC: "icc", EXIF: "exif", XMP: "xmp"}
-_HEADER_BYTES = 24  # of a file are always enough for its header
+_HEADER_BYTES = 24  # always hold the whole header
 _CHUNK_HEAD_BYTES = 6  # type, and the longest varint there is
 _ALPHA_MISMATCH = "the alpha flag of the header and the alpha chunk must come together"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may ask for at most, so that a few hostile bytes cannot claim all memory.
+    """The most that a file may ask for, so that a few hostile bytes cannot claim all memory.
 
     Args:
-        max_pixels: width × height, either of which counts as at least `MIN_SIDE`.
+        max_pixels: width × height, each of which counts as at least `MIN_SIDE`.
         max_metadata: bytes of each of ICC, EXIF and XMP, after decompression.
     """
 
@@ -37,14 +37,14 @@ class Limits:
 
     @property
     def max_bytes(self) -> int:
-        """Of a file of the largest picture: 16 bits of four channels, and 64 MiB of metadata."""
+        """The most bytes of an input: four channels of 16 bits for `max_pixels`, and 64 MiB of metadata."""
         return 8 * self.max_pixels + 2**26
 
 
 DEFAULT_LIMITS = Limits()
-#: A narrower picture counts as so wide against the limit: this is what its latent stands for.
+#: Pixels that a shorter side counts as against the limit, since its latent stands for that many.
 MIN_SIDE = 16
-#: A coded tile has at most so many bytes for each pixel of a full one: 40 bits a symbol are possible.
+#: The most bytes of a coded tile for each pixel of a full one: 40 bits a symbol are possible.
 _TILE_BYTES = 4
 
 
@@ -73,7 +73,7 @@ class Container:
 
 
 class Outline(NamedTuple):
-    """What a file says beside its pixels; a field is None where there is no such metadata."""
+    """The header and the metadata of a file; a field is None if there is no such metadata."""
 
     header: Header
     icc: bytes | None
@@ -82,7 +82,7 @@ class Outline(NamedTuple):
 
 
 def _inflate(payload: bytes, limit: int) -> bytes:
-    """Decompresses to at most `limit` bytes: the rest of a bomb is never expanded."""
+    """Decompress to at most `limit` bytes: the rest of a bomb is never expanded."""
     stream = zlib.decompressobj()
     try:
         data = stream.decompress(payload, limit + 1)
@@ -96,7 +96,7 @@ def _inflate(payload: bytes, limit: int) -> bytes:
 
 
 def write(container: Container) -> bytes:
-    """The file as bytes: header, tiles, alpha, ICC, EXIF, XMP, end; with stages, the tiles come last.
+    """Return the file as bytes: header, tiles, alpha, ICC, EXIF, XMP, end; tiles in stages stand behind XMP.
 
     Raises:
         UsageError: a field is out of its range, or the parts do not fit the header.
@@ -129,17 +129,17 @@ def write(container: Container) -> bytes:
 
 
 def read(data: bytes, *, limits: Limits = DEFAULT_LIMITS, strict: bool = True) -> Container:
-    """Parses a file.
+    """Parse a file.
 
     Args:
         data: all bytes of the file.
         limits: what the file may ask for.
-        strict: refuse any damage. Otherwise keep what is intact and say in `Container.lost` and
-            `Container.damage` what is not; of a file in stages, the tiles before the first lost one are kept.
+        strict: refuse any damage. Otherwise keep what is intact, and list in `Container.lost` and
+            `Container.damage` what is not. Of a file in stages, only tiles before the first lost one stay.
 
     Raises:
-        DamagedFileError: for whatever is wrong with `data`; nothing else is ever raised. Not strict: when
-            no tile is intact, or the file is not ours, of a newer version, or beyond the limits.
+        DamagedFileError: anything is wrong with `data`; no other error is ever raised. If not strict: no
+            tile is intact, or the file is not ours, of a newer version, or beyond the limits.
     """
     header, start = parse_header(data)
     check_pixels(header.width, header.height, limits.max_pixels)
@@ -166,7 +166,7 @@ def read(data: bytes, *, limits: Limits = DEFAULT_LIMITS, strict: bool = True) -
         except DamagedFileError as error:
             report(f"{chunk} {error}")
 
-    # Where there is damage, that chunks are missing is no news.
+    # Once damage is reported, do not also report missing chunks.
     if not container.damage and (problem := _count_problem(header, len(tiles))):
         report(problem)
     if not container.damage and header.alpha != (container.alpha is not None):
@@ -187,7 +187,7 @@ def check_pixels(width: int, height: int, limit: int) -> None:
 
 
 def _payload_limit(header: Header, limits: Limits, kind: str) -> int:
-    """Bytes that the payload of a chunk may have, of which a compressor may add a little to what it got."""
+    """Return the most bytes that a chunk's payload may have; compression may add a little to the data."""
     if kind == TILE:
         return _TILE_BYTES * header.tile**2
     if kind == END:
@@ -197,7 +197,7 @@ def _payload_limit(header: Header, limits: Limits, kind: str) -> int:
 
 
 def _number_limit(header: Header, kind: str) -> int:
-    """How many chunks of a type there may be; of types unknown here, none counts where there is damage."""
+    """Return how many chunks of a type there may be; 0 for types unknown here, accepted only in order."""
     if kind == TILE:
         return header.tile_count * header.stages
     return 1 if kind in _FIELDS or kind == END else 0
@@ -219,10 +219,10 @@ def _take_field(container: Container, chunk: Chunk, limits: Limits) -> None:
 
 
 def _place_tiles(container: Container, tiles: dict[int, bytes]) -> None:
-    """Fills `container.tiles` and `.lost` from the intact tiles by number."""
+    """Fill `container.tiles` and `.lost` from the intact tiles, given by number."""
     header = container.header
     if not tiles:
-        # The checksum of an intact tile is also what vouches for the header.
+        # Only the checksum of an intact tile also vouches for the header.
         raise DamagedFileError("damaged file: no tile that could be decoded is intact")
     if header.codec.in_stages:
         # Every stage builds on those before it, so nothing behind the first lost chunk can be used.
@@ -242,10 +242,10 @@ def _count_problem(header: Header, count: int) -> str | None:
 
 
 def read_header(data: bytes) -> Header:
-    """The header alone; the first 24 bytes of a file are always enough.
+    """Read the header alone; the first 24 bytes of a file are always enough.
 
-    Checksums protect the header through the chunks that follow, so what this returns is not verified and
-    no limit is applied: use `read` before allocating anything by it.
+    Only the checksums of the chunks that follow protect the header. So what this returns is not verified,
+    and no limit is applied: use `read` before allocating anything by it.
 
     Raises:
         DamagedFileError: the bytes are no header of an `.nc` file.
@@ -254,9 +254,9 @@ def read_header(data: bytes) -> Header:
 
 
 def read_outline(stream: IO[bytes], *, limits: Limits = DEFAULT_LIMITS) -> Outline:
-    """The header and the metadata of a file that can seek; the pixels' chunks are skipped, not read.
+    """Read the header and the metadata of a file that can seek; skip the chunks of the pixels.
 
-    A file that is cut short or damaged behind its header gives what is found intact before that; only `read`
+    Of a file that is cut short or damaged behind its header, this returns what it finds intact; only `read`
     tells that there is damage. No limit is applied to the size of the picture.
 
     Args:
@@ -285,7 +285,7 @@ def read_outline(stream: IO[bytes], *, limits: Limits = DEFAULT_LIMITS) -> Outli
         if kind in wanted and length <= limits.max_metadata:
             chunk = bytes_at(at, end - at)
             if chunk == write_chunk(kind, 0, chunk[size:-4], header_crc):
-                name = wanted.pop(kind)  # a second one counts as little as a damaged one
+                name = wanted.pop(kind)  # a second one is ignored, as a damaged one is
                 with suppress(DamagedFileError):
                     found[name] = _inflate(chunk[size:-4], limits.max_metadata)
         elif kind == END:

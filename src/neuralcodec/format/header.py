@@ -1,4 +1,4 @@
-"""The header of an `.nc` file: one table of its fields, walked by both directions."""
+"""The header of an `.nc` file: one table of its fields, walked to write and to read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VERSION = 2
 
 
 class Codec(NamedTuple):
-    """What the format knows of a family of models.
+    """A family of models, as the format knows it.
 
     Args:
         id: the number in headers.
@@ -32,17 +32,17 @@ class Codec(NamedTuple):
         return self.stages > 1
 
     def quality_of(self, stages: int) -> float:
-        """The quality that stands for so many stages, of a codec that has several."""
+        """Return the quality that stands for so many stages; the codec must have several."""
         return round(100 * (stages - 1) / (self.stages - 1), 2)
 
 
 CONV, GRU = Codec(1, "conv"), Codec(2, "gru", stages=8)
-#: By id. `coding/families.py` says what each does.
+#: Codecs by id. `coding/families/` says what each does.
 CODECS = {codec.id: codec for codec in (CONV, GRU)}
 
 
 def codec_named(name: str) -> Codec:
-    """The codec of that name.
+    """Look up a codec by its name.
 
     Raises:
         KeyError: there is none.
@@ -58,7 +58,7 @@ class _Part(NamedTuple):
     values: Collection[int]
 
     def check(self, value: int) -> str | None:
-        """Say what is wrong with a value."""
+        """Say what is wrong with a value; None if nothing is."""
         if value in self.values:
             return None
         if isinstance(self.values, range):
@@ -89,7 +89,7 @@ _LAYOUT: tuple[tuple[int, tuple[_Part, ...]], ...] = (
 )
 _TILE_SIZES = tuple(64 << n for n in range(6))  # pixels; the part `tile` holds the index
 
-# How files that are often taken for ours begin, for a message that helps.
+# How files begin that are often taken for ours, so that the message can name their format.
 _FOREIGN = (
     (0, b"\x89PNG", "PNG"),
     (0, b"\xff\xd8\xff", "JPEG"),
@@ -106,10 +106,10 @@ _FOREIGN = (
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a picture before any of it is decoded.
+    """The facts of a picture that are known before any of it is decoded.
 
     Args:
-        codec: of the model that wrote it.
+        codec: the family of the model that wrote it.
         weights_id: the first 4 bytes of the SHA-256 of the weights that decode the file.
         width, height: in pixels, from 1.
         quality: 0 to 100, kept to two decimals.
@@ -129,12 +129,12 @@ class Header:
 
     @property
     def stages(self) -> int:
-        """How many stages the quality stands for: 1 to those of the codec, evenly."""
+        """The number of stages that the quality stands for, evenly from 1 to those of the codec."""
         return 1 + (_hundredths(self.quality) * (self.codec.stages - 1) + 5000) // 10000
 
     @property
     def quality_row(self) -> int:
-        """The quality rounded to a whole number, half up: the row of the tables that go by quality.
+        """The quality rounded to a whole number, half up: the row in tables by quality.
 
         In integers, so that it is the same on every machine.
         """
@@ -204,7 +204,7 @@ def write_header(header: Header) -> bytes:
 
 
 def parse_header(data: bytes) -> tuple[Header, int]:
-    """The header, and the offset of the first chunk."""
+    """Parse the header; return it and the offset of the first chunk."""
     _check_magic(data)
     numbers: dict[str, int] = {}
     at = len(MAGIC)

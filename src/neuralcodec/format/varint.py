@@ -17,7 +17,7 @@ def write_varint(value: int) -> bytes:
 
 
 def parse_varint(data: bytes, at: int, where: str) -> tuple[int, int]:
-    """The number at `at`, and the offset behind it; `where` is for the message."""
+    """Parse the number at `at`; return it and the offset behind it. `where` is for the message."""
     value = 0
     for count in range(_MAX_BYTES):
         if at + count >= len(data):
