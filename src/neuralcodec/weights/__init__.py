@@ -1,11 +1,11 @@
-"""Weights files: found by name or path to encode with, and by the id in a header to decode with.
+"""Weights files: found by name or path for encoding, and by the id in a header for decoding.
 
 A weights file is safetensors: float16 arrays `transforms.*`, the integer prior, and as metadata the codec,
 the sizes of its model, what it was trained for and a canary. Its id is the start of a hash of what a decoder
 needs, so that a better encoder writes files that earlier decoders read. An encoder may lie in a file of its
-own, which names the decoder it is for; a file without an encoder can be decoded with, and no more.
+own, which names the decoder it is for. A file without an encoder serves for decoding only.
 
-Files lie in this package and in what the variable `NCODEC_WEIGHTS` lists: folders, or files.
+Files are found in the folders and files that the variable `NCODEC_WEIGHTS` lists, and in this package.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from neuralcodec.format.header import Codec, codec_named
 if TYPE_CHECKING:
     from neuralcodec.entropy.canary import Canary
 
-#: Folders and files to look for weights in before those of the package, as PATH lists folders.
+#: Environment variable that lists folders and files to search before the package, as PATH lists folders.
 VARIABLE = "NCODEC_WEIGHTS"
 SUFFIX = ".safetensors"
-#: Ids from before ids named the decoder alone (then by the SHA-256 of the whole file), by the decoder's hash.
+#: By the decoder's hash, ids from when an id was the SHA-256 of the whole file, encoder included.
 RELEASED: Mapping[str, str] = {
     "78f0273f97b9350e50c508a49fdb40383d3e757139a349fa1a1698768b9bdc31": "157adb15",
     "4a3b558a17353158d7d03d8e5183a42c6dda17ac156394b245442b33ed6083c8": "ae1edfda",
@@ -40,12 +40,12 @@ RELEASED: Mapping[str, str] = {
 
 _FOLDER = Path(__file__).parent
 _ID_BYTES = 4
-#: How the names of arrays begin that no decoder needs.
+#: How the names of the arrays begin that no decoder needs.
 _ENCODER = ("transforms.analysis", "transforms.hyper_analysis")
 _TYPES = ("float16", "float32", "int8", "int16", "int32", "uint8", "uint16")
 #: Larger files and headers are refused before they are read. Those of the package have 6 MB and 60 kB.
 _MOST_BYTES, _MOST_HEADER = 2**28, 2**20
-#: Larger models are refused before they are built; which sizes count layers rather than channels.
+#: Larger models are refused before they are built. Sizes whose names end as below count layers.
 _MOST_CHANNELS, _MOST_LAYERS = 2**12, 2**6
 _LAYERS = ("blocks", "levels", "priming", "stages")
 
@@ -54,9 +54,9 @@ Arrays: TypeAlias = "Mapping[str, Any]"
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """What a model was trained for; stored beside its weights, for encoders to aim at the same.
+    """The aim that a model was trained for; stored with its weights, so that encoders pursue the same.
 
-    The defaults are those of the weights that say nothing.
+    The defaults hold for weights that do not give a value.
     """
 
     lambda_low: float = 0.15
@@ -64,16 +64,16 @@ class Tradeoff:
     ms_ssim_weight: float = 1.0
     ssimulacra2_weight: float = 0.0
     mse_weight: float = 1.0
-    mse_growth: float = 1.0  # the MSE counts so many times as much at the highest level as at the lowest
+    mse_growth: float = 1.0  # weight of the MSE at the highest level, over that at the lowest
     flat_weight: float = 0.0
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What a weights file says of itself, read without its arrays.
+    """The metadata of a weights file, read without its arrays.
 
     Args:
-        written: its bytes, time and number: a file that is written anew is another one.
+        written: its size in bytes, time of change and inode, which differ once the file is written anew.
         decoder: SHA-256, in hex, of what a decoder needs: see `decoder_hash`.
         encodes, decodes: whether that half is in the file.
         said: its metadata.
@@ -89,7 +89,7 @@ class WeightsFile:
 
     @property
     def id(self) -> bytes:
-        """The four bytes that headers name the decoder by."""
+        """The four bytes by which headers name the decoder."""
         return bytes.fromhex(id_of(self.decoder))
 
     @property
@@ -114,7 +114,7 @@ class Weights:
 
 
 def available() -> list[WeightsFile]:
-    """All weights files of `NCODEC_WEIGHTS` and of the package, in the order in which they are looked for."""
+    """List all weights files of `NCODEC_WEIGHTS` and of the package, in the order of the search."""
     found = []
     for place in [*map(Path, filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))), _FOLDER]:
         for path in sorted(place.glob(f"*{SUFFIX}")) if place.is_dir() else [place]:
@@ -126,7 +126,7 @@ def available() -> list[WeightsFile]:
 
 
 def by_name(name: str | os.PathLike[str]) -> WeightsFile:
-    """The weights to encode with.
+    """Find the weights to encode with.
 
     Args:
         name: of weights in `NCODEC_WEIGHTS` or in the package, with or without their id; or the path of a
@@ -159,7 +159,7 @@ def by_name(name: str | os.PathLike[str]) -> WeightsFile:
 
 
 def by_id(identity: bytes) -> WeightsFile:
-    """The weights to decode a file with that names them so.
+    """Find the weights to decode a file with, by the id in its header.
 
     Raises:
         DamagedFileError: they are not here.
@@ -174,13 +174,13 @@ def by_id(identity: bytes) -> WeightsFile:
 
 
 def name_of(identity: bytes) -> str | None:
-    """The name of the weights that a header names, if they are here."""
+    """Return the name of the weights with this id, or None if they are not here."""
     file = _decoder(identity)
     return None if file is None else file.name
 
 
 _WHERE = f"if they are your own, name their folder in {VARIABLE}"
-#: Those that were named by their path, for files that this process writes and reads.
+#: By id, decoders that were named by path: this process can then read the files that it writes.
 _opened: dict[bytes, WeightsFile] = {}
 
 
@@ -190,7 +190,7 @@ def _decoder(identity: bytes) -> WeightsFile | None:
 
 
 def at(path: Path) -> WeightsFile:
-    """Read what the weights file at a path says of itself.
+    """Read the metadata of the weights file at a path.
 
     Raises:
         UsageError: there is no such file. NeuralCodecError: it is no weights file.
@@ -207,10 +207,10 @@ def at(path: Path) -> WeightsFile:
 
 @functools.lru_cache(maxsize=256)
 def _read_header(path: Path, written: tuple[int, int, int]) -> WeightsFile:
-    """Read the metadata by hand, since what needs no arrays should not have to load numpy.
+    """Read the metadata by hand, so that what needs no arrays need not load numpy.
 
     Args:
-        written: bytes, time and number of the file.
+        written: see `WeightsFile`; the cache goes by it.
     """
     try:
         if written[0] > _MOST_BYTES:
@@ -231,7 +231,7 @@ def _read_header(path: Path, written: tuple[int, int, int]) -> WeightsFile:
 
 
 def not_weights(path: Path, error: Exception) -> NeuralCodecError:
-    """The error, in one line, for a file that is damaged, foreign or of another version."""
+    """Make the one-line error for a file that is damaged, foreign or of another version."""
     why = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
     return NeuralCodecError(f"{path} is not a weights file of this version: {why}")
 
@@ -240,7 +240,7 @@ def not_weights(path: Path, error: Exception) -> NeuralCodecError:
 
 
 def read(file: WeightsFile) -> Weights:
-    """Load weights, an encoder in a file of its own together with its decoder.
+    """Load weights; load an encoder in a file of its own together with its decoder.
 
     Raises:
         NeuralCodecError: it is no weights file, or what a decoder needs is not what its id stands for.
@@ -298,13 +298,13 @@ def write(
     """Write a weights file.
 
     Args:
-        out: its path; or a folder, in which it is called by codec and id.
+        out: its path; or a folder, in which it is named by codec and id.
         canary: of a decoder that promises exactness.
-        encodes: whether the encoder is there as well.
-        decoder: of an encoder alone, the hash of the decoder that it is for.
+        encodes: whether `arrays` has the encoder.
+        decoder: for an encoder alone, the hash of the decoder that it is for.
 
     Raises:
-        UsageError: in the folder are other weights of that name. NeuralCodecError: it cannot be written.
+        UsageError: the folder has other weights of that name. NeuralCodecError: it cannot be written.
     """
     from safetensors.numpy import save
 
@@ -316,7 +316,7 @@ def write(
         segments = [segment.hex() for segment in canary.segments]
         said["canary"] = {"segments": segments, "latent": canary.latent}
     path = out / f"{codec}-{id_of(decoder)}{SUFFIX}" if out.is_dir() else out
-    # A single key: safetensors writes several in random order, and the same weights would be other files.
+    # A single key: safetensors writes several in random order, and equal weights would give different files.
     data = save(dict(arrays), {"neuralcodec": json.dumps(said, sort_keys=True)})
     if path != out and path.exists() and path.read_bytes() != data:
         raise UsageError(f"{path} exists, with another encoder: name the file to write")
@@ -329,7 +329,7 @@ def write(
 
 
 def decoder_hash(codec: str, model: Mapping[str, int], arrays: Arrays) -> str:
-    """SHA-256, in hex, of what a decoder needs: codec, sizes, and all arrays but those of the encoder.
+    """Hash, by SHA-256 in hex, what a decoder needs: codec, sizes, and all arrays but the encoder's.
 
     docs/format.md has the layout of what is hashed.
     """
@@ -343,7 +343,7 @@ def decoder_hash(codec: str, model: Mapping[str, int], arrays: Arrays) -> str:
 
 
 def is_encoder(name: str) -> bool:
-    """Whether an array is one that no decoder needs."""
+    """Tell whether the array of this name is one that no decoder needs."""
     return name.startswith(_ENCODER)
 
 
@@ -352,5 +352,5 @@ def _line(parts: Any) -> bytes:
 
 
 def id_of(decoder: str) -> str:
-    """The id, in hex, of the decoder with this hash."""
+    """Return the id, in hex, of the decoder with this hash."""
     return RELEASED.get(decoder, decoder[: 2 * _ID_BYTES])
