@@ -1,4 +1,4 @@
-"""Names for the arrays that rooms hand to each other, boxes in them, and the record of what is damaged.
+"""Type names of the arrays that rooms exchange, boxes in them, and the record of damage.
 
 Importing this loads no numpy: the names are for annotations.
 """
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 Pixels: TypeAlias = "npt.NDArray[np.uint8]"
 Plane: TypeAlias = "npt.NDArray[np.uint8]"
 Floats: TypeAlias = "npt.NDArray[np.float32]"
-#: Takes the share of the work that is done, 0 to 1.
+#: A callback that takes the share of the work that is done, 0 to 1.
 Progress: TypeAlias = Callable[[float], None]
-#: Values of a damage map: in a lost tile, and near enough to one that the synthesis lets it show.
+#: Values of a damage map: inside a lost tile, and so near one that the synthesis shows its influence.
 LOST, NEAR = 255, 128
 
 
 def quiet(share: float) -> None:
-    """Take progress that nobody sees."""
+    """Ignore progress: the default where nobody watches."""
 
 
 class Box(NamedTuple):
@@ -37,7 +37,7 @@ class Box(NamedTuple):
 
     @classmethod
     def whole(cls, height: int, width: int) -> Box:
-        """All of a plane."""
+        """Return the box of a whole plane."""
         return cls(0, height, 0, width)
 
     @property
@@ -60,7 +60,7 @@ class Box(NamedTuple):
         return Box(*(edge * factor for edge in self))
 
     def shrunk(self, factor: int) -> Box:
-        """The box of coarser positions, each `factor` wide, that covers this one."""
+        """Return the box of coarser positions, each `factor` wide, that covers this one."""
         return Box(
             self.top // factor, -(-self.bottom // factor), self.left // factor, -(-self.right // factor)
         )
@@ -72,7 +72,7 @@ class Box(NamedTuple):
         return Box(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
 
     def within(self, other: Box) -> Box:
-        """The part of this box that lies in the other."""
+        """Return the part of this box that lies in the other."""
         return Box(
             max(self.top, other.top),
             min(self.bottom, other.bottom),
@@ -87,15 +87,15 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Damage:
-    """What of a decoded picture is not as it was encoded.
+    """The parts of a decoded picture that are not as they were encoded.
 
     Args:
         tiles: tiles of the whole picture.
-        lost: numbers, in raster order from 0, of those whose pixels are an approximation, as far as the
-            decoded region depends on them.
-        boxes: rows and columns of pixels of these, in the whole picture.
+        lost: indices, in raster order from 0, of the tiles whose pixels are an approximation; only of those
+            that the decoded region depends on.
+        boxes: rows and columns of pixels of these tiles, in the whole picture.
         region: the pixels that were decoded.
-        margin: pixels around a lost tile that have seen some of what was filled in.
+        margin: pixels around a lost tile that are influenced by what was filled in.
         notes: what is wrong with the file, one line each.
     """
 
@@ -110,10 +110,10 @@ class Damage:
         return f"{len(self.lost)} of {self.tiles} tiles recovered as approximation"
 
     def map(self) -> Plane:
-        """A mask `(H, W)` of the decoded region: 255 in lost tiles, 128 up to `margin` pixels around, else 0.
+        """Draw a mask `(H, W)` of `region`: 255 in lost tiles, 128 up to `margin` pixels around, else 0.
 
-        Where it is 0, the pixels are those of the undamaged file. Where it is 128, the latent is, but the
-        synthesis has seen some of what was filled in.
+        Where it is 0, the pixels are those of the undamaged file. Where it is 128, the latent is that
+        of the undamaged file, but the synthesis has also seen some of what was filled in.
         """
         import numpy as np
 

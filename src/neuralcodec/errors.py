@@ -1,4 +1,4 @@
-"""The errors that reach a user. Each carries the exit code `ncodec` ends with."""
+"""Errors and warnings that reach a user. Each error carries the exit code that `ncodec` ends with."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 
 class NeuralCodecError(Exception):
-    """Something failed that the message explains in one line."""
+    """A failure that the message explains in one line."""
 
     exit_code = 1
 
 
 class UsageError(NeuralCodecError, ValueError):
-    """The call itself is wrong: an option, a value, a missing or existing file."""
+    """A wrong call: an option, a value, a missing or existing file."""
 
     exit_code = 2
 
 
 class DamagedFileError(NeuralCodecError):
-    """The input is damaged, cut short, not an `.nc` file, or asks for more than the limits allow."""
+    """An input that is damaged, cut short, not an `.nc` file, or asks for more than the limits allow."""
 
     exit_code = 3
 
 
 def describe(error: BaseException) -> str:
-    """Say in one line what an error of any class says."""
+    """Describe an error of any class in one line."""
     text = error.strerror if isinstance(error, OSError) else None
     text = " ".join((text or str(error)).split())
     if isinstance(error, NeuralCodecError | OSError) and text:
@@ -41,11 +41,11 @@ def describe(error: BaseException) -> str:
 
 
 class NeuralCodecWarning(UserWarning):
-    """Something of the input could not be kept, such as 16-bit precision; the work goes on."""
+    """The warning that something of the input was not kept, such as 16-bit precision; the work goes on."""
 
 
 class DamageWarning(NeuralCodecWarning):
-    """A damaged file was decoded as far as it goes; `damage` says what of the picture is missing."""
+    """The warning that a damaged file was decoded as far as it goes; `damage` says what is missing."""
 
     def __init__(self, damage: Damage) -> None:
         first, *others = damage.notes
@@ -57,8 +57,8 @@ class DamageWarning(NeuralCodecWarning):
 def warn(notes: Iterable[str | NeuralCodecWarning]) -> None:
     """Warn of each note at the line that called this package.
 
-    Python shows a text once for each line of a program, but the next picture that the line reads is news all
-    the same: what Python remembers is kept from it here. A program's own filters count.
+    By default, Python shows the same text only once for each line of a program. Here the text is shown for
+    every picture that the line reads: Python gets no record of what was shown. A program's own filters apply.
     """
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_inside(frame):
@@ -70,5 +70,5 @@ def warn(notes: Iterable[str | NeuralCodecWarning]) -> None:
 
 
 def _is_inside(frame: FrameType) -> bool:
-    """Whether a line is of this package, or of Pillow, which calls the plugin."""
+    """Tell whether a frame is of this package, or of Pillow, which calls the plugin."""
     return str(frame.f_globals.get("__name__")).partition(".")[0] in ("neuralcodec", "PIL")

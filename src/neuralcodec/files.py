@@ -1,6 +1,6 @@
-"""Files in and out: reading within a limit, writing whole or not at all.
+"""Reading of files within a limit, and writing of files whole or not at all.
 
-A path of None is a standard stream: `-` on the command line.
+A path of None stands for a standard stream: `-` on the command line.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import BinaryIO
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 
 _CHUNK = 1 << 20
-#: Names of what is open already, and so is written to where it stands.
+#: How the names of open files begin; these are written to at their current position.
 _DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
 
 
 def is_stream(path: Path) -> bool:
-    """Whether it is a device, a pipe or something open already: written to in place, never replaced."""
+    """Tell whether a path is a device, a pipe or an open file: written to in place, never replaced."""
     if str(path).startswith(_DESCRIPTORS) or str(path) == "/dev/stderr":
         return True
     try:
         mode = path.stat().st_mode
-    except OSError:  # it is not there, or cannot be
+    except OSError:  # there is no such file, or there cannot be
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def read(source: Path | None, limit: int) -> bytes:
-    """All bytes of a file or of standard input.
+    """Read all bytes of a file or of standard input.
 
     Raises:
         UsageError: there is no such file, or it is a folder, or standard input is a terminal.
@@ -53,9 +53,9 @@ def read(source: Path | None, limit: int) -> bytes:
 
 
 def bytes_of(source: object, limit: int) -> bytes:
-    """Take all bytes of a path, of an open binary file, or of what holds bytes, such as a `memoryview`.
+    """Read all bytes of a path, an open binary file, or an object that holds bytes, such as a `memoryview`.
 
-    An open file is read from where it stands; where nothing is left, from its start.
+    An open file is read from its current position; if nothing is left there, from its start.
 
     Raises:
         UsageError: there is no such file, it cannot be read, or it is open as text.
@@ -101,9 +101,9 @@ def _read_all(file: BinaryIO, limit: int) -> bytes:
 
 @contextmanager
 def writing(target: Path | None) -> Iterator[BinaryIO]:
-    """A binary file that appears under its name when the block ends, and not at all when it fails."""
+    """Open a binary file that appears under its name when the block ends, or not at all if it fails."""
     if target is None:
-        # Held back until it is complete. Also, a pipe has no positions, which are asked for.
+        # Held back until it is complete. Also, callers ask for positions, which a pipe does not have.
         whole = io.BytesIO()
         yield whole
         _write_stdout(whole)
@@ -113,7 +113,7 @@ def writing(target: Path | None) -> Iterator[BinaryIO]:
         with _open_stream(target) as file:
             file.write(whole.getbuffer())
     else:
-        # Through a link to the file it leads to, so that the link stays one.
+        # Replace the file that a link leads to, so that the link remains a link.
         final = Path(os.path.realpath(target))
         partial = final.with_name(f".ncodec-{os.urandom(8).hex()}.partial")
         try:
@@ -128,7 +128,7 @@ def writing(target: Path | None) -> Iterator[BinaryIO]:
 
 def _open_stream(target: Path) -> BinaryIO:
     if str(target).startswith(_DESCRIPTORS) and target.name.isdigit():
-        # Not by its name, which would open the file behind it anew, at its beginning.
+        # Opening it by name would begin at the start of the file again.
         return os.fdopen(os.dup(int(target.name)), "wb")
     return target.open("wb")
 
@@ -145,7 +145,7 @@ def _write_stdout(whole: io.BytesIO) -> None:
 
 
 def flush_stdout() -> None:
-    """Sends out what was printed, so that a full disk or a closed pipe shows here, not at the exit."""
+    """Flush what was printed, so that a full disk or a closed pipe shows here, not at exit."""
     if sys.stdout is not None:
         try:
             sys.stdout.flush()
@@ -155,7 +155,7 @@ def flush_stdout() -> None:
 
 
 def _discard_stdout() -> None:
-    # Else the interpreter tries again at its end, and reports what the user has been told already.
+    # Otherwise the interpreter would try again at exit, and report the error a second time.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""What callers may ask of an encoder, with the defaults, for the API, the command line and the benchmark."""
+"""Options of encoding and decoding, with defaults and checks, for the API, command line and benchmark."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from neuralcodec.errors import UsageError
 #: Name of the weights that encode where the caller names none.
 DEFAULT_MODEL = "conv"
 DEFAULT_EFFORT, MOST_EFFORT = 1, 9
-#: What a decoder may reduce a picture by.
+#: Factors by which a decoder may reduce each side of a picture.
 REDUCES = (1, 2, 4, 8, 16)
 
 
 def checked_quality(quality: object) -> float:
-    """Round a quality to the hundredths that a file can say.
+    """Round a quality to the hundredths that a file can store.
 
     Raises:
         UsageError: it is no number from 0 to 100.
@@ -50,7 +50,7 @@ def checked_whole(name: str, value: object) -> int:
 
 
 def checked_region(region: object) -> Box | None:
-    """Return the box of a region `(x, y, width, height)`; None is all of a picture.
+    """Return the box of a region `(x, y, width, height)`; None, for all of a picture, stays None.
 
     Raises:
         UsageError: it is not four whole numbers.
@@ -76,5 +76,5 @@ def checked_reduce(reduce: object) -> int:
 
 
 def is_whole(value: object) -> TypeGuard[Integral]:
-    """Whether a value is an integer of Python or numpy, and no bool."""
+    """Tell whether a value is an integer of Python or numpy, but not a bool."""
     return isinstance(value, Integral) and not isinstance(value, bool)

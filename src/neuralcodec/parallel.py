@@ -1,7 +1,7 @@
-"""Threads: how many there are, and work on tiles by them, each with a BLAS that does not start its own.
+"""Threads: a limit on their number, and work on tiles shared among them, each with a single-threaded BLAS.
 
-A forked child has none of its parent's threads, and torch's OpenMP waits for them for ever: there, torch gets
-one thread. Work on tiles starts threads of its own.
+A forked child has none of its parent's threads, but torch's OpenMP would wait for them for ever. So torch
+gets one thread there. Work on tiles starts threads of its own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def limit_threads(count: int) -> None:
-    """Limits the libraries that calculate, which read these variables when they are loaded."""
+    """Limit the threads of numerical libraries, which read these variables when they are loaded."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ[name] = str(count)
     if torch := sys.modules.get("torch"):
@@ -51,10 +51,10 @@ def run(
     threads: int,
     report: Progress = quiet,
 ) -> list[R]:
-    """`work` on every item, results in order; `report` is told the share that is done."""
+    """Apply `work` to every item, and return the results in order; tell `report` the share that is done."""
     from concurrent.futures import ThreadPoolExecutor  # here, since the command line imports this module
 
-    if len(items) == 1:  # its products of matrices may then have all threads
+    if len(items) == 1:  # so its matrix products may use all threads
         results = [work(items[0])]
         report(1.0)
         return results

@@ -1,6 +1,7 @@
-"""Work in other processes: each task by itself, so that one that dies takes nothing else with it.
+"""Tasks in other processes, each by itself, so that a process that dies takes no other task with it.
 
-A process for each core, with one thread, beats threads over the parts of one picture: most are small.
+One process for each core, with one thread, is faster than threads over the parts of one picture, since most
+pictures are small.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-#: Bytes that a process with Python, torch, a model and a picture of a few megapixels takes.
+#: Bytes that a process needs for Python, torch, a model and a picture of a few megapixels.
 MEMORY = 400 << 20
-#: Seconds that a process whose parent has died has to clear up in.
+#: Seconds that a process has for clearing up after its parent has died.
 _GRACE = 5.0
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 _CGROUP = Path("/sys/fs/cgroup")
@@ -33,7 +34,7 @@ _GPU_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
 
 class Done(NamedTuple, Generic[Task, Result]):
-    """What became of a task: a value, or in one line what went wrong."""
+    """The outcome of a task: a value, or one line that says what went wrong."""
 
     task: Task
     value: Result | None
@@ -44,7 +45,7 @@ class Done(NamedTuple, Generic[Task, Result]):
 
 
 def available_cores() -> int:
-    """What `OMP_NUM_THREADS` says, else the cores that this process may use."""
+    """Return `OMP_NUM_THREADS` if it is set, else the number of cores that this process may use."""
     with suppress(KeyError, ValueError):
         if (wanted := int(os.environ["OMP_NUM_THREADS"])) > 0:
             return wanted
@@ -52,19 +53,19 @@ def available_cores() -> int:
 
 
 def most(cores: int) -> int:
-    """How many processes with a model may work side by side: one for each core, as far as memory goes.
+    """Return how many processes with a model may work side by side: one a core, as far as memory allows.
 
-    Only one where the transforms run on a GPU, which several processes would fill with copies of the model.
+    It is 1 where the transforms run on a GPU, which several processes would fill with copies of the model.
     """
     return 1 if _on_gpu() else max(1, min(cores, available_memory() // MEMORY))
 
 
 def available_memory() -> int:
-    """Bytes that can be taken without pushing anything out, in this machine and in its control group."""
+    """Return the bytes that can be taken without displacing anything, in this machine and control group."""
     import psutil
 
     available: int = psutil.virtual_memory().available
-    with suppress(OSError, ValueError, KeyError):  # there is no group, or "max", which is no number
+    with suppress(OSError, ValueError, KeyError):  # there is no group, or no limit ("max")
         limit = int((_CGROUP / "memory.max").read_text())
         held = int((_CGROUP / "memory.current").read_text())
         facts = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
@@ -73,7 +74,7 @@ def available_memory() -> int:
 
 
 def _on_gpu() -> bool:
-    """Whether the models will run on a GPU. Loads torch only where there is a driver for one."""
+    """Tell whether the models will run on a GPU; load torch only if there is a driver for one."""
     wanted = os.environ.get("NCODEC_DEVICE") or "auto"
     return wanted == "cuda" or (wanted == "auto" and _has_driver() and _torch_finds_gpu())
 
@@ -107,7 +108,7 @@ class Pool(Generic[Task, Result]):
         self._busy: dict[Future[Any], tuple[Task, _Worker]] = {}
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Done[Task, Result]]:
-        """Yield what becomes of each task as soon as it is done; they are taken as processes get free."""
+        """Yield each task's outcome as soon as it is done; take tasks as processes become free."""
         from concurrent.futures import FIRST_COMPLETED, wait
 
         left = iter(tasks)
@@ -115,7 +116,7 @@ class Pool(Generic[Task, Result]):
         while self._busy:
             for future in wait(self._busy, return_when=FIRST_COMPLETED).done:
                 done = self._end(future)
-                self._start_all(left)  # before the caller takes its time
+                self._start_all(left)  # so that no process waits for the caller
                 yield done
 
     def _start_all(self, left: Iterator[Task]) -> None:
@@ -142,17 +143,17 @@ class Pool(Generic[Task, Result]):
             value, error = None, "its process died, perhaps for lack of memory"
             worker.executor.shutdown()
             worker = _Worker(self._threads)
-        except Exception as failure:  # a task or a value that could not travel
+        except Exception as failure:  # a task or a value that could not be sent
             value, error = None, describe(failure)
         self._idle.append(worker)
         return Done(task, value, error)
 
     def close(self) -> None:
-        """End all processes; what they are at is cut off and cleared up."""
+        """End all processes; unfinished work is cut off and cleared up."""
         busy = [worker for _, worker in self._busy.values()]
         for worker in busy:
             worker.send(signal.SIGTERM)
-        for worker in self._idle:  # nothing to clear up, and to unload torch takes a second
+        for worker in self._idle:  # nothing to clear up, and unloading torch takes a second
             worker.send(_KILL)
         for worker in (*self._idle, *busy):
             worker.executor.shutdown(cancel_futures=True)
@@ -160,7 +161,7 @@ class Pool(Generic[Task, Result]):
 
 @contextmanager
 def pool(function: Callable[[Task], Result], *, jobs: int, threads: int) -> Iterator[Pool[Task, Result]]:
-    """A pool of `jobs` processes with `threads` threads each, which ends with the block."""
+    """Start a pool of `jobs` processes with `threads` threads each; it ends with the block."""
     workers = Pool(function, jobs, threads)
     try:
         yield workers
@@ -169,7 +170,7 @@ def pool(function: Callable[[Task], Result], *, jobs: int, threads: int) -> Iter
 
 
 class _Worker:
-    """One process. It is an executor of its own, since a process that dies breaks the executor it is in."""
+    """One process, in an executor of its own, since a process that dies breaks its executor."""
 
     def __init__(self, threads: int) -> None:
         from concurrent.futures import ProcessPoolExecutor
@@ -177,7 +178,7 @@ class _Worker:
 
         # Forked copies of a process that has used torch's threads may hang.
         self.executor: ProcessPoolExecutor = ProcessPoolExecutor(1, get_context("spawn"), _begin, (threads,))
-        with _interrupts_held():  # the process has them held from its start, and dies of none in silence
+        with _interrupts_held():  # inherited by the process, so that an early Ctrl-C does not kill it
             self._pid = self.executor.submit(os.getpid)
 
     def send(self, number: int) -> None:
@@ -208,9 +209,9 @@ def _guarded(function: Callable[[Task], Result], task: Task) -> tuple[Result | N
 
 
 def _begin(threads: int) -> None:
-    """Keep a worker to its share of the cores, and see to it that it ends with its parent."""
+    """Keep a worker to its share of the cores, and make it end with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    signal.signal(signal.SIGTERM, _leave)  # so that a file begun is removed
+    signal.signal(signal.SIGTERM, _leave)  # so that an unfinished file is removed
     threading.Thread(target=_end_with_parent, daemon=True).start()
     limit_threads(threads)
     from PIL import AvifImagePlugin

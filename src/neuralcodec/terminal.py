@@ -1,4 +1,4 @@
-"""What the command line says: results, warnings, errors, progress."""
+"""Output of the command line: results, warnings, errors, progress."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from neuralcodec.errors import NeuralCodecError, NeuralCodecWarning
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-#: Work that ends sooner after its first report, in seconds, shows no progress.
+#: Seconds from the first report to the first sight of a bar; shorter work shows none.
 PATIENCE = 1.0
 
 
-#: Takes the share of the work that is done, 0 to 1, and what to call it from then on.
+#: A callback that takes the share of the work that is done, 0 to 1, and optionally a new label.
 Show = Callable[..., None]
 
 _held_back: list[str] | None = None
 
 
 def printable(text: str) -> str:
-    """The text with every character escaped that a terminal would obey, or that has no form.
+    """Escape every character that a terminal would obey, or that has no form.
 
-    Names of files may have any. Bytes of a name that are not valid in its encoding show as `\\xff`.
+    File names may contain any character. Bytes of a name that are not valid in its encoding show as `\\xff`.
     """
     return "".join(map(_escaped, text)) if any(map(_needs_escape, text)) else text
 
 
-#: Marks and isolates that turn the direction of the text around them.
+#: Characters that change the direction of the text around them.
 _DIRECTIONS = {"\u061c", *map(chr, (*range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)))}
 
 
@@ -52,7 +52,7 @@ def _escaped(character: str) -> str:
 
 @contextmanager
 def collected() -> Iterator[list[str]]:
-    """What `say` says inside, instead of saying it."""
+    """Collect the lines that `say` gets inside, instead of printing them."""
     global _held_back  # noqa: PLW0603
     before, _held_back = _held_back, []
     try:
@@ -62,17 +62,17 @@ def collected() -> Iterator[list[str]]:
 
 
 def say(text: str) -> None:
-    """Print one line on standard error, in what its encoding can show."""
+    """Print one line on standard error, in characters that its encoding has."""
     if _held_back is not None:
         _held_back.append(text)
         return
-    # Without a reader or with a full disk behind it, there is nobody to tell.
+    # If nobody reads it, or its disk is full, there is nobody to tell.
     with suppress(OSError):
         _print(text, sys.stderr)
 
 
 def write(text: str) -> None:
-    """Print one line on standard output, in what its encoding can show."""
+    """Print one line on standard output, in characters that its encoding has."""
     _print(text, sys.stdout)
 
 
@@ -90,7 +90,7 @@ def _print(text: str, stream: TextIO | None) -> None:
 
 @contextmanager
 def about(name: str) -> Iterator[None]:
-    """Put `name`, of a file, before the warnings and the expected errors inside; say each warning once."""
+    """Put a file's name before the warnings and expected errors inside; print each warning once."""
     said = set()
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
@@ -113,7 +113,7 @@ def about(name: str) -> Iterator[None]:
 
 
 def report_error(error: BaseException, *, debug: bool, name: str | None = None) -> int:
-    """One line on what ended the work on the file `name`, and the exit code for it."""
+    """Print one line on the error that ended the work on the file `name`; return its exit code."""
     status = error.exit_code if isinstance(error, NeuralCodecError) else 1
     if isinstance(error, NeuralCodecError):
         message = str(error)
@@ -135,7 +135,7 @@ def report_error(error: BaseException, *, debug: bool, name: str | None = None) 
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    # PyTorch's allocators raise a RuntimeError, of a class of its own only for some devices.
+    # PyTorch's allocators raise a RuntimeError; only for some devices has it a class of its own.
     text = str(error).lower()
     refused = "can't allocate memory" in text or "out of memory" in text or "not enough memory" in text
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and refused)
@@ -143,9 +143,9 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def progress(label: str, *, quiet: bool) -> Iterator[Show | None]:
-    """A function that takes the share done, 0 to 1, and if it changed the label, for a bar on a terminal.
+    """Yield `show(share, label)`, which draws a progress bar; None if `quiet` or without a terminal.
 
-    Elsewhere None.
+    `share` is the share that is done, 0 to 1; `label` may be left out.
     """
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
