@@ -50,7 +50,7 @@ class Reconstruction(NamedTuple):
 
 
 class BatchedCodec(nn.Module):
-    """One weights file as a module. Heights and widths are any: edges are repeated to multiples of 16."""
+    """One weights file as a module, for pictures of any size: edges are repeated to multiples of 16."""
 
     def __init__(self, file: WeightsFile) -> None:
         super().__init__()
@@ -84,9 +84,9 @@ class BatchedCodec(nn.Module):
 
     @torch.no_grad()
     def compress(self, x: Tensor, quality: Quality = QUALITY) -> list[bytes]:
-        """The `.nc` file of each picture of `(B, 3, H, W)` in [0, 1]; `neuralcodec.decode` reads them too.
+        """Encode each picture of `(B, 3, H, W)` in [0, 1] to a file that `neuralcodec.decode` reads too.
 
-        In one pass: unlike `neuralcodec.encode` it does not look at mean colours at low qualities.
+        It takes one pass: unlike `neuralcodec.encode`, it does not correct mean colours at low qualities.
 
         Raises:
             UsageError: the shape is another one, or a pixel or the quality is out of range or NaN.
@@ -98,7 +98,7 @@ class BatchedCodec(nn.Module):
 
     @torch.no_grad()
     def decompress(self, files: Sequence[bytes]) -> Tensor:
-        """Pixels `(B, 3, H, W)` in [0, 1], not rounded to 8 bits, of files of these weights and of one size.
+        """Decode files of these weights and of one size: `(B, 3, H, W)` in [0, 1], not rounded to 8 bits.
 
         Raises:
             DamagedFileError: a file is damaged or not an `.nc` file.
@@ -127,7 +127,7 @@ class BatchedCodec(nn.Module):
         return next(self.parameters()).dtype
 
     def _checked(self, x: Tensor) -> Tensor:
-        """Pixels in the type of the weights."""
+        """Check pixels and convert them to the type of the weights."""
         if x.dim() != 4 or x.shape[1] != 3 or not x.is_floating_point() or 0 in x.shape:
             raise UsageError(f"pixels must be floats (B, 3, H, W) in [0, 1], not {x.dtype} {tuple(x.shape)}")
         low, high = (float(value) for value in x.detach().aminmax())
@@ -150,14 +150,14 @@ class BatchedCodec(nn.Module):
         return [replace(header, quality=each) for each in qualities]
 
     def _analyse(self, x: Tensor, quality: Quality) -> tuple[Tensor, Tensor]:
-        """y `(B, C, H/16, W/16)` and the level `(B,)`."""
+        """Compute y `(B, C, H/16, W/16)` and the level `(B,)`."""
         level = torch.tensor(_qualities(quality, len(x)), device=x.device, dtype=torch.float32)
         level = level_of(level, self.transforms.config.levels)
         down, right = (-side % STRIDE for side in x.shape[2:])
         return self.transforms.analyse(F.pad(x, (0, right, 0, down), mode="replicate"), level), level
 
     def _estimate(self, y: Tensor, header: Header) -> Tensor:
-        """Bits, with gradient, of y `(C, h, w)` by the Gaussians of the prior; those of z are left out."""
+        """Estimate the bits of y `(C, h, w)`, without z, by the Gaussians of the prior, with a gradient."""
         prior, latent = SoftPrior(self._model.prior), y.float().cpu().permute(1, 2, 0)
         bits = torch.zeros(())
         for box in boxes(Box.whole(*latent.shape[:2]), header.tile // STRIDE):
@@ -167,14 +167,14 @@ class BatchedCodec(nn.Module):
 
     @torch.no_grad()
     def _hyper(self, y: Tensor) -> Tensor:
-        """z `(⌈h/4⌉, ⌈w/4⌉, C_z)`, on the CPU, of a tile `(h, w, C)`."""
+        """Compute z `(⌈h/4⌉, ⌈w/4⌉, C_z)`, on the CPU, from a tile `(h, w, C)`."""
         padded = F.pad(y, (0, 0, 0, -y.shape[1] % 4, 0, -y.shape[0] % 4)).permute(2, 0, 1)[None]
         z = self.transforms.hyper_analysis(padded.to(self._device, self._dtype))
         return z[0].permute(1, 2, 0).float().cpu()
 
     @torch.no_grad()
     def _code(self, y: Floats, header: Header) -> tuple[list[bytes], Floats]:
-        """The segments of a picture's tiles and y_hat `(h, w, C)` as a decoder sees it, of y `(h, w, C)`."""
+        """Code y `(h, w, C)` to the segments of the tiles, and y_hat `(h, w, C)` as a decoder sees it."""
         prior = self._model.prior
         rounding = Rounding(prior.tables, error_weight(header.quality))
         y_hat = np.empty_like(y)
@@ -198,7 +198,7 @@ class BatchedCodec(nn.Module):
 
 
 def _qualities(quality: Quality, count: int) -> list[float]:
-    """One checked quality for each picture."""
+    """Return one checked quality for each picture."""
     if isinstance(quality, Tensor):
         quality = quality.tolist()
     if not isinstance(quality, Sequence) or isinstance(quality, str):
@@ -209,5 +209,5 @@ def _qualities(quality: Quality, count: int) -> list[float]:
 
 
 def _arrays(x: Tensor) -> list[Floats]:
-    """Each sample of `(B, C, h, w)` as `(h, w, C)`."""
+    """Return each sample of `(B, C, h, w)` as `(h, w, C)`."""
     return list(np.ascontiguousarray(x.detach().float().permute(0, 2, 3, 1).cpu().numpy()))

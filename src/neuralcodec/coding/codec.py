@@ -1,6 +1,6 @@
 """A picture to an `.nc` file and back: header, segments, alpha plane and metadata.
 
-The pixels' way to segments and back is the model family's own, see `neuralcodec.coding.families`.
+The model family codes pixels to segments and back, see `neuralcodec.coding.families`.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ def encode_file(
     """Encode a picture to the parts of an `.nc` file.
 
     Args:
-        quality: 0 (smallest) to 100 (best), kept to two decimals; the family's own if not given.
+        quality: 0 (smallest) to 100 (best), kept to two decimals; by default the family's own.
         model: name of the weights, or the path of a weights file.
-        tile: side of a tile in pixels, a power of two from 64 to 2048; the family's own if not given.
+        tile: side of a tile in pixels, a power of two from 64 to 2048; by default the family's own.
         effort: 1 (fast) to 9 (best); from 2, the latent of this very picture is refined.
-        device: where the transforms run, `auto`, `cpu` or `cuda`; if not given, what `NCODEC_DEVICE` says.
-        progress: called now and then with the share that is done, 0 to 1.
-        kept: results for other qualities of the same picture and model; an empty one for the first of them.
+        device: where the transforms run, `auto`, `cpu` or `cuda`; by default what `NCODEC_DEVICE` says.
+        progress: called now and then with the share done, 0 to 1.
+        kept: cache shared by encodes of one picture and model at several qualities; at first an empty one.
 
     Raises:
         UsageError: quality, model, tile or effort is out of range, or the picture too large for the model.
@@ -116,10 +116,10 @@ def start_file(
     grey: bool = False,
     alpha: bool = False,
 ) -> tuple[WeightsFile, Header]:
-    """Choose weights and header of a file of a width and a height, before any work; see `encode_file`.
+    """Choose the weights and the header of a file of a width and a height; see `encode_file`.
 
     Raises:
-        UsageError: a file cannot say that, or the picture is too large for the model.
+        UsageError: an argument is out of range, or the picture is too large for the model.
     """
     stored = weights.by_name(model)
     family = family_of(stored.codec)
@@ -133,7 +133,7 @@ def start_file(
         grey=grey,
         alpha=alpha,
     )
-    write_header(header)  # refuses what a file cannot say
+    write_header(header)  # refuses what a file cannot hold
     if problem := _size_problem(header, family):
         raise UsageError(f"{problem}; the {DEFAULT_MODEL} model takes it")
     return stored, header
@@ -161,9 +161,9 @@ def decode_picture(
     """Decode the bytes of an `.nc` file, or a part of the picture in it.
 
     Args:
-        partial: of a damaged file, decode what is left: lost tiles are filled in smoothly, a lost alpha plane
+        partial: decode what is left of a damaged file: lost tiles are filled in smoothly, a lost alpha plane
             is opaque, lost metadata are left out. `Picture.damage` says what is missing.
-        limits: what the file may ask for.
+        limits: the most that the file may ask for.
         region, stage, reduce, device, progress: as in `decode_file`.
 
     Raises:
@@ -196,15 +196,15 @@ def decode_file(
     """Decode the parts of an `.nc` file.
 
     Args:
-        region: the pixels to decode, within the picture. Of a conv file only tiles near it are read.
-        stage: of a file in stages, stop after this many, from 1.
-        reduce: 1, 2, 4, 8 or 16: give the means of so many pixels to a side. The sides are rounded up, and
-            metadata and what is said of damage stay those of the whole picture.
-        partial: of a file that was read with its damage, decode what is left.
+        region: the pixels to decode, within the picture. Only tiles of a conv file that are near it are read.
+        stage: stop after this many stages, from 1, of a file in stages.
+        reduce: 1, 2, 4, 8 or 16: give the means of so many pixels to a side. The sides are rounded up.
+            Metadata and the report of damage stay those of the whole picture.
+        partial: decode what is left of a file that was read with its damage.
         device: as in `encode_file`.
 
     Raises:
-        DamagedFileError, UsageError: as `decode_picture`.
+        DamagedFileError, UsageError: as in `decode_picture`.
     """
     header, reduce = file.header, checked_reduce(reduce)
     family = family_of(header.codec)
@@ -238,10 +238,10 @@ def decode_file(
 
 
 def decode_stages(file: Container) -> Iterator[Picture]:
-    """Decode the picture after each stage of a file, all in one pass; without stages there is one.
+    """Decode the picture after each stage of a file, in one pass; a file without stages gives one picture.
 
     Raises:
-        DamagedFileError: as `decode_picture`.
+        DamagedFileError: as in `decode_picture`.
     """
     header = file.header
     if not header.codec.in_stages:
@@ -255,7 +255,7 @@ def decode_stages(file: Container) -> Iterator[Picture]:
 
 
 def _stages_held(file: Container, family: Family) -> int:
-    """How many whole stages a file holds, at least 1.
+    """Count the whole stages that a file holds, at least 1.
 
     Raises:
         DamagedFileError: it holds none, or the picture is larger than its codec takes.
@@ -276,7 +276,7 @@ def _weights_of(header: Header) -> WeightsFile:
 
 
 def _damage(file: Container, lost: Sequence[int], region: Box, margin: int) -> Damage | None:
-    """What is wrong with a decoded region; None of an intact file."""
+    """Describe what is wrong with a decoded region; None for an intact file."""
     if not file.damage:
         return None
     header = file.header
@@ -286,7 +286,7 @@ def _damage(file: Container, lost: Sequence[int], region: Box, margin: int) -> D
 
 
 def _alpha(file: Container, damage: list[str] | None) -> Plane | None:
-    """The alpha plane. A damaged one is opaque, with a line in `damage`; without such a list, an error."""
+    """Decode the alpha plane. A damaged one is opaque, with a line in `damage`; without a list, an error."""
     header = file.header
     if not header.alpha:
         return None

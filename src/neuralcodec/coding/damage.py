@@ -1,9 +1,9 @@
 """A smooth fill of the latents of lost tiles.
 
-Every channel of the latent is taken for a random field in which neighbours are as alike as they are in the
-intact positions around. Colours, whose neighbours are alike, run on from all sides; fine detail, whose
-neighbours are not, dies away within a position or two. What is smooth then predicts the other channels, so
-that the synthesis shows a blurred patch, neither stripes that repeat the last row of detail nor squares.
+The fill treats every channel of the latent as a random field, in which neighbours are as alike as in the
+intact positions around. Colours, whose neighbours are alike, run on from all sides. Fine detail, whose
+neighbours are not, dies away within a position or two. The smooth channels then predict the others. So the
+synthesis shows a blurred patch: no stripes that repeat the last row of detail, and no squares.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from neuralcodec.arrays import Box, Floats
 
 #: Latent positions around lost tiles that the fill looks at.
 CONTEXT = 8
-#: Averages over the four neighbours, at each of its resolutions, that the fill takes.
+#: How often the fill averages over the four neighbours, at each resolution.
 _SWEEPS = 16
 #: Channels that the others are predicted from.
 _SMOOTH = 8
 
 
 def groups(lost: Sequence[Box]) -> Iterator[Box]:
-    """Boxes that together hold all lost tiles, from the top down, too far apart to need the same context."""
+    """Yield boxes that hold all lost tiles, from the top down, too far apart to share context."""
     group: Box | None = None
     for box in sorted(lost):
         if group is not None and box.top < group.bottom + CONTEXT:
@@ -57,7 +57,7 @@ def fill(latents: Floats, lost: Sequence[Box], area: Box) -> None:
 
 
 def _correlation(values: Floats, known: npt.NDArray[np.bool_]) -> Floats:
-    """Of each channel between neighbours, `(C,)`, 0 to nearly 1, of values whose mean is 0."""
+    """Correlate neighbours in each channel, `(C,)`, 0 to nearly 1, for values whose mean is 0."""
     products = np.zeros(values.shape[2], np.float32)
     pairs: int = 1
     for one, two in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
@@ -69,7 +69,7 @@ def _correlation(values: Floats, known: npt.NDArray[np.bool_]) -> Floats:
 
 
 def _fill(values: Floats, known: npt.NDArray[np.bool_], correlation: Floats) -> None:
-    """Coarse to fine: half the resolution gives the start, averages over neighbours the rest."""
+    """Fill coarse to fine: half the resolution gives the start, averages over neighbours the rest."""
     if known.all():
         return
     height, width = known.shape
@@ -89,7 +89,7 @@ def _fill(values: Floats, known: npt.NDArray[np.bool_], correlation: Floats) -> 
 
 
 def _predict(values: Floats, known: npt.NDArray[np.bool_], smooth: npt.NDArray[np.intp]) -> None:
-    """Set the lost values to what the smooth channels let expect, by least squares over the known ones.
+    """Predict the lost values from the smooth channels, by least squares over the known ones.
 
     Without this, each position would be a plain square: its slopes are in channels of their own.
     """
@@ -109,6 +109,6 @@ def _predict(values: Floats, known: npt.NDArray[np.bool_], smooth: npt.NDArray[n
 
 
 def _pooled(x: Floats) -> Floats:
-    """Sums over squares of 2×2."""
+    """Sum over squares of 2×2."""
     total: Floats = x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]
     return total

@@ -1,4 +1,4 @@
-"""What is known of a file without decoding it."""
+"""The facts of a file that need no decoding."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Info:
         weights_name: their name; None if they are not here.
         width, height: in pixels.
         quality: 0 to 100.
-        stages: how many stages the quality stands for; 1 where the codec has none.
+        stages: number of stages that the quality stands for; 1 where the codec has none.
         tile: side of a tile in pixels.
-        tiles: how many tile chunks there are.
+        tiles: number of tile chunks.
         grey, alpha: whether the picture has one channel instead of three, and whether it has transparency.
-        bytes: of the whole file.
+        bytes: size of the whole file.
         bpp: bits for each pixel, of the whole file.
-        tile_bytes, alpha_bytes, icc_bytes, exif_bytes, xmp_bytes: of the parts; of metadata, not compressed.
+        tile_bytes, alpha_bytes, icc_bytes, exif_bytes, xmp_bytes: sizes of the parts; metadata uncompressed.
         lost_tiles: numbers of the tiles that are not intact.
         damage: all that is wrong with the file, one line each.
     """

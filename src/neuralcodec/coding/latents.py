@@ -1,4 +1,4 @@
-"""From the tiles of a conv file to its latent: the exact part of decoding, with what damage left."""
+"""Decode the tiles of a conv file to its latent, bit-exactly; fill lost tiles."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Latents(NamedTuple):
     values: Floats
 
     def at(self, box: Box) -> Floats:
-        """The values in a box within this one."""
+        """Return the values in a box within this one."""
         return self.values[box.moved(-self.box.top, -self.box.left).slices]
 
 
@@ -40,7 +40,7 @@ def decode_latents(
     known: Latents | None = None,
     report: Progress = quiet,
 ) -> Latents:
-    """y_hat of all tiles that overlap an area: the exact part of decoding, the same on every machine.
+    """Decode y_hat of all tiles that overlap an area: the exact part, the same on every machine.
 
     Args:
         area: in latent positions; None is the whole plane.
@@ -67,7 +67,7 @@ def decode_latents(
 
 
 def sample_tiles(codec: Model, header: Header, draw: Draw, report: Progress = quiet) -> list[bytes]:
-    """The segments of all tiles, in raster order, with symbols drawn from the prior."""
+    """Draw the segments of all tiles, in raster order, from the prior."""
     plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
     tiles = list(enumerate(boxes(plane, header.tile // STRIDE)))
 
@@ -81,12 +81,13 @@ def sample_tiles(codec: Model, header: Header, draw: Draw, report: Progress = qu
 
 
 def recover_latents(file: Container, codec: Model, area: Box) -> tuple[Latents, list[int]]:
-    """y_hat in an area of a file that may be damaged, lost tiles filled in from those around them.
+    """Decode y_hat in an area of a file that may be damaged; fill lost tiles from those around them.
+
+    What is wrong with a tile whose checksum fits is added to `file.damage`.
 
     Returns:
-        The latents of the whole plane, of which the tiles that overlap the area are meaningful, and the
-        numbers of those of them that are lost. What is wrong with a tile whose checksum fits is added to
-        `file.damage`.
+        Latents of the whole plane, valid only in tiles that overlap `area`, and the numbers of those of these
+        tiles that are lost.
     """
     header = file.header
     plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
@@ -103,7 +104,7 @@ def recover_latents(file: Container, codec: Model, area: Box) -> tuple[Latents, 
         return None
 
     def read_tiles(near: list[Box]) -> list[Box]:
-        """Reads the tiles that overlap these boxes, and says where the groups of lost tiles then lie."""
+        """Read the tiles that overlap these boxes; return the groups of lost tiles with their context."""
         numbers = sorted({n for box in near for n in _tiles_of(header, box)} - read)
         read.update(numbers)
         for number, problem in zip(
@@ -117,7 +118,7 @@ def recover_latents(file: Container, codec: Model, area: Box) -> tuple[Latents, 
     around = [box for box in read_tiles([area]) if box.overlaps(area)]
     around = read_tiles(around)
     if len(lost) > len(file.lost):
-        around = read_tiles([plane])  # a tile that fails only now may lie beside others that would
+        around = read_tiles([plane])  # a tile that fails only now may lie beside others that would fail
     for box in around:
         if box.overlaps(area):
             fill(values, [tiles[number] for number in lost], box)
@@ -125,7 +126,7 @@ def recover_latents(file: Container, codec: Model, area: Box) -> tuple[Latents, 
 
 
 def _tiles_of(header: Header, box: Box) -> Iterator[int]:
-    """Numbers of the tiles that a box of latent positions overlaps."""
+    """Yield the numbers of the tiles that a box of latent positions overlaps."""
     top, bottom, left, right = box.shrunk(header.tile // STRIDE)
     for row in range(top, bottom):
         yield from range(row * header.tiles_across + left, row * header.tiles_across + right)

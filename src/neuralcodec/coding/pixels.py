@@ -1,4 +1,4 @@
-"""What every way of coding a picture needs: its pixels in the shape that models take, progress, reuse."""
+"""Helpers of all families: pixels in the shape that models take, progress, and a cache."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from neuralcodec.arrays import Pixels, Progress
 
 @dataclass
 class Kept:
-    """What does not depend on the quality, for other encodes of the same picture by the same model.
+    """A cache of what does not depend on the quality, for encodes of one picture by one model.
 
     Args:
-        features: of each window, what the model made of its pixels; about 8 bytes for each pixel.
+        features: what the model made of the pixels of each window; about 8 bytes for each pixel.
         alpha: the coded alpha plane.
     """
 
@@ -30,7 +30,7 @@ def part(report: Progress, start: float, end: float) -> Progress:
 
 
 def grey(pixels: Pixels) -> Pixels:
-    """Make one channel `(h, w, 1)` of three that differ by rounding alone."""
+    """Average three channels that differ only by rounding to one, `(h, w, 1)`."""
     return pixels.mean(2, keepdims=True, dtype=np.float32).round().astype(np.uint8)
 
 

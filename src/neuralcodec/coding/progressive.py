@@ -1,4 +1,4 @@
-"""What a file in stages is for: cutting it to a size, and watching it arrive."""
+"""Files in stages: cut them to a size, and show the picture after each stage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHEET_WIDTH, _SHEET_COLUMNS = 480, 4
 
 
 class Frame(NamedTuple):
-    """A picture after some of its stages, and how many bytes of the file that takes."""
+    """A picture after some of its stages, and the number of bytes that a file of these has."""
 
     stage: int
     size: int
@@ -35,11 +35,11 @@ def truncate(
     size: int | None = None,
     limits: Limits = container.DEFAULT_LIMITS,
 ) -> bytes:
-    """The first stages of a file, which is what encoding with fewer stages gives. Nothing is decoded.
+    """Cut a file to its first stages, without decoding it: the same as encoding with fewer stages.
 
     Args:
-        stages: how many, from 1.
-        size: or as many as these bytes hold.
+        stages: number of stages, from 1.
+        size: or the number of bytes; as many stages as fit are kept.
 
     Raises:
         UsageError: the file has no stages, or fewer; one stage alone is larger than `size`.
@@ -63,7 +63,7 @@ def truncate(
 
 
 def first_stages(file: Container, stages: int) -> Container:
-    """The parts of a file that its first stages need, with the quality they stand for."""
+    """Keep the parts of a file that its first stages need, with the quality they stand for."""
     header = file.header
     if stages < header.stages:
         header = replace(header, quality=header.codec.quality_of(stages))
@@ -71,7 +71,7 @@ def first_stages(file: Container, stages: int) -> Container:
 
 
 def frames(data: bytes, *, limits: Limits = container.DEFAULT_LIMITS) -> Iterator[Frame]:
-    """The picture after each stage of a file; any other file is one frame.
+    """Yield the picture after each stage of a file; any other file is one frame.
 
     Raises:
         DamagedFileError: the file is damaged or asks for more than `limits`.
@@ -84,7 +84,7 @@ def frames(data: bytes, *, limits: Limits = container.DEFAULT_LIMITS) -> Iterato
 
 
 def contact_sheet(pictures: list[Picture], labels: list[str]) -> Image.Image:
-    """All pictures in one, small, each with its label below."""
+    """Arrange all pictures, small, in one image, each with its label below."""
     from PIL import Image, ImageDraw, ImageFont
 
     from neuralcodec.picture.picture import to_pil

@@ -1,4 +1,4 @@
-"""A better latent of this very picture: gradient steps on rate + lambda · distortion.
+"""Refine the latent of one picture by gradient steps on rate + lambda · distortion.
 
 The analysis was trained for the average picture. Here the latent y of one picture is moved downhill on the
 objective that the model was trained for, with the rate of the very prior that codes it and the distortion of
@@ -71,7 +71,7 @@ class Refiner:
         steps: gradient steps, at least one.
     """
 
-    #: Latent positions that are refined at once, those of the halo included; memory goes by them.
+    #: Latent positions refined at once, halo included; memory grows with them.
     window = 5500
 
     def __init__(self, model: Model, quality: float, row: int, tile: int, steps: int) -> None:
@@ -85,12 +85,12 @@ class Refiner:
     def __call__(
         self, pixels: Pixels | Floats, y: Floats, window: Window, report: Callable[[float], None]
     ) -> Floats:
-        """The refined y `(h, w, C)` of `window.keep`.
+        """Refine y `(h, w, C)` of `window.keep`.
 
         Args:
-            pixels: of `window.read` as far as the picture goes, `(H, W, 3)`.
-            y: of `window.read`. Outside of `window.keep` it stays as it is.
-            report: called after each step with the share that is done.
+            pixels: those of `window.read` within the picture, `(H, W, 3)`.
+            y: that of `window.read`. Outside of `window.keep` it stays as it is.
+            report: called after each step with the share done.
         """
         x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
         around = torch.from_numpy(y).round()
@@ -123,14 +123,14 @@ class Refiner:
         return best[1].numpy()
 
     def _hyper_analyse(self, y: Tensor) -> Tensor:
-        """z of a tile. It stays that of y before any step: to refine it as well gained nothing."""
+        """Compute z of a tile. It stays that of y before any step: refining it as well gained nothing."""
         padded = F.pad(y, (0, 0, 0, -y.shape[1] % 4, 0, -y.shape[0] % 4))
         return torch.from_numpy(self.model.hyper_analyse(padded.numpy()))
 
     def _view(
         self, x: Tensor, latent: Tensor, around: Tensor, window: Window, parts: list[tuple[Box, Tensor]]
     ) -> _View:
-        """The objective at `latent`, in bits, and its gradients."""
+        """Compute the objective at `latent`, in bits, and its gradients."""
         latent = latent.detach().requires_grad_()
         y_hat, bits, smooth_bits = torch.zeros_like(latent), 0.0, torch.zeros(())
         for box, z in parts:
@@ -153,16 +153,16 @@ class Refiner:
 
 
 def largest_step(steps: int) -> float:
-    """The share of a Newton step that the first of so many is; they fall to zero.
+    """Return the size of the first of so many steps, as a share of a Newton step; sizes fall to zero.
 
-    The more there are, the larger they may begin: the objective then rises at first, and ends lower, as in
-    annealing.
+    The more steps there are, the larger the first may be: the objective then rises at first, and ends lower,
+    as in annealing.
     """
     return min(0.3 + steps / 70, 1.0)
 
 
 def _curvature(slope: Tensor, error: Tensor) -> Tensor:
-    """Second derivative of the distortion, in bits, by each element, `(h, w, C)`.
+    """Estimate the second derivative of the distortion, in bits, by each element, `(h, w, C)`.
 
     A value for each channel times one for each position: regressions of the gradient on the rounding error,
     drawn towards that over all channels, or over all positions, where there is little to go by.
@@ -178,12 +178,12 @@ def _curvature(slope: Tensor, error: Tensor) -> Tensor:
 
 
 def _with_neighbours(x: Tensor) -> Tensor:
-    """Means over the 3x3 positions around each of `(h, w)`."""
+    """Average the 3x3 positions around each of `(h, w)`."""
     return F.avg_pool2d(F.pad(x[None, None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0, 0]
 
 
 def _enlarged(x: Tensor) -> Tensor:
-    """Pictures too small for MS-SSIM, mirrored at their edges until they are large enough."""
+    """Mirror pictures too small for MS-SSIM at their edges until they are large enough."""
     for axis in (2, 3):
         size = x.shape[axis]
         if size < SMALLEST_SIDE:

@@ -37,8 +37,8 @@ def sample_file(
 
     Args:
         quality, model: as in `encode_file`.
-        seed: from 0; the same gives the same file.
-        temperature: above 0; 1 draws from the prior itself, less draws what is likelier.
+        seed: from 0; the same seed gives the same file.
+        temperature: above 0; 1 draws from the prior itself, below 1 likely symbols come oftener.
 
     Raises:
         UsageError: an argument is out of range, or the picture too large for the model.
@@ -53,11 +53,11 @@ def sample_file(
     stored, header = start_file((width, height), quality=quality, model=model)
 
     def draw(tables: Tables, number: int) -> SymbolSampler:
-        # A generator for each segment: in whatever order threads come to them, they are the same.
+        # One generator for each segment: the order in which threads come to them does not matter.
         return SymbolSampler(tables, np.random.default_rng((int(seed), number)), temperature)
 
     family = family_of(header.codec)
-    # The exact part alone is asked for, which never runs anywhere but on the CPU.
+    # Only the exact part is needed, which always runs on the CPU.
     return Container(header, family.sample(family.load(stored, "cpu"), header, draw, progress or quiet))
 
 
@@ -73,7 +73,7 @@ def interpolate(
     """Decode latents on the line between those of two pictures; transparency and metadata take no part.
 
     Args:
-        shares: of the way from the one (0) to the other (1), for each picture that is wanted.
+        shares: for each picture wanted, the share of the way from the one (0) to the other (1).
         quality, model, device: as in `encode_file`.
 
     Raises:

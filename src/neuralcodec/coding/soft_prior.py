@@ -1,8 +1,8 @@
 """The integer prior with gradients: the rate of a latent as the coder will pay it.
 
-Built from `IntegerPrior` itself, so there is nothing further to store with the weights, and computed on the
-same integers: means, widths and decoded latents are those of the coder. Backwards, rounding down counts as
-the identity and clipping as zero beyond its bounds.
+It is built from `IntegerPrior` itself, so the weights store nothing more. It computes on the same integers:
+means, widths and decoded latents are those of the coder. Backwards, rounding down counts as the identity, and
+clipping as zero beyond its bounds.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class SoftPrior:
 
 
 class _Settle(torch.autograd.Function):
-    """Rounding down and clipping."""
+    """Rounds down and clips; the gradient passes within the bounds."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, low: float, high: float) -> Tensor:
@@ -109,7 +109,7 @@ def _settle(x: Tensor, low: float, high: float) -> Tensor:
 
 
 class _Dense:
-    """`exact.Dense`; the weights are shared with it."""
+    """`exact.Dense` in torch; it shares the weights."""
 
     def __init__(self, layer: exact.Dense) -> None:
         self.weight, self.bias = torch.from_numpy(layer.weight), torch.from_numpy(layer.bias)
@@ -125,7 +125,7 @@ class _Dense:
 
 
 class _Depthwise:
-    """`exact.Depthwise`."""
+    """`exact.Depthwise` in torch."""
 
     def __init__(self, layer: exact.Depthwise) -> None:
         self.weight = torch.from_numpy(layer.taps).permute(2, 0, 1)[:, None].contiguous()
@@ -138,7 +138,7 @@ class _Depthwise:
 
 
 def _stack(stack: exact.Stack) -> Callable[[Tensor], Tensor]:
-    """`exact.Stack`; several inputs are given as one."""
+    """Make an `exact.Stack` in torch; it takes several inputs as one."""
     layers = [
         _Dense(layer) if isinstance(layer, exact.Dense) else _Depthwise(layer) for layer in stack.layers
     ]
@@ -170,7 +170,7 @@ class _Heads:
 
 
 def _to_places(x: Tensor) -> Tensor:
-    """`(h, w, ·)` as the four places of every square: `(4, h/2 · w/2, ·)`."""
+    """Split `(h, w, ·)` into the four places of every square: `(4, h/2 · w/2, ·)`."""
     squares = x.view(x.shape[0] // 2, 2, x.shape[1] // 2, 2, -1)
     return squares.permute(1, 3, 0, 2, 4).reshape(4, -1, x.shape[2])
 
@@ -181,6 +181,6 @@ def _from_places(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def _assembled(known: list[list[Tensor | None]], like: Tensor) -> Tensor:
-    """`(4, n, C)` of what is known, by place and group of channels, with zeros for what is not."""
+    """Join what is known, by place and group of channels, to `(4, n, C)`, with zeros for the rest."""
     zeros = torch.zeros_like(like[0])
     return torch.stack([torch.cat([zeros if g is None else g for g in groups], 1) for groups in known])

@@ -1,4 +1,4 @@
-"""The recurrent codec's way of a picture: stage after stage, each over all tiles.
+"""Encode and decode with the recurrent model, stage after stage, each over all tiles.
 
     encode:  what is left over ─analysis─► y ─tiles─► prior, coder ─► segments of a stage
                      ▲                                      │
@@ -29,15 +29,15 @@ from neuralcodec.models.gru import STRIDE
 if TYPE_CHECKING:
     from neuralcodec.models.gru.runner import RecurrentModel, StageDecoder
 
-#: A tile whose mean squared error is below this, in 8-bit levels (45 dB), is good enough for later stages
-#: to leave it as it is.
+#: Later stages leave a tile as it is once its mean squared error, in 8-bit levels, is at most this
+#: (45 dB).
 GOOD_ENOUGH = 2.05
 
 
 def encode_stages(
     codec: RecurrentModel, pixels: Pixels, header: Header, report: Progress = quiet
 ) -> list[bytes]:
-    """The segments of all stages that the header's quality stands for.
+    """Encode pixels to the segments of all stages that the header's quality stands for.
 
     A tile that is good enough gets empty segments from then on.
 
@@ -77,7 +77,7 @@ def encode_stages(
 def decode_stages(
     codec: RecurrentModel, segments: Sequence[bytes], header: Header, report: Progress = quiet
 ) -> Iterator[StageDecoder]:
-    """The decoder after each whole stage among `segments`: one object, that shows its last stage.
+    """Yield the decoder after each whole stage among `segments`: one object, which shows its last stage.
 
     Raises:
         DamagedFileError: a segment is damaged.
@@ -92,7 +92,7 @@ def decode_stages(
 
 
 def decode_latents(codec: RecurrentModel, segments: Sequence[bytes], header: Header) -> Iterator[Floats]:
-    """y_hat `(H/16, W/16, C)` of each whole stage: the exact part, the same on every machine."""
+    """Decode y_hat `(H/16, W/16, C)` of each whole stage: the exact part, the same on every machine."""
     walk = _TileWalk(codec, header)
     count = len(walk.tiles)
 
@@ -107,7 +107,7 @@ def decode_latents(codec: RecurrentModel, segments: Sequence[bytes], header: Hea
 
 
 def sample_stages(codec: RecurrentModel, header: Header, draw: Draw, report: Progress = quiet) -> list[bytes]:
-    """The segments of all stages with symbols drawn from the prior, each stage's given those before it."""
+    """Draw the segments of all stages from the prior, each stage given those before it."""
     walk = _TileWalk(codec, header)
     count = len(walk.tiles)
     segments: list[bytes] = []
@@ -127,7 +127,7 @@ def sample_stages(codec: RecurrentModel, header: Header, draw: Draw, report: Pro
 def interpolate(
     codec: RecurrentModel, one: Container, other: Container, shares: Sequence[float]
 ) -> Iterator[Pixels]:
-    """Pixels `(H, W, 1 or 3)` of latents between those of two files of one header, in all stages."""
+    """Decode latents between those of two files of one header, in all stages: `(H, W, 1 or 3)`."""
     from neuralcodec.models.gru.runner import StageDecoder
 
     header = one.header
@@ -140,7 +140,7 @@ def interpolate(
 
 
 class _TileWalk:
-    """The exact state of all tiles: what both directions keep from stage to stage."""
+    """The exact state of all tiles, which both directions keep from stage to stage."""
 
     def __init__(self, codec: RecurrentModel, header: Header) -> None:
         self._prior = codec.prior
@@ -152,14 +152,14 @@ class _TileWalk:
         self._stage = 0
 
     def code(self, index: int, coder: SymbolCoder, y: Floats | None = None) -> None:
-        """Write or read the present stage of one tile; tiles may be coded in parallel."""
+        """Write or read the current stage of one tile; tiles may be coded in parallel."""
         box = self.tiles[index]
         self._y_hat[box.slices], self._features[index] = self._prior.code(
             coder, self._stage, self._features[index], box.shape, y
         )
 
     def finish_stage(self) -> Floats:
-        """y_hat of the stage; the next one is for `code` then."""
+        """Return y_hat of the stage, and go on to the next."""
         y_hat, self._y_hat = self._y_hat, np.empty(self._shape, np.float32)
         self._stage += 1
         return y_hat
@@ -188,5 +188,5 @@ def _shown(decoder: StageDecoder, header: Header, region: Box) -> Pixels:
 
 
 def _plane(header: Header) -> Box:
-    """All latent positions of a picture."""
+    """Return the box of all latent positions of a picture."""
     return Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))

@@ -1,8 +1,8 @@
 """Encoding to a target, a size, an MS-SSIM or a SSIMULACRA2, instead of a quality.
 
-With each step of quality, sizes grow by a few percent and what a metric lacks shrinks by as much, smoothly.
-Straight lines through the logarithms of what was tried find most targets in two or three encodes. What does
-not depend on the quality is done once for all of them (`kept` of `encode_file`).
+With each step of quality, sizes grow by a few percent, and what a metric lacks shrinks by as much. So
+straight lines through the logarithms of the trials find most targets in two or three encodes. What does not
+depend on the quality is done once for all encodes (`kept` of `encode_file`).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ MOST_ENCODES = 8
 SIZE_TOLERANCE = 0.02
 MS_SSIM_TOLERANCE = 0.001
 SSIMULACRA2_TOLERANCE = 0.5
-#: Pixels a side from which MS-SSIM is defined.
+#: Least side, in pixels, for which MS-SSIM is defined.
 MS_SSIM_SIDE = 161
 
-# Of photographs at quality 0, and what a step of quality adds. They only say where the search begins.
+# The bpp of photographs at quality 0, and what a step of quality adds: where the search begins.
 _TYPICAL_BPP, _LOG_BYTES_A_STEP = 0.036, 0.037
 
 
@@ -51,9 +51,9 @@ class _Trial(NamedTuple):
     """A quality that was tried.
 
     Args:
-        excess: how far the file is above the middle of what is near enough, in logarithmic units.
-        near: near enough.
-        allowed: good for an answer where nothing is near enough.
+        excess: log-distance from the middle of the accepted range; positive means too much.
+        near: whether it is within the accepted range.
+        allowed: whether it may be the answer where no trial is near.
     """
 
     quality: float
@@ -73,20 +73,20 @@ class _Target(Protocol):
 
     @property
     def slope(self) -> float:
-        """How much a step of quality usually adds to `excess`."""
+        """The amount that a step of quality usually adds to `excess`."""
 
     def judge(self, quality: float, file: Container) -> _Trial:
-        """Say how near an encoded picture is."""
+        """Judge how near an encoded picture is to the target."""
 
     def out_of_range(self, end: _Trial) -> str:
-        """What to say of an end of the range of qualities that is on the near side of the target.
+        """Word the warning for a target that even quality 0 or 100 does not reach.
 
         Raises:
-            UsageError: it cannot stand for the target.
+            UsageError: this end cannot stand for the target.
         """
 
     def choose(self, trials: list[_Trial]) -> _Trial | None:
-        """The one to take of all that there are, the smallest first; None if none will do."""
+        """Choose one of all the trials, which are given smallest first; None if none will do."""
 
 
 def encode(
@@ -100,16 +100,16 @@ def encode(
     progress: Progress | None = None,
     **options: Any,
 ) -> Encoded:
-    """The `.nc` file of a picture, at a quality or at the quality that meets a target.
+    """Encode a picture to an `.nc` file, at a quality or at the quality that meets a target.
 
     Args:
-        quality: 0 (smallest) to 100 (best). Without it and a target it is the model family's own.
-        target_size: bytes that the file may have; it comes out up to 2 % smaller, never larger.
+        quality: 0 (smallest) to 100 (best). Without a quality and a target, the model family's own.
+        target_size: bytes that the file may have; it is up to 2 % smaller, never larger.
         target_bpp: the same in bits for each pixel, metadata and transparency included.
         target_msssim: above 0 and below 1, met within 0.001 by the decoded 8-bit picture.
         target_ssimulacra2: above 0 and below 100, met within 0.5 by the decoded 8-bit picture.
         progress: as in `encode_file`.
-        options: the others of `encode_file`.
+        options: the other arguments of `encode_file`.
 
     Raises:
         UsageError: several of the five are given, one is out of range, or the picture cannot meet it.
@@ -183,7 +183,7 @@ def _search(picture: Picture, target: _Target, progress: Progress, options: dict
         quality = _next_quality(trials, target.slope)
         tried = any(trial.quality == quality for trial in trials)
         if not any(trial.allowed for trial in trials) and (tried or len(trials) == MOST_ENCODES - 1):
-            quality = 0.0  # the last chance, and where the smallest file is
+            quality = 0.0  # the last chance: the smallest file
         elif tried or len(trials) == MOST_ENCODES:
             break
     best = min((trial for trial in trials if trial.allowed), key=lambda trial: abs(trial.excess))
@@ -192,7 +192,7 @@ def _search(picture: Picture, target: _Target, progress: Progress, options: dict
 
 
 def _among_stages(picture: Picture, target: _Target, progress: Progress, options: dict[str, Any]) -> Encoded:
-    """A model in stages: one encode, of which some of the stages are taken."""
+    """Meet the target with a model in stages: encode once, and keep some of the stages."""
     whole = codec.encode_file(picture, quality=100, progress=progress, **options)
     files = [first_stages(whole, stages) for stages in range(1, whole.header.stages + 1)]
     trials = [target.judge(file.header.quality, file) for file in files]
@@ -204,14 +204,14 @@ def _among_stages(picture: Picture, target: _Target, progress: Progress, options
 
 
 def _next_quality(trials: list[_Trial], slope: float) -> float:
-    """Where a straight line between two trials meets the target; `slope` is the usual one."""
+    """Find where a straight line between two trials meets the target; `slope` is the usual one."""
     by_quality = sorted(trials)
     around = [(a, b) for a, b in pairwise(by_quality) if a.excess <= 0 < b.excess]
     if around:
         a, b = min(around, key=lambda pair: pair[1].excess - pair[0].excess)
         quality = _within_range(a.quality - a.excess * (b.quality - a.quality) / (b.excess - a.excess))
         return quality if a.quality < quality < b.quality else _within_range((a.quality + b.quality) / 2)
-    # All on one side: go on beyond the last of them. Noise must not make a leap of it, nor a standstill.
+    # All are on one side: go on beyond the last. Bound the slope: noise must cause no leap or standstill.
     last, *others = by_quality if by_quality[0].excess > 0 else reversed(by_quality)
     if others and others[0].quality != last.quality:
         rise = (others[0].excess - last.excess) / (others[0].quality - last.quality)
@@ -236,7 +236,7 @@ class _Size:
         return math.log(max(8 * self.size / self.pixels, 1e-9) / _TYPICAL_BPP) / self.slope
 
     def judge(self, quality: float, file: Container) -> _Trial:
-        # Only the tiles grow with the quality, the rest is the same at any.
+        # Only the tiles grow with the quality; the rest is the same at any quality.
         data, tiles = container.write(file), sum(map(len, file.tiles))
         aim = (1 - SIZE_TOLERANCE / 2) * self.size - (len(data) - tiles)
         excess = math.log(max(tiles, 1) / max(aim, 1.0))
@@ -259,12 +259,12 @@ class _Size:
 
 @dataclass(frozen=True)
 class _Metric:
-    """A value of a metric of likeness to the picture.
+    """A value of a metric that compares with the picture.
 
-    The search goes by the logarithm of what is missing to `perfect`: it falls almost evenly with quality.
+    The search uses the logarithm of what is missing to `perfect`, which falls almost evenly with quality.
 
     Args:
-        tolerance: how far from `value` is near enough.
+        tolerance: the largest distance from `value` that is near enough.
         missing: what photographs lack at quality 0; it and `slope` only say where the search begins.
     """
 

@@ -1,9 +1,9 @@
-"""The convolutional codec's way of a picture: bands of tiles, each through windows.
+"""Encode and decode with the conv model, band by band, window by window.
 
     encode:  pixels ─windows, analysis─► y ─tiles─► hyper-analysis, prior, coder ─► segments
     decode:  segments ─tiles─► coder, prior ─► y_hat ─windows, synthesis─► pixels
 
-Both walk down the picture in bands, so that of the latent only a few rows of tiles are held at a time.
+Both go down the picture in bands, so that only a few rows of tiles of the latent are held at a time.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from neuralcodec.coding.refine import Refiner
     from neuralcodec.models.conv.runner import Model
 
-#: Below this quality the mean colour of the decoded picture is looked at.
+#: Below this quality the mean colour of the decoded picture is checked.
 COLOUR_KEPT_BELOW = 35
-#: How far the mean of a channel may be off, in 8-bit levels; to where it is brought if it is further, since
-#: to move more than needed makes spots of colour; and how many encodes that may take.
+#: How far the mean of a channel may be off, in 8-bit levels; how far off a correction leaves it, since moving
+#: it more than needed makes spots of colour; and how many encodes that may take.
 MOST_SHIFT, AIM = 0.9, 0.5
 MOST_ROUNDS = 5
 
@@ -46,16 +46,16 @@ def encode_tiles(
     report: Progress = quiet,
     kept: Kept | None = None,
 ) -> list[bytes]:
-    """The segments of all tiles, in raster order.
+    """Encode pixels to the segments of all tiles, in raster order.
 
-    At low qualities a plain ground rounds its few flat components all in the same direction, and the mean
-    colour of the picture moves. There the result is decoded, and the picture encoded again with its colours
-    moved the other way, until it is right.
+    At low qualities, a plain ground rounds all its few flat components in the same direction, and the mean
+    colour of the picture moves. There the result is decoded, and the picture is encoded again with its
+    colours moved the other way, until the mean is right.
 
     Args:
         pixels: `(H, W, 3)`, or `(H, W, 1)` of a grey picture.
         effort, kept: see `encode_file`.
-        report: called now and then with the share that is done, 0 to 1.
+        report: called now and then with the share done, 0 to 1.
     """
     if header.quality >= COLOUR_KEPT_BELOW:
         return _encode(codec, pixels, header, effort=effort, report=report, kept=kept)
@@ -73,7 +73,7 @@ def encode_tiles(
             best = worst, segments
         if worst <= MOST_SHIFT:
             break
-        # By all that is beyond the aim, but where the last step went too far, by what a straight line says.
+        # Correct all that exceeds the aim; after an overshoot, interpolate linearly.
         too_far = before * error < 0
         gain = np.divide(step, before - error, out=-np.ones_like(step), where=too_far)
         step = gain * (error - error.clip(-AIM, AIM))
@@ -93,7 +93,7 @@ def _encode(
     kept: Kept | None,
     shift: Floats | None = None,
 ) -> list[bytes]:
-    """The segments of the pixels, with `shift` added to each channel `(1,)` or `(3,)`, in 8-bit levels."""
+    """Encode the pixels, with `shift` `(1,)` or `(3,)` added to the channels, in 8-bit levels."""
 
     def read(box: Box) -> Pixels | Floats:
         values = padded_pixels(pixels, box.slices)
@@ -114,10 +114,10 @@ def _encode(
         return writer.finish()
 
     if shift is not None:
-        kept = None  # those are features of the pixels as they are
+        kept = None  # it holds features of the unshifted pixels
     height, width = pixels.shape[:2]
     refine = _refiner(codec, header, effort)
-    # What was refined is meant to be rounded to the nearest.
+    # A refined latent is meant to be rounded to the nearest.
     rounding = Rounding(codec.prior.tables, error_weight(header.quality)) if refine is None else None
     plane = Box.whole(latent_size(height, STRIDE), latent_size(width, STRIDE))
     segments: list[bytes] = []
@@ -151,7 +151,7 @@ def _encode(
 
 
 def _refiner(codec: Model, header: Header, effort: int) -> Refiner | None:
-    """What makes a better latent of a window, with an effort above 1."""
+    """Make the refiner for an effort above 1; None for effort 1."""
     if effort == 1:
         return None
     from neuralcodec.coding.refine import STEPS_OF_EFFORT, Refiner
@@ -161,7 +161,7 @@ def _refiner(codec: Model, header: Header, effort: int) -> Refiner | None:
 
 
 def _decoded_mean(codec: Model, file: Container) -> npt.NDArray[np.float64]:
-    """The mean of each channel `(1,)` or `(3,)` of the decoded picture, in 8-bit levels."""
+    """Compute the mean of each channel `(1,)` or `(3,)` of the decoded picture, in 8-bit levels."""
     header = file.header
     parts = decode_windows(codec, file, Box.whole(header.height, header.width))
     total = sum(pixels.sum((0, 1), dtype=np.int64) for _, pixels in parts)
@@ -186,7 +186,7 @@ def decode_region(
 
 
 def interpolate(codec: Model, one: Container, other: Container, shares: Sequence[float]) -> Iterator[Pixels]:
-    """Pixels `(H, W, 1 or 3)` of latents on the line between those of two files of one header."""
+    """Decode latents on the line between those of two files of one header: `(H, W, 1 or 3)`."""
     start, end = (decode_latents(file, codec) for file in (one, other))
     whole = Box.whole(one.header.height, one.header.width)
     for share in shares:
@@ -203,12 +203,12 @@ def decode_windows(
     *,
     reduce: int = 1,
 ) -> Iterator[tuple[Box, Pixels]]:
-    """Decode a region in parts that do not overlap: where each lies, and its pixels `(h, w, 1 or 3)`.
+    """Decode a region in parts that do not overlap; yield the box and the pixels `(h, w, 1 or 3)` of each.
 
     Args:
         recovered: latents of the region and a halo around it, if not those of the file.
         reduce: 1, 2, 4, 8 or 16: give means of so many pixels to a side, and boxes in these. The edges of the
-            region are multiples of it, but for those of the picture.
+            region must be multiples of it, except at the edges of the picture.
 
     Raises:
         DamagedFileError: a tile is damaged.

@@ -1,9 +1,9 @@
-"""How a picture is cut: tiles for the entropy coder, windows with a halo for the transforms.
+"""Cut a picture: tiles for the entropy coder, windows with a halo for the transforms.
 
 The two are unrelated on purpose. A tile's latent is coded by itself, so tiles are the unit of damage, of
-parallel work and of regions. The transforms see across tiles: they run over windows as large as memory
-allows, each read with a halo as wide as their receptive field, of which the result is cut off again, so a
-seam has nowhere to come from.
+parallel work and of regions. The transforms see across tiles. They run over windows as large as memory
+allows, each read with a halo as wide as their receptive field. The result of the halo is cut off again, so
+there are no seams.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BAND = 128
 
 
 class Window(NamedTuple):
-    """What to read, what of the plane it gives, and where in the result that lies."""
+    """The box to read, the box of the plane that it gives, and the place of that in the result."""
 
     read: Box
     keep: Box
@@ -43,7 +43,7 @@ def bands(area: Box, height: int) -> Iterator[Box]:
 
 
 def band_height(area: Box, unit: int, halo: int, most: int = WINDOW) -> int:
-    """Rows of the bands of an area, a multiple of `unit`, whose windows read the least more than once."""
+    """Choose the rows of a band, a multiple of `unit`, so that windows read the least more than once."""
 
     def positions_read(rows: int) -> int:
         count = -(-area.height // rows)
@@ -56,11 +56,11 @@ def band_height(area: Box, unit: int, halo: int, most: int = WINDOW) -> int:
 def windows(plane: Box, area: Box, halo: int, most: int = WINDOW) -> Iterator[Window]:
     """Cut an area of a plane of latent positions into windows side by side.
 
-    They are as high as the area, so that should be a band, and about equally wide.
+    They are as high as the area, which should be a band, and about equally wide.
 
     Args:
         halo: positions on each side that a window reads beyond what it keeps.
-        most: positions that a window reads at most, where a single column does not have more.
+        most: positions that a window reads at most, unless a single column has more.
     """
     count = _across(area.width, area.grown(halo).within(plane).height, most, halo)
     edges = [area.left + area.width * number // count for number in range(count + 1)]
@@ -71,11 +71,11 @@ def windows(plane: Box, area: Box, halo: int, most: int = WINDOW) -> Iterator[Wi
 
 
 def _across(width: int, rows: int, most: int, halo: int) -> int:
-    """How many windows of so many rows, halo included, a width needs."""
+    """Count the windows of so many rows, halo included, that a width needs."""
     columns = max(most // rows - 2 * halo, 1)  # that a window in the middle keeps
     return 1 if width * rows <= most else -(-width // columns)
 
 
 def latent_size(pixels: int, stride: int) -> int:
-    """Latent positions that cover so many pixels."""
+    """Count the latent positions that cover so many pixels."""
     return -(-pixels // stride)

@@ -1,7 +1,7 @@
 """The families of models, each under its codec in a header.
 
-A further one is a row of `CODECS` in `format/header.py`, a line here, and files of its own: an object as
-`protocol.Family` describes, with its networks in a folder of `models`.
+A new family needs a row of `CODECS` in `format/header.py`, a line here, and files of its own: a
+`protocol.Family`, with its networks in a folder of `models`.
 """
 
 from __future__ import annotations
@@ -14,5 +14,5 @@ FAMILIES: dict[Codec, Family] = {family.codec: family for family in (conv.FAMILY
 
 
 def family_of(codec: Codec) -> Family:
-    """The family of a codec."""
+    """Return the family of a codec."""
     return FAMILIES[codec]

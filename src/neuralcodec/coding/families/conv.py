@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ConvFamily(Family):
-    """See `neuralcodec.models.conv`; `tilewise` is its way of a picture."""
+    """The family of `neuralcodec.models.conv`; `tilewise` codes its pictures."""
 
     codec = CONV
     trained = "neuralcodec.training.conv"
@@ -72,7 +72,7 @@ class ConvFamily(Family):
             recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(HALO))
         ends = (0, file.header.height, 0, file.header.width)
         if any(edge % reduce and edge != end for edge, end in zip(region, ends, strict=True)):
-            # Its squares lie across those of the synthesis.
+            # The region's squares do not coincide with those of the synthesis.
             pixels = decode_region(model, file, region, report, recovered)
             return Decoded(box_reduced(pixels, reduce), lost)
         return Decoded(decode_region(model, file, region, report, recovered, reduce=reduce), lost)

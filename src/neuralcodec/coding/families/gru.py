@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class GruFamily(Family):
-    """See `neuralcodec.models.gru`; `stagewise` is its way of a picture."""
+    """The family of `neuralcodec.models.gru`; `stagewise` codes its pictures."""
 
     codec = GRU
     trained = "neuralcodec.training.gru"
     summary = "a file in stages that may be cut anywhere"
     quality = 100.0  # a file may be cut later, so it has all stages
     tile = 512
-    #: Encoding takes about 125 bytes a pixel, most of it states: larger ones are for the conv codec.
+    #: Encoding takes about 125 bytes a pixel, mostly for states: the conv codec is for larger pictures.
     max_pixels = 2**24
 
     def load(self, file: WeightsFile, device: str | None) -> RecurrentModel:

@@ -1,4 +1,4 @@
-"""What a family of models is, to all that codes, trains or measures with it."""
+"""The interface of a family of models, for all that codes, trains or measures with it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class Decoded(NamedTuple):
-    """Pixels `(h, w, 1 or 3)` of a region, and numbers of the tiles near it that are an approximation."""
+    """Pixels `(h, w, 1 or 3)` of a region, and the numbers of tiles near it that are approximated."""
 
     pixels: Pixels
     lost: Sequence[int] = ()
 
 
 class Family(Protocol):
-    """A kind of model. What a member gives is done for any weights file of its codec.
+    """A kind of model. Its members apply to any weights file of its codec.
 
     Importing a family loads neither numpy nor torch; its methods do.
     """
@@ -34,13 +34,13 @@ class Family(Protocol):
     codec: Codec
     #: A few words for the help of the command line.
     summary: str
-    #: The quality, 0 to 100, where the caller asks for none.
+    #: The default quality, 0 to 100.
     quality: float
-    #: Side of a tile in pixels: damage stays in one, a region takes whole ones, large ones take fewer bytes.
+    #: Side of a tile in pixels. Damage stays in a tile, a region takes whole ones, large ones save bytes.
     tile: int
     #: The highest effort; the lowest is 1.
     efforts: int = 1
-    #: The largest picture, in pixels; None is any.
+    #: The largest picture, in pixels; None is no limit.
     max_pixels: int | None = None
     #: Pixels that the synthesis sees beyond a tile, on each side.
     margin: int = 0
@@ -80,7 +80,7 @@ class Family(Protocol):
         """Decode a region of a file.
 
         Args:
-            stages: how many of those that the file holds, from 1.
+            stages: number of stages to decode, from 1 to those that the file holds.
             reduce: 1, 2, 4, 8 or 16: give means of so many pixels to a side, as `box_reduced` makes them.
             partial: approximate lost tiles, and add to `file.damage` what else is wrong.
 
