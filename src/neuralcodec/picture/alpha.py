@@ -18,17 +18,17 @@ _CONSTANT = 4  # first byte of a plane with one value, which is the second byte
 
 
 def pack_alpha(alpha: Plane) -> bytes:
-    """Codes an alpha plane `(H, W)` without loss."""
+    """Code an alpha plane `(H, W)` without loss."""
     if alpha.min() == alpha.max():
         return bytes([_CONSTANT, alpha.flat[0]])
     filtered = {filters: _filter(alpha, filters) for filters in range(_LEFT + _UP + 1)}
-    # A fast compressor is a good enough judge of which one LZMA will like.
+    # A fast compressor is a good enough judge of which one LZMA packs best.
     best = min(filtered, key=lambda filters: len(zlib.compress(filtered[filters], 1)))
     return bytes([best]) + lzma.compress(filtered[best], lzma.FORMAT_RAW, filters=_LZMA_FILTERS)
 
 
 def _filter(alpha: Plane, filters: int) -> bytes:
-    """Differences are taken modulo 256; before the first row and column there is 0."""
+    """Take differences modulo 256, along the axes in `filters`; outside of the plane there is 0."""
     if filters & _LEFT:
         alpha = np.diff(alpha, axis=1, prepend=np.uint8(0))
     if filters & _UP:
@@ -37,10 +37,10 @@ def _filter(alpha: Plane, filters: int) -> bytes:
 
 
 def unpack_alpha(data: bytes, width: int, height: int) -> Plane:
-    """The plane `(height, width)` that `pack_alpha` coded; memory stays within a few such planes.
+    """Decode the plane `(height, width)` that `pack_alpha` coded; take no more memory than a few such planes.
 
     Raises:
-        DamagedFileError: `data` is no plane of this size.
+        DamagedFileError: `data` is not a plane of this size.
     """
     if len(data) == 2 and data[0] == _CONSTANT:
         return np.full((height, width), data[1], np.uint8)

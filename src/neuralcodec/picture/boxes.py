@@ -16,7 +16,7 @@ _MOST = 10_000  # boxes of a file: a photograph has a few hundred
 
 
 def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start of the content and end of each box between two places."""
+    """Yield the name, the start of the content and the end of each box between two places."""
     end = len(data) if end is None else end
     for _ in range(_MOST):
         if start + 8 > end:
@@ -32,7 +32,7 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple
 
 
 def inspect_heif(data: bytes) -> Facts:
-    """Depth and colour of the primary picture of a HEIF or AVIF file, and what there is beside it."""
+    """Find depth and colour of the primary picture of a HEIF or AVIF file; name what cannot be kept."""
     facts = Facts()
     try:
         for name, start, end in boxes(data):
@@ -46,7 +46,7 @@ def inspect_heif(data: bytes) -> Facts:
 
 
 def without_exif(data: bytes) -> bytes:
-    """The file with its EXIF item as one of a kind that no reader looks at."""
+    """Rename the type of the EXIF item to one that no reader looks at."""
     return _EXIF_ITEM.sub(rb"\1skip", data)
 
 
@@ -79,7 +79,7 @@ def _meta(data: bytes, start: int, end: int, facts: Facts) -> None:
 
 
 def _properties_of(data: bytes, at: int, end: int, item: int) -> list[int]:
-    """Which properties, numbered from 1, an item has."""
+    """List the properties of an item, numbered from 1."""
     version, wide = data[at], data[at + 3] & 1
     count, at = u32(data, at + 4), at + 8
     for _ in range(min(count, _MOST)):
@@ -95,7 +95,7 @@ def _properties_of(data: bytes, at: int, end: int, item: int) -> list[int]:
 
 
 def inspect_jpeg2000(data: bytes) -> Facts:
-    """The depth of a JPEG 2000 codestream, which its SIZ segment has."""
+    """Read the depth of a JPEG 2000 codestream from its SIZ segment."""
     at = data.find(b"\xff\x4f\xff\x51")
     if at < 0 or len(data) < at + 43:
         return Facts()
@@ -103,13 +103,13 @@ def inspect_jpeg2000(data: bytes) -> Facts:
 
 
 class _Bits:
-    """Bits of bytes, the lowest first."""
+    """A reader of the bits of bytes, the lowest first."""
 
     def __init__(self, data: bytes) -> None:
         self.value, self.left = int.from_bytes(data, "little"), 8 * len(data)
 
     def take(self, count: int) -> int:
-        """The number that the next bits are."""
+        """Return the next `count` bits as a number."""
         if count > self.left:
             raise IndexError("the header ends early")
         bits, self.value, self.left = self.value & ((1 << count) - 1), self.value >> count, self.left - count
@@ -117,7 +117,7 @@ class _Bits:
 
 
 def inspect_jxl(data: bytes) -> tuple[tuple[int, int] | None, Facts]:
-    """Width and height, and the depth, of a JPEG XL file (ISO/IEC 18181-1); None where they are illegible."""
+    """Read width and height, None if illegible, and the depth of a JPEG XL file (ISO/IEC 18181-1)."""
     stream = data
     if not data.startswith(b"\xff\x0a"):
         parts = [(name, start) for name, start, _ in boxes(data)]
@@ -132,7 +132,7 @@ def inspect_jxl(data: bytes) -> tuple[tuple[int, int] | None, Facts]:
             return size, facts
         further = bits.take(1)
         facts.turned = bool(further and bits.take(3))
-        # Behind the sizes of previews the depth is not looked for.
+        # Where the size of a preview comes first, the depth is not looked for.
         if not (further and bits.take(3)) and not bits.take(1):
             code = bits.take(2)
             facts.bits = (8, 10, 12)[code] if code < 3 else 1 + bits.take(6)

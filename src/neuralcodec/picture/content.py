@@ -1,5 +1,4 @@
-"""What kind of picture it is: the models were made for photographs, and an encoder says so of anything
-else."""
+"""Detect text, interfaces and line art: the models are made for photographs, and an encoder warns."""
 
 from __future__ import annotations
 
@@ -7,19 +6,19 @@ import numpy as np
 
 from neuralcodec.arrays import Plane
 
-#: Rows looked at, evenly spaced: enough to know, and no time on a large picture.
+#: Rows looked at, evenly spaced: enough to tell, and fast on a large picture.
 ROWS = 256
-#: All of 300 drawn pictures are beyond both limits; of 1,342 photographs 7, with a plain black or white
-#: ground.
+#: All of 300 drawn pictures are beyond both limits, and 7 of 1,342 photographs: those with a plain black
+#: or white ground.
 MOST_CHANGES = 0.5
 LEAST_STEP = 16.0
 
 
 def looks_drawn(pixels: Plane) -> bool:
-    """Whether pixels `(H, W, C)` are text, an interface or line art.
+    """Tell whether pixels `(H, W, C)` are text, an interface or line art.
 
-    Most drawn pixels are exactly as their neighbour, and those that are not differ by a lot. A photograph has
-    noise; where it has none, in a burnt-out sky or in the blocks of a JPEG, its steps are small.
+    Most drawn pixels equal their neighbour, and the others differ from it by a lot. A photograph has noise;
+    where it has none, in a burnt-out sky or in the blocks of a JPEG, its steps are small.
     """
     rows = pixels[:: max(1, len(pixels) // ROWS)].astype(np.int16)
     steps = np.abs(np.diff(rows, axis=1)).max(2)

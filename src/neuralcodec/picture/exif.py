@@ -1,4 +1,4 @@
-"""EXIF blocks, byte by byte: what they say, and their directories for a TIFF, whatever is wrong with them."""
+"""EXIF blocks, byte by byte: read them, malformed ones too, and move their directories into a TIFF."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ XMP, ICC, SUB_IFDS = 0x02BC, 0x8773, 0x014A
 _EXIF, _GPS, _INTEROP = 0x8769, 0x8825, 0xA005
 ASCII, SHORT, LONG, RATIONAL = 2, 3, 4, 5
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # of a value
-_WORDS = {3: 2, 8: 2, 4: 4, 9: 4, 5: 4, 10: 4, 11: 4, 13: 4, 12: 8}  # what a byte order turns around
+_WORDS = {3: 2, 8: 2, 4: 4, 9: 4, 5: 4, 10: 4, 11: 4, 13: 4, 12: 8}  # bytes that a byte order reverses
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 
 # Most tags of a first directory describe the pixels of its own file: sizes, strips, tiles, tables.
@@ -21,7 +21,7 @@ _ABOUT_THE_SCENE = {269, 270, 271, 272, ORIENTATION, X_RESOLUTION, Y_RESOLUTION,
 _ABOUT_THE_SCENE |= {305, 306, 315, 316}
 _STORAGE = set(range(254, 348)) - _ABOUT_THE_SCENE | set(range(512, 533)) | set(range(32995, 32999))
 _STORAGE |= {XMP, ICC, 34377, 37724, 33421, 33422, *range(50706, 51200)}
-# What readers of a TIFF trust these to be.
+# The kinds that readers of a TIFF expect of these tags.
 _KINDS = {270: ASCII, 271: ASCII, 272: ASCII, 305: ASCII, 306: ASCII, 315: ASCII, ORIENTATION: SHORT}
 _KINDS |= {X_RESOLUTION: RATIONAL, Y_RESOLUTION: RATIONAL, RESOLUTION_UNIT: SHORT}
 
@@ -44,12 +44,12 @@ class Directory(NamedTuple):
 
 
 def byte_order(block: bytes) -> str | None:
-    """`<` or `>`, as `struct` has it; None for what is no TIFF structure."""
+    """Return `<` or `>`, as `struct` has it; None for what is not a TIFF structure."""
     return _ORDERS.get(bytes(block[:4])) if len(block) >= 8 else None
 
 
 def first_directory(block: bytes) -> Directory:
-    """The one that the header of the block names; empty if there is none."""
+    """Read the directory that the header of the block names; an empty one if there is none."""
     order = byte_order(block)
     return (
         Directory([], False, 0)
@@ -59,7 +59,7 @@ def first_directory(block: bytes) -> Directory:
 
 
 def directory(block: bytes, start: int) -> Directory:
-    """The directory at `start`, without what points out of the block or has more values than its bytes."""
+    """Read the directory at `start`; skip what points out of the block, or exceeds its size in total."""
     order = byte_order(block) or "<"
     if not 8 <= start <= len(block) - 2:
         return Directory([], False, 0)
@@ -82,7 +82,7 @@ def directory(block: bytes, start: int) -> Directory:
 
 
 def numbers(block: bytes, entry: Entry) -> tuple[int, ...]:
-    """The values of an entry of whole numbers, numerator and denominator of a rational one; else none."""
+    """Read the values of an entry of whole numbers, or the numerators and denominators; else none."""
     code = {1: "B", SHORT: "H", LONG: "I", RATIONAL: "I", 13: "I"}.get(entry.kind)
     if code is None:
         return ()
@@ -91,7 +91,7 @@ def numbers(block: bytes, entry: Entry) -> tuple[int, ...]:
 
 
 def orientation(exif: bytes) -> int:
-    """How to turn the pixels to show them, 1 to 8; 1, as they are, where the block does not say."""
+    """Read how to turn the pixels to show them, 1 to 8; 1, as they are, where the block does not say."""
     for entry in first_directory(exif).entries:
         if entry.tag == ORIENTATION:
             values = numbers(exif, entry)
@@ -100,14 +100,14 @@ def orientation(exif: bytes) -> int:
 
 
 def says_only_orientation(exif: bytes) -> bool:
-    """Whether there is nothing else in a block."""
+    """Tell whether a block has nothing but the orientation."""
     first = first_directory(exif)
     told = all(entry.tag == ORIENTATION and numbers(exif, entry) for entry in first.entries)
     return first.whole and not first.following and told
 
 
 def without_orientation(exif: bytes) -> bytes:
-    """The block of the same length without that entry; all that it has elsewhere stays where it is."""
+    """Take out the orientation; the block keeps its length, and what lies elsewhere in it its place."""
     order = byte_order(exif)
     if order is None:
         return exif
@@ -124,7 +124,7 @@ def without_orientation(exif: bytes) -> bytes:
 
 
 def resolution(exif: bytes) -> tuple[float, float] | None:
-    """Dots per inch, horizontally and vertically, where the block says so."""
+    """Read the dots per inch, horizontally and vertically; None where the block does not say."""
     found = {entry.tag: numbers(exif, entry) for entry in first_directory(exif).entries}
     (unit, *_) = found.get(RESOLUTION_UNIT) or (2,)
     x, y = (found.get(tag, ()) for tag in (X_RESOLUTION, Y_RESOLUTION))
@@ -135,7 +135,7 @@ def resolution(exif: bytes) -> tuple[float, float] | None:
 
 
 def with_resolution(x: float, y: float) -> bytes:
-    """A block that says the dots per inch and nothing else."""
+    """Make a block that says the dots per inch and nothing else."""
     thousand = [round(1000 * value) for value in (x, y)]
     rationals = [
         Entry(tag, RATIONAL, 1, struct.pack("<II", value, 1000))
@@ -146,7 +146,7 @@ def with_resolution(x: float, y: float) -> bytes:
 
 
 def packed(entries: Iterable[Entry], at: int) -> bytes:
-    """A little-endian directory that lies at `at`, with the values of its entries behind it."""
+    """Pack a little-endian directory that lies at `at`, with the values of its entries behind it."""
     ordered = sorted(entries)
     head, tail = struct.pack("<H", len(ordered)), b""
     behind = at + 2 + 12 * len(ordered) + 4
@@ -163,7 +163,7 @@ def into_tiff(tiff: bytes, exif: bytes) -> tuple[bytes, str | None]:
     Tags that describe the pixels of another file are left out.
 
     Returns:
-        The file, and what of the block it could not take.
+        The file, and the name of what it could not take of the block, or None.
     """
     order = byte_order(exif)
     if order is None:
@@ -201,7 +201,7 @@ def _belongs(exif: bytes, entry: Entry) -> bool:
 
 
 def _below(block: bytes, above: Directory, tag: int) -> Directory | None:
-    """The directory that an entry names."""
+    """Read the directory that an entry of `above` names; None if there is none."""
     for entry in above.entries:
         if entry.tag == tag and len(places := numbers(block, entry)) == 1:
             return directory(block, places[0])
@@ -209,7 +209,7 @@ def _below(block: bytes, above: Directory, tag: int) -> Directory | None:
 
 
 def _little(entry: Entry, order: str) -> Entry:
-    """The entry with its values in little-endian order."""
+    """Put the values of an entry in little-endian order."""
     size = _WORDS.get(entry.kind, 1)
     if order == "<" or size == 1:
         return entry

@@ -1,4 +1,4 @@
-"""What a file says beside its pixels: read by us, so that nothing wrong with it costs the picture."""
+"""What a file holds beside its pixels, read by our own code: no fault in it costs the picture."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ LARGEST = DEFAULT_LIMITS.max_metadata  # bytes of each kind of metadata that an 
 
 @dataclass
 class Facts:
-    """What a file says beside its pixels.
+    """What a file holds beside its pixels.
 
     Args:
         icc, exif, xmp: metadata, as in `Picture`.
         dpi: dots per inch, horizontally and vertically.
         bits: of each sample.
-        frames: how many pictures the file has, of which one is read.
-        colour: what the samples mean, where it is said otherwise than by an ICC profile.
-        turned: whether the reader turns the pixels, so that what EXIF says of that is done already.
+        frames: the number of pictures in the file; one of them is read.
+        colour: the meaning of the samples, where the file states it otherwise than by an ICC profile.
+        turned: whether the reader itself turns the pixels, so that EXIF's orientation is done.
         inverted: whether 0 is white in the samples that the reader gives.
-        ended: whether the file has its end, where its pixels may be whole without it.
+        ended: False where the end of the file is missing, though its pixels may be whole.
         lost: names of what cannot be kept.
         notes: sentences about what was not as it should be.
     """
@@ -50,7 +50,7 @@ class Facts:
 
 
 def inflate(data: bytes) -> bytes | None:
-    """The bytes of a zlib stream; None if it is damaged or has more than metadata may."""
+    """Decompress a zlib stream; None if it is damaged or has more bytes than metadata may."""
     stream = zlib.decompressobj()
     try:
         plain = stream.decompress(data, LARGEST + 1)
@@ -73,15 +73,15 @@ def look_behind(tail: bytes, facts: Facts) -> None:
 
 
 def photoshop_has_iptc(block: bytes) -> bool:
-    """Whether the image resources of Photoshop have a record of IPTC."""
+    """Tell whether the image resources of Photoshop hold an IPTC record."""
     return b"8BIM\x04\x04" in block
 
 
 def u16(data: bytes, at: int) -> int:
-    """A big-endian number of two bytes."""
+    """Read a big-endian number of two bytes."""
     return int(struct.unpack_from(">H", data, at)[0])
 
 
 def u32(data: bytes, at: int) -> int:
-    """A big-endian number of four bytes."""
+    """Read a big-endian number of four bytes."""
     return int(struct.unpack_from(">I", data, at)[0])

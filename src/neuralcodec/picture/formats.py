@@ -1,4 +1,4 @@
-"""The picture formats: what is read, what is written, which extensions and packages stand for them."""
+"""The picture formats: which are read and written, with their extensions and packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Plugin(NamedTuple):
     package: str
     extra: str  # of ours, that installs it
     register: str | None  # to call; None where importing the package is enough
-    offset: int  # of what files of the format have there
+    offset: int  # of the signature in a file
     signatures: tuple[bytes, ...]
 
 
@@ -24,8 +24,8 @@ class Format(NamedTuple):
 
     Args:
         options: for Pillow's writer; None for a format that is only read.
-        lossy: those that go with a quality.
-        largest_side: the width or height that its files, or the readers that people have, end at.
+        lossy: options that go with a quality.
+        largest_side: the largest width or height that its files, or common readers, allow.
     """
 
     name: str
@@ -75,10 +75,10 @@ SUFFIXES = frozenset(extension for format in FORMATS for extension in format.ext
 
 
 def format_for(path: str | os.PathLike[str]) -> str:
-    """The format to write that the extension of `path` stands for: PNG, JPEG, WEBP, TIFF, AVIF, PPM or BMP.
+    """Name the format to write by the extension of `path`: PNG, JPEG, WEBP, TIFF, AVIF, PPM or BMP.
 
     Raises:
-        UsageError: it stands for none of these.
+        UsageError: the extension stands for none of these.
     """
     extension = Path(path).suffix.lower()
     written = [format for format in FORMATS if format.options is not None]

@@ -1,4 +1,4 @@
-"""ICC profiles: which pixels one is for, and one for colours that a file names in another way."""
+"""ICC profiles: check one against the pixels, and make one for colours that a file states otherwise."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _PRIMARIES = {
     12: _P3_PRIMARIES,
 }
 _PRIMARIES |= dict.fromkeys((1, 2), _SRGB_PRIMARIES)
-# Cameras write the curve of BT.709 and mean sRGB, as every viewer takes it.
+# Cameras write the curve of BT.709 but mean sRGB, and every viewer takes it so.
 _TRANSFERS: dict[int, float | str] = dict.fromkeys((1, 2, 6, 13, 14, 15), SRGB)
 _TRANSFERS |= {4: 2.2, 5: 2.8, 8: 1.0, 16: "PQ (HDR)", 18: "HLG (HDR)"}
 
 
 class Colour(NamedTuple):
-    """What samples mean: chromaticities of white, red, green and blue, and a gamma or the name of a curve."""
+    """What samples mean: chromaticities of white, red, green and blue; a gamma or the name of a curve."""
 
     primaries: tuple[float, ...] = _SRGB_PRIMARIES
     transfer: float | str = SRGB
 
 
 def colour_of_codes(primaries: int, transfer: int) -> Colour:
-    """The colour that code points of ITU-T H.273 stand for; unknown ones are named."""
+    """Look up the colour of code points of ITU-T H.273; the transfer names those that are unknown."""
     curve = _TRANSFERS.get(transfer, f"transfer characteristics {transfer}")
     if primaries not in _PRIMARIES:
         return Colour(transfer=f"colour primaries {primaries}" if curve == SRGB else curve)
@@ -43,7 +43,7 @@ def colour_of_codes(primaries: int, transfer: int) -> Colour:
 
 
 def described(colour: Colour, grey: bool, notes: list[str]) -> bytes | None:
-    """A profile for a colour that is not sRGB, or a note where none can say it."""
+    """Make a profile for a colour that is not sRGB; None for sRGB, or with a note where none can be made."""
     if isinstance(colour.transfer, str) and colour.transfer != SRGB:
         notes.append(
             f"its colours, {colour.transfer}, are not understood: it was read as sRGB, and looks wrong"
@@ -61,7 +61,7 @@ def described(colour: Colour, grey: bool, notes: list[str]) -> bytes | None:
 
 
 def _profile(colour: Colour, grey: bool) -> bytes:
-    """An ICC.1:2010 profile of primaries and a curve, adapted to D50 as Bradford has it."""
+    """Make an ICC.1:2010 profile of primaries and a curve, with the Bradford adaptation to D50."""
     curve = b"para\0\0\0\0"
     if isinstance(colour.transfer, str):  # the curve of IEC 61966-2-1
         curve += struct.pack(">HH", 3, 0) + _fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
@@ -108,7 +108,7 @@ def _text(text: str) -> bytes:
 
 
 def matching_icc(profile: bytes | None, grey: bool, notes: list[str]) -> bytes | None:
-    """The profile, if its length and colour space (ICC.1, header) are those of a profile for such pixels."""
+    """Return the profile if its length and colour space (ICC.1, header) are right, else None and a note."""
     if not profile:
         return None
     space, wanted = profile[16:20], b"GRAY" if grey else b"RGB "

@@ -1,4 +1,4 @@
-"""JPEG: take out all that is not pixels, and say what it was."""
+"""JPEG: separate the pixels from all else, and read what that says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ END = b"\xff\xd9"
 
 
 def inspect(data: bytes) -> tuple[bytes, Facts]:
-    """A JPEG of nothing but its pixels, and what the other segments said."""
+    """Reduce a JPEG to its pixels; return it and the facts from the other segments."""
     facts, kept = Facts(ended=False), [data[:2]]
     icc: dict[int, bytes] = {}
     to_come: dict[int, list[int]] = {}  # of each component, how many low bits of its 64 coefficients
@@ -41,7 +41,7 @@ def inspect(data: bytes) -> tuple[bytes, Facts]:
             kept.append(data[start:end])
     if not facts.ended:
         kept[-1] = kept[-1].removesuffix(b"\xff")  # half of the end marker
-        # Where scans are missing as well, there is no use in completing it.
+        # Where scans are missing as well, completing it is of no use.
         facts.ended = not to_come or any(any(bits) for bits in to_come.values())
     if icc:
         facts.icc = _joined(icc, facts)
@@ -49,7 +49,7 @@ def inspect(data: bytes) -> tuple[bytes, Facts]:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment, a scan's with its coded data, up to the end of the picture."""
+    """Yield marker, start and end of each segment up to the end of the picture; a scan includes its data."""
     at = 2
     while at + 2 <= len(data):
         marker = data[at + 1]
@@ -74,12 +74,12 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def with_end(data: bytes) -> tuple[bytes, bytes]:
-    """Two ways to complete a JPEG without an end, which show the same if no pixel is missing."""
+    """Complete a JPEG without an end in two ways; both decode to the same pixels if none is missing."""
     return data + END, data + _FILL + END
 
 
 def _count_scan(head: bytes, components: dict[int, list[int]]) -> None:
-    """Take note of what a scan brings: for its components, from one coefficient to another, up to a bit."""
+    """Note, for each coefficient of a scan's components, how many low bits are still to come after it."""
     if head and len(head) >= 4 + 2 * head[0]:
         first, last, bits = head[1 + 2 * head[0] : 4 + 2 * head[0]]
         for number in head[1 : 1 + 2 * head[0] : 2]:
@@ -88,7 +88,7 @@ def _count_scan(head: bytes, components: dict[int, list[int]]) -> None:
 
 
 def _is_metadata(marker: int, body: bytes, facts: Facts, icc: dict[int, bytes]) -> bool:
-    """Whether the segment is no part of the pixels; what it says is noted."""
+    """Tell whether the segment is metadata, and note what it says in `facts` and `icc`."""
     if marker == 0xE0:
         if body[:5] == b"JFIF\0" and len(body) >= 12 and body[7] in (1, 2):
             scale = 2.54 if body[7] == 2 else 1.0
@@ -115,7 +115,7 @@ def _is_metadata(marker: int, body: bytes, facts: Facts, icc: dict[int, bytes]) 
 
 
 def _joined(parts: dict[int, bytes], facts: Facts) -> bytes | None:
-    """The profile of numbered parts, each of which begins with how many there are."""
+    """Join the numbered parts of a profile, each of which begins with their count; None if one is missing."""
     if sorted(parts) == list(range(1, parts[min(parts)][0] + 1)):
         return b"".join(parts[number][1:] for number in sorted(parts))
     facts.lose("the ICC profile, of which parts are missing")

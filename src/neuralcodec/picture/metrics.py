@@ -31,14 +31,14 @@ STRIP_PIXELS = 1 << 15  # fastest of the powers of two; the maps of a strip fill
 def ms_ssim(a: Image8, b: Image8) -> float:
     """MS-SSIM in [0, 1], the mean over the channels, equal to `pytorch-msssim`'s within 1e-6.
 
-    Pictures under 161 px on the shorter side have no published definition. They are given as many of the
-    five scales as the 11 px window fits into, with the first weights scaled to the same sum; under 11 px,
-    a single scale whose window shrinks to the largest odd size that fits. Such values rank codecs on one
-    picture, but are not comparable with those of larger pictures.
+    There is no published definition for pictures under 161 px on the shorter side. They get as many of the
+    five scales as the 11 px window fits into, with the first weights scaled to the same sum. Under 11 px,
+    they get one scale, and the window shrinks to the largest odd size that fits. Such values rank codecs on
+    one picture, but are not comparable with those of larger pictures.
 
     Args:
-        a, b: uint8, `(H, W, C)`, C of 1 or 3. Working one channel and a strip of rows at a time, which
-            changes nothing in the result, takes about 12 bytes per pixel: 50 MB for 4 megapixels.
+        a, b: uint8, `(H, W, C)`, C of 1 or 3. Memory is about 12 bytes per pixel, 50 MB for 4 megapixels:
+            the work goes by one channel and a strip of rows at a time, which does not change the result.
 
     Raises:
         UsageError: the shapes differ, or are not those of 8-bit pictures.
@@ -71,9 +71,9 @@ def psnr(a: Image8, b: Image8) -> float:
 def ssimulacra2(a: Image8, b: Image8) -> float | None:
     """SSIMULACRA2 of two sRGB pictures: 100 is identical, 90 visually lossless, 50 medium, below 0 poor.
 
-    Needs the extra `neuralcodec[bench]`; None without it, and for pictures under 8 px on a side, which the
-    metric does not look at. The package is a NumPy port of libjxl's `ssimulacra2` that treats the borders
-    differently: compare its values among themselves.
+    It needs the extra `neuralcodec[bench]`. None without it, and for pictures under 8 px on a side, which the
+    metric does not take. The package is a NumPy port of libjxl's `ssimulacra2` that treats the borders
+    differently: compare its values only with each other.
 
     Raises:
         UsageError: the shapes differ, or are not those of 8-bit pictures.
@@ -89,7 +89,7 @@ def ssimulacra2(a: Image8, b: Image8) -> float | None:
 
 
 def ssim_map(a: Image8, b: Image8) -> Floats:
-    """SSIM of the mean of the channels at every place where the 11 px window fits: where two pictures differ.
+    """Map where two pictures differ: SSIM of the channel mean wherever the 11 px window fits.
 
     Returns:
         `(H - 10, W - 10)`; element (0, 0) belongs to pixel (5, 5).
@@ -114,7 +114,7 @@ def _check(a: Image8, b: Image8) -> None:
 
 
 def _as_png(picture: Image8) -> io.BytesIO:
-    """The picture as an RGB file in memory, which is what the SSIMULACRA2 package reads."""
+    """Write the picture to an RGB file in memory, which is what the SSIMULACRA2 package reads."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -129,7 +129,7 @@ def _ms_ssim_channel(x: Floats, y: Floats) -> float:
     side = min(x.shape)
     scales = max(1, sum(side > (WINDOW - 1) * 2**scale for scale in range(len(SCALE_WEIGHTS))))
     window = _window(min(WINDOW, side - (side + 1) % 2))
-    # The published weights sum to 1.0001, and fewer of them are scaled to the same.
+    # The published weights sum to 1.0001; fewer of them are scaled to the same sum.
     share = sum(SCALE_WEIGHTS) / sum(SCALE_WEIGHTS[:scales])
     product = 1.0
     for scale, weight in enumerate(SCALE_WEIGHTS[:scales]):
@@ -142,7 +142,7 @@ def _ms_ssim_channel(x: Floats, y: Floats) -> float:
 
 
 def _window(size: int) -> Floats:
-    """A Gaussian of `size` taps, an odd number, that sums to one; sigma is 1.5 at 11 taps, in proportion."""
+    """Make a Gaussian of `size` taps, an odd number, that sums to one; sigma is 1.5 * `size` / 11."""
     offsets = np.arange(size) - size // 2
     taps = np.exp(-(offsets**2) / (2 * (SIGMA * size / WINDOW) ** 2))
     normalised: Floats = (taps / taps.sum()).astype(np.float32)
@@ -150,19 +150,19 @@ def _window(size: int) -> Floats:
 
 
 def _halve(plane: Floats) -> Floats:
-    """The means of 2x2 blocks.
+    """Average blocks of 2x2.
 
-    Odd sizes get a row of zeros above or a column on the left that count in the means: odd, but it is what
-    `pytorch-msssim` does, so that published numbers contain it.
+    An odd size gets a row of zeros above or a column of them on the left, which count in the means: strange,
+    but `pytorch-msssim` does so, and published numbers contain it.
     """
     plane = np.pad(plane, ((plane.shape[0] % 2, 0), (plane.shape[1] % 2, 0)))
     return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) * np.float32(0.25)
 
 
 def _ssim_terms(x: Floats, y: Floats, window: Floats) -> tuple[float, float]:
-    """The means of SSIM and of its contrast-structure factor over one scale, two planes `(H, W)`.
+    """Average SSIM and its contrast-structure factor over one scale, two planes `(H, W)`.
 
-    Works on strips of rows, which bounds the memory and keeps the maps in the cache.
+    The work goes by strips of rows, which bounds the memory and keeps the maps in the cache.
     """
     height, width = x.shape
     overlap = len(window) - 1
@@ -177,7 +177,7 @@ def _ssim_terms(x: Floats, y: Floats, window: Floats) -> tuple[float, float]:
 
 
 def _ssim_maps(x: Floats, y: Floats, window: Floats) -> tuple[Floats, Floats]:
-    """SSIM and its contrast-structure factor at every place of two planes `(H, W)` where the window fits."""
+    """Map SSIM and its contrast-structure factor of two planes `(H, W)`, wherever the window fits."""
     mean_x, mean_y, mean_squares, mean_product = _blur(np.stack([x, y, x * x + y * y, x * y]), window)
     product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
     structure = (2 * (mean_product - product) + C2) / (mean_squares - squares + C2)
@@ -185,9 +185,9 @@ def _ssim_maps(x: Floats, y: Floats, window: Floats) -> tuple[Floats, Floats]:
 
 
 def _blur(planes: Floats, window: Floats) -> Floats:
-    """`(N, H, W)` filtered down and across with the symmetric window, only where it fits."""
+    """Filter `(N, H, W)` down and across with the symmetric window, only where it fits."""
     half = len(window) // 2
-    for _ in range(2):  # down, and by the change of axes then across
+    for _ in range(2):  # down, then across: the axes are swapped after each
         length = planes.shape[1] - 2 * half
         result = window[half] * planes[:, half : half + length]
         for tap in range(half):

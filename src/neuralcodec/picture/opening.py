@@ -1,4 +1,4 @@
-"""Find the reader of Pillow, or of a plugin, that knows a file."""
+"""Find the reader, of Pillow or of a plugin, that knows a file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from neuralcodec.picture.formats import FORMATS
 
 
 def open_image(stream: BinaryIO) -> ImageFile | None:
-    """Do what `Image.open` does for the formats of the table, without its limit of the size.
+    """Open a file of a format in the table as `Image.open` does, but without its limit of the size.
 
     That limit is a global that belongs to the program around us. None where no reader knows the file.
 
     Raises:
-        SyntaxError: the reader of the format that the first bytes are of cannot read the rest.
+        SyntaxError: the first bytes are of a known format, but its reader cannot read the rest.
     """
     prefix = stream.read(16)
     tried: set[str] = set()
@@ -34,12 +34,12 @@ def open_image(stream: BinaryIO) -> ImageFile | None:
             factory, accept = Image.OPEN[name]
             try:
                 accepted = accept is None or accept(prefix)
-                if isinstance(accepted, str):  # it says what is not supported
+                if isinstance(accepted, str):  # the reader says what is not supported
                     refusal = accepted
                 elif accepted:
                     stream.seek(0)
                     return factory(stream, "")
-            except (SyntaxError, IndexError, TypeError, struct.error) as error:  # so it says: not mine
+            except (SyntaxError, IndexError, TypeError, struct.error) as error:  # not a file of this reader
                 if accept is not None and accept(prefix):
                     refusal = refusal or f"{name}: {error}"
     if refusal is not None:

@@ -1,4 +1,4 @@
-"""The picture as the codec sees it, and its way to arrays and Pillow images."""
+"""The picture as the codec sees it, and its conversion to arrays and Pillow images."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Picture:
         icc: a profile for such pixels: its colour space is RGB, or GRAY for grey.
         exif: the EXIF block, from its `II` or `MM` on, without the `Exif` prefix that JPEG gives it.
         xmp: the XMP packet.
-        damage: what of it is not as it was encoded, when it was decoded from a damaged file.
-        notes: what of the source could not be kept, a line for each; the caller's edge makes them warnings.
+        damage: the parts that differ from what was encoded, where the file was damaged.
+        notes: what of the source could not be kept, a line for each; they become warnings for the user.
     """
 
     pixels: Plane
@@ -35,14 +35,14 @@ class Picture:
 
 
 def to_array(picture: Picture) -> Plane:
-    """Pixels `(H, W)` of a grey picture, `(H, W, 3)` of a colour one; alpha is the last of 2 or 4."""
+    """Return pixels `(H, W)` of a grey picture, `(H, W, 3)` of a colour one; alpha is the last of 2 or 4."""
     if picture.alpha is not None:
         return np.dstack([picture.pixels, picture.alpha])
     return picture.pixels[..., 0] if picture.pixels.shape[2] == 1 else picture.pixels
 
 
 def to_pil(picture: Picture) -> Image.Image:
-    """A Pillow image of mode L, LA, RGB or RGBA; `info` has `icc_profile`, `exif` and `xmp` where present."""
+    """Make a Pillow image of mode L, LA, RGB or RGBA, with `icc_profile`, `exif` and `xmp` in its `info`."""
     image = Image.fromarray(to_array(picture))
     if picture.icc:
         image.info["icc_profile"] = picture.icc
@@ -54,14 +54,14 @@ def to_pil(picture: Picture) -> Image.Image:
 
 
 def upright(picture: Picture) -> Picture:
-    """The picture as a viewer shows it: turned the way its EXIF block says, and without that block."""
+    """Turn the picture the way its EXIF block says, as a viewer shows it, and drop that block."""
     turn = orientation(picture.exif or b"")
     alpha = None if picture.alpha is None else _turned(picture.alpha, turn)
     return replace(picture, pixels=_turned(picture.pixels, turn), alpha=alpha, exif=None)
 
 
 def _turned(plane: Plane, turn: int) -> Plane:
-    """`(H, W, ...)` as EXIF's orientation 1 to 8 wants it shown."""
+    """Turn `(H, W, ...)` as EXIF's orientation `turn`, 1 to 8, says."""
     if turn >= 5:  # these exchange rows and columns
         plane = plane.swapaxes(0, 1)
     if turn in (3, 4, 7, 8):
@@ -72,7 +72,7 @@ def _turned(plane: Plane, turn: int) -> Plane:
 
 
 def same_channels(one: Picture, two: Picture) -> tuple[Plane, Plane]:
-    """The pixels of both `(H, W, C)`, grey ones as three channels where the other picture has colours."""
+    """Return the pixels of both `(H, W, C)`; grey becomes three channels where the other has colours."""
     channels = max(one.pixels.shape[2], two.pixels.shape[2])
     first, second = (np.repeat(p.pixels, channels // p.pixels.shape[2], axis=2) for p in (one, two))
     return first, second

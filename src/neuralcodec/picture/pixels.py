@@ -1,4 +1,4 @@
-"""The pixels of a Pillow image, of any mode, as 8-bit planes."""
+"""Convert the pixels of a Pillow image of any mode to 8-bit planes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from neuralcodec.picture.facts import Facts
 
 _BAND = 2**20  # pixels that are converted at a time
 
-# The modes that need no thought; any other becomes RGB.
+# What each mode becomes; any other becomes RGB.
 _TARGET_MODES = {"1": "L", "L": "L", "LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
 
 
 def planes(image: Image.Image, raw_mode: str, facts: Facts) -> tuple[Plane, Plane | None]:
-    """Pixels `(H, W, 1 or 3)` and alpha `(H, W)` of a loaded image; notes what is lost of them.
+    """Convert a loaded image to pixels `(H, W, 1 or 3)` and alpha `(H, W)`; note in `facts` what is lost.
 
     Raises:
         UsageError: the samples have no agreed range.
@@ -53,7 +53,7 @@ def planes(image: Image.Image, raw_mode: str, facts: Facts) -> tuple[Plane, Plan
 
 
 def _from_deep(image: Image.Image, raw_mode: str, facts: Facts, key: object) -> tuple[Plane, Plane | None]:
-    """Of a grey image with more than 8 bits."""
+    """Convert a grey image with more than 8 bits."""
     deep = np.asarray(image)
     if deep.min() < 0 or deep.max() > 65535:
         raise UsageError("32-bit pixels beyond 0..65535: convert the picture to 8 or 16 bits first")
@@ -66,7 +66,10 @@ def _from_deep(image: Image.Image, raw_mode: str, facts: Facts, key: object) -> 
 
 
 def _array(image: Image.Image, mode: str) -> Plane:
-    """`(H, W, 1 to 4)` in mode L, LA, RGB or RGBA. In bands: at once, Pillow would hold two more copies."""
+    """Convert to `(H, W, 1 to 4)` in mode L, LA, RGB or RGBA.
+
+    The work goes by bands of rows: at once, Pillow would hold two more copies.
+    """
     array = np.empty((image.height, image.width, len(mode)), np.uint8)
     rows = max(1, _BAND // image.width)
     for top in range(0, image.height, rows):
@@ -77,14 +80,14 @@ def _array(image: Image.Image, mode: str) -> Plane:
 
 
 def raw_mode_of(image: Image.Image) -> str:
-    """How the file stores its pixels, such as `RGB;16B`; empty for an image that is in memory already."""
+    """Name how the file stores its pixels, such as `RGB;16B`; empty for an image already in memory."""
     for tile in getattr(image, "tile", []):
         return str(tile[3][0] if isinstance(tile[3], tuple) else tile[3])
     return ""
 
 
 def _keyed_alpha(pixels: NDArray[Any], key: object) -> Plane | None:
-    """`(H, W)`: 0 where `pixels` `(H, W, C)` have the transparent colour, 255 elsewhere."""
+    """Make alpha `(H, W)`: 0 where `pixels` `(H, W, C)` have the transparent colour, 255 elsewhere."""
     if not isinstance(key, int | tuple):
         return None
     return np.where((pixels == np.asarray(key)).all(axis=-1), np.uint8(0), np.uint8(255))
@@ -106,7 +109,7 @@ def _cmyk_to_rgb(image: Image.Image, facts: Facts) -> Image.Image:
 
 
 def split(array: Plane) -> tuple[Plane, Plane | None]:
-    """Views on the colours and the alpha, which is the last of 2 or 4, of `(H, W)` or `(H, W, 1 to 4)`."""
+    """Split `(H, W)` or `(H, W, 1 to 4)` into views of the colours and the alpha, the last of 2 or 4."""
     array = array.reshape(*array.shape[:2], -1)
     colours = 1 if array.shape[2] < 3 else 3
     return array[..., :colours], array[..., colours] if array.shape[2] > colours else None

@@ -1,4 +1,4 @@
-"""PNG: take out all that is not pixels, and say what it was."""
+"""PNG: separate the pixels from all else, and read what that says."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from neuralcodec.picture.facts import LARGEST, Facts, inflate, look_behind, u32
 from neuralcodec.picture.icc import Colour, colour_of_codes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PIXELS = (b"tRNS",)  # the ancillary chunks without which it is another picture
+_PIXELS = (b"tRNS",)  # the ancillary chunks that the pixels depend on
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP_KEY, _PROFILE_KEY = b"XML:com.adobe.xmp", b"Raw profile type "
 _WANTED = (
     _XMP_KEY,
     *(_PROFILE_KEY + name for name in (b"exif", b"APP1", b"xmp", b"iptc", b"8bim", b"icc", b"icm")),
 )
-_MOST_TEXTS = 1000  # keys; there is no use in naming more
+_MOST_TEXTS = 1000  # keys; naming more is of no use
 _RAW_PROFILE = re.compile(
     rb"\s*(\S+)\s+(\d+)\s+([0-9a-fA-F\s]*)"
 )  # as ImageMagick writes them, in hexadecimal
 
 
 def inspect(data: bytes) -> tuple[bytes, Facts]:
-    """A PNG of nothing but the pixels of its first frame, and what the other chunks said."""
+    """Reduce a PNG to the pixels of its first frame; return it and the facts from the other chunks."""
     facts, kept, at = Facts(), [SIGNATURE], len(SIGNATURE)
     found: dict[bytes, bytes] = {}
     texts: dict[bytes, bytes | None] = {}
@@ -51,7 +51,7 @@ def inspect(data: bytes) -> tuple[bytes, Facts]:
         kept.append(data[at:])
     _metadata(found, texts, facts)
     facts.colour = _colour(found, facts)
-    if len(physical := found.get(b"pHYs", b"")) == 9 and physical[8] == 1:  # for each metre
+    if len(physical := found.get(b"pHYs", b"")) == 9 and physical[8] == 1:  # pixels per metre
         facts.dpi = (u32(physical, 0) * 0.0254, u32(physical, 4) * 0.0254)
     if len(animation := found.get(b"acTL", b"")) == 8:
         facts.frames = max(1, u32(animation, 0))
@@ -59,7 +59,7 @@ def inspect(data: bytes) -> tuple[bytes, Facts]:
 
 
 def _text(kind: bytes, text: bytes) -> bytes | None:
-    """The text of a chunk without its key; None where it is damaged or too long."""
+    """Read the text of a chunk without its key; None where it is damaged or too long."""
     if kind == b"zTXt":
         return inflate(text[1:])
     if kind == b"iTXt":
@@ -97,7 +97,7 @@ def _metadata(found: dict[bytes, bytes], texts: dict[bytes, bytes | None], facts
 
 
 def _colour(found: dict[bytes, bytes], facts: Facts) -> Colour | None:
-    """What the samples mean: cICP counts first, then an ICC profile, then sRGB, then the rest."""
+    """Find what the samples mean: cICP counts first, then an ICC profile, then sRGB, then the rest."""
     if len(codes := found.get(b"cICP", b"")) == 4:
         if codes[3] == 0:
             return Colour(transfer="of narrow range")

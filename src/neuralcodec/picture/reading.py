@@ -45,7 +45,7 @@ Source: TypeAlias = "Image.Image | str | os.PathLike[str] | bytes | BinaryIO | N
 
 MAX_PIXELS = 2**28
 _PPM = re.compile(rb"P[2356](?:(?:\s|#[^\n]*\n)+(\d+)){3}")
-# So the readers say that the file is whole, but not of a kind that they know.
+# The words of readers for a file that is whole, but of a kind that they do not know.
 _UNSUPPORTED = re.compile(
     r"unknown (pixel mode|data organi)|cannot handle|[nN]ot (yet )?supported|[uU]nsupported|^PSD: \("
 )
@@ -61,7 +61,7 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
 
     Raises:
         UsageError: the source is missing, empty, or of a kind that has to be converted first.
-        DamagedFileError: the file is damaged, no picture, or has more than `max_pixels`.
+        DamagedFileError: the file is damaged, not a picture, or has more than `max_pixels`.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels)
@@ -78,14 +78,14 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
             raise UsageError(f"cannot read {source}: {line(error)}") from None
         return _from_bytes(data, str(source), max_pixels)
     if hasattr(source, "seek"):
-        with suppress(OSError, ValueError):  # of a pipe there is no start to go to
+        with suppress(OSError, ValueError):  # a pipe has no start to go back to
             source.seek(0)
     data = bytes_of(source, Limits(max_pixels).max_bytes)
     return _from_bytes(data, "the picture", max_pixels)
 
 
 def line(error: Exception) -> str:
-    """The message of an error, on one line."""
+    """Put the message of an error on one line."""
     text = error.strerror if isinstance(error, OSError) else None
     return " ".join((text or str(error) or type(error).__name__).split())
 
@@ -121,7 +121,7 @@ def _from_bytes(data: bytes, name: str, max_pixels: int) -> Picture:
             image = _opened(pixels, name)
             facts.lose("EXIF, which is malformed")
         return _from_image(image, name, max_pixels, facts, data)
-    # A JPEG without its end: whole if what is put in its place makes no difference.
+    # A JPEG without its end is whole if it makes no difference what is put there.
     picture, other = (
         _from_image(_opened(whole, name), name, max_pixels, facts, data) for whole in jpeg.with_end(pixels)
     )
@@ -132,14 +132,14 @@ def _from_bytes(data: bytes, name: str, max_pixels: int) -> Picture:
 
 
 def _inspected(data: bytes, name: str, max_pixels: int) -> tuple[bytes, Facts]:
-    """What Pillow is to read, and what else the file says."""
+    """Return the bytes that Pillow is to read, and what the file holds beside its pixels."""
     if data.startswith(png.SIGNATURE):
         return png.inspect(data)
     if data.startswith(jpeg.SIGNATURE):
         return jpeg.inspect(data)
     if data.startswith(boxes.JXL_SIGNATURES):
         size, facts = boxes.inspect_jxl(data)
-        if size is not None:  # the reader decodes all of it while it opens the file
+        if size is not None:  # check now: the reader decodes the whole file as it opens it
             _check_size(*size, name, max_pixels)
         return data, facts
     facts = Facts()
@@ -168,7 +168,7 @@ def _opened(data: bytes, name: str) -> ImageFile:
 
 
 def _refusal(error: Exception, name: str, data: bytes = b"") -> NeuralCodecError:
-    """What to raise for an error of a reader."""
+    """Make the error to raise for an error of a reader."""
     if not _UNSUPPORTED.search(message := line(error)):
         return DamagedFileError(f"cannot read {name}: {message}")
     if byte_order(data):
@@ -177,7 +177,7 @@ def _refusal(error: Exception, name: str, data: bytes = b"") -> NeuralCodecError
 
 
 def _is_closed(image: Image.Image) -> bool:
-    """Whether the pixels were given up, or the file is closed that they have not been read from."""
+    """Tell whether the image was closed, or its file was before the pixels had been read."""
     try:
         _ = image.im
     except ValueError:
@@ -191,7 +191,7 @@ def _is_closed(image: Image.Image) -> bool:
 def _from_image(
     image: Image.Image, name: str, max_pixels: int, facts: Facts | None = None, data: bytes = b""
 ) -> Picture:
-    """Of a Pillow image, or of the bytes of a file that is open as one."""
+    """Make a picture of a Pillow image; `facts` and `data` are of the file that it was opened from."""
     facts = facts or Facts()
     _check_size(*image.size, name, max_pixels)
     try:
@@ -232,7 +232,7 @@ def _from_image(
 
 
 def _complete(facts: Facts, image: Image.Image, data: bytes) -> None:
-    """Add what Pillow says of a file."""
+    """Add to `facts` what Pillow says of a file."""
     info = image.info
     xmp = info.get("xmp")
     facts.icc = facts.icc or info.get("icc_profile")
@@ -261,7 +261,7 @@ def _complete(facts: Facts, image: Image.Image, data: bytes) -> None:
 
 
 def _exif(image: Image.Image, data: bytes) -> bytes | None:
-    """The EXIF block as the file has it; that of a TIFF, whose own tags it is, is gathered from them."""
+    """Return the EXIF block as the file has it; for a TIFF, gather it from the file's own tags."""
     exif = image.info.get("exif")
     if image.format == "TIFF" and not exif:
         exif = _tags(image, data)
@@ -271,7 +271,7 @@ def _exif(image: Image.Image, data: bytes) -> bytes | None:
 
 
 def _tags(image: Image.Image, data: bytes) -> bytes | None:
-    """What a TIFF says of the scene, as an EXIF block; the orientation Pillow has applied already."""
+    """Make an EXIF block of what a TIFF says of the scene; Pillow has applied the orientation already."""
     if byte_order(data):
         block = without_orientation(into_tiff(b"II*\0" + bytes(4), data)[0])
     else:  # the file is a BigTIFF, or not at hand
@@ -288,9 +288,9 @@ def _tags(image: Image.Image, data: bytes) -> bytes | None:
 
 
 def _keep_resolution(facts: Facts) -> None:
-    """Keep the dots per inch in EXIF where it is not just what programs write by default.
+    """Keep the dots per inch in EXIF, unless they are the 72 or 96 that programs write by default.
 
-    Of a TIFF that says nothing, Pillow says 1.
+    For a TIFF that does not state them, Pillow gives 1.
     """
     if not isinstance(facts.dpi, tuple) or len(facts.dpi) != 2:
         return

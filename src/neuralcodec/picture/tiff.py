@@ -1,4 +1,4 @@
-"""TIFF: refuse what Pillow would read as another picture, and say what its samples mean."""
+"""TIFF: refuse files that Pillow reads wrongly, and find what their samples mean."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neuralcodec.picture.exif import SHORT, byte_order, directory, first_directo
 from neuralcodec.picture.facts import Facts
 
 RAW = "a camera's raw file: develop it first, to a TIFF or JPEG"
-#: The first bytes of raw files that are no TIFF, and where they are.
+#: The signatures of raw files that are not TIFF, and their offsets.
 RAW_SIGNATURES = (
     (b"FUJIFILMCCD-RAW", 0),
     (b"IIRO", 0),
@@ -31,7 +31,7 @@ _SIGNED, _FLOAT = 2, 3
 
 
 def is_raw(data: bytes) -> bool:
-    """Whether the bytes are those of a raw file, which has but previews that Pillow could read."""
+    """Tell whether the bytes are a raw file, of which Pillow could read only the previews."""
     if any(data.startswith(mark, at) for mark, at in RAW_SIGNATURES):
         return True
     first = {entry.tag: numbers(data, entry) for entry in first_directory(data).entries}
@@ -43,7 +43,7 @@ def is_raw(data: bytes) -> bool:
 
 
 def layout(data: bytes) -> str:
-    """The layout of the pixels in words, as far as the first directory says it."""
+    """Describe the layout of the pixels in words, as far as the first directory says it."""
     first = {entry.tag: numbers(data, entry) for entry in first_directory(data).entries}
     bits, formats = first.get(_BITS, (1,)), first.get(_SAMPLE_FORMAT, (1,))
     kind = "floating-point " if _FLOAT in formats else "signed " if _SIGNED in formats else ""
@@ -54,7 +54,7 @@ def layout(data: bytes) -> str:
 
 
 def inspect(data: bytes) -> tuple[bytes, Facts]:
-    """The file as one whose 0 is black where it has more than 8 bits: most of the others Pillow refuses."""
+    """Declare 0 black where a file of more than 8 bits has 0 as white, most of which Pillow refuses."""
     order, first = byte_order(data) or "<", first_directory(data).entries
     values = {entry.tag: numbers(data, entry) for entry in first}
     if values.get(_PHOTOMETRIC) != (0,) or max(values.get(_BITS) or (1,)) <= 8:
@@ -66,10 +66,10 @@ def inspect(data: bytes) -> tuple[bytes, Facts]:
 
 
 def check(image: TiffImageFile, facts: Facts) -> None:
-    """Refuse what Pillow reads as another picture than it is; note what else the tags say.
+    """Refuse what Pillow would read wrongly; note what else the tags say.
 
     Raises:
-        UsageError: a raw file, or a layout that Pillow reads wrongly.
+        UsageError: it is a raw file, or has a layout that Pillow reads wrongly.
     """
     tags = image.tag_v2
     bits = _tuple(tags.get(_BITS, 1))

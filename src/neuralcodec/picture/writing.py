@@ -31,8 +31,8 @@ def save(
 ) -> tuple[str, ...]:
     """Write a picture; by default WebP lossless, JPEG and AVIF at quality 95 without chroma subsampling.
 
-    Metadata never stand in the way of the picture: what the format cannot hold is left out. Without its
-    orientation the pixels are turned the way it says.
+    Metadata never stand in the way of the picture: what the format cannot hold is left out. Where that is
+    the orientation, the pixels are turned the way it says.
 
     Args:
         picture: to write, with all its metadata where the format has a place for it.
@@ -45,7 +45,7 @@ def save(
         What of the picture could not be kept, a line for each.
 
     Raises:
-        UsageError: unknown format, one without transparency for a picture with alpha, or without a quality.
+        UsageError: the format is unknown, cannot hold the picture's alpha, or has no quality.
         NeuralCodecError: the format cannot hold the picture, or the file cannot be written.
     """
     rules = rules_for(format, quality)
@@ -58,7 +58,7 @@ def save(
     if strip:
         picture = replace(upright(picture), icc=None, xmp=None)
     if picture.exif and not _fits("exif", picture, name) and says_only_orientation(picture.exif):
-        picture = upright(picture)  # which is all that is to be kept
+        picture = upright(picture)  # the orientation is all that there is to keep
     data, named = _with_what_fits(picture, rules)
     notes = (f"{name} cannot hold all metadata, left out: {', '.join(named)}",) if named else ()
     if not isinstance(target, str | os.PathLike):
@@ -72,11 +72,11 @@ def save(
 
 
 def _with_what_fits(picture: Picture, rules: Format) -> tuple[bytes, list[str]]:
-    """The bytes of the file, with as much of the metadata as it can hold, and the names of the others."""
+    """Encode with as much of the metadata as the file can hold; return it and the names of the rest."""
     there = [key for key in _NAMES if getattr(picture, key)]
     kept = [key for key in there if _fits(key, picture, rules.name)]
     lost = [key for key in there if key not in kept]
-    # Of those that the writer refuses after all, one after the other, and at last all are left out.
+    # The writer may refuse some after all: leave out none, then each one alone, and at last all of them.
     attempts = [[], *([key] for key in kept), *([kept] if len(kept) > 1 else [])]
     for more in attempts:
         try:
@@ -89,10 +89,10 @@ def _with_what_fits(picture: Picture, rules: Format) -> tuple[bytes, list[str]]:
 
 
 def rules_for(format: str, quality: int | None = None) -> Format:
-    """The row of the table for a name or an extension, with the options of the quality.
+    """Look up the row of the table for a name or an extension, with the options of the quality.
 
     Raises:
-        UsageError: nothing of that name is written, or it has no such quality.
+        UsageError: no format of that name is written, or it has no such quality.
     """
     written = {rules.name: rules for rules in FORMATS if rules.options is not None}
     name = format.upper()
@@ -107,7 +107,7 @@ def rules_for(format: str, quality: int | None = None) -> Format:
 
 
 def _fits(key: str, picture: Picture, format: str) -> bool:
-    """Whether the format has a place for this part of the metadata."""
+    """Tell whether the format has a place for this part of the metadata."""
     size = len(getattr(picture, key))
     if format in ("PPM", "BMP"):
         return False
@@ -115,12 +115,12 @@ def _fits(key: str, picture: Picture, format: str) -> bool:
         return size <= {"exif": 65533 - 2 - 6, "xmp": 65533 - 2 - 29, "icc": 255 * (65533 - 2 - 14)}[key]
     if format == "AVIF" and key == "exif":
         return _is_legible(picture.exif or b"")
-    # Pillow writes grey pixels as colours here.
+    # In these two, Pillow writes grey pixels as colours.
     return not (key == "icc" and (picture.icc or b"")[16:20] == b"GRAY" and format in ("WEBP", "AVIF"))
 
 
 def _is_legible(exif: bytes) -> bool:
-    """Whether Pillow, which looks into the block of an AVIF when it opens one, can do so."""
+    """Tell whether Pillow can read the block, as it does whenever it opens an AVIF."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -132,7 +132,7 @@ def _is_legible(exif: bytes) -> bool:
 
 
 def _without(picture: Picture, lost: list[str]) -> Picture:
-    """The picture without some of its metadata, and upright if these say how it is to be turned."""
+    """Drop some of the metadata; turn the picture upright if the EXIF block is among them."""
     if "exif" in lost:
         picture = upright(picture)
     kept: dict[str, Any] = dict.fromkeys(lost)
@@ -140,10 +140,10 @@ def _without(picture: Picture, lost: list[str]) -> Picture:
 
 
 def _encoded(picture: Picture, rules: Format) -> tuple[bytes, str | None]:
-    """The bytes of the file, and what of the metadata it has not."""
+    """Encode a picture; return the bytes of the file and the metadata that it lacks, or None."""
     name = rules.name
     if name == "AVIF" and picture.exif:
-        # Pillow would write the block anew for the orientation, and lose what it does not know.
+        # Pillow would rewrite the block for the orientation, and lose what it does not know.
         picture = replace(upright(picture), exif=without_orientation(picture.exif))
     image = to_pil(picture)
     options: dict[str, Any] = dict(rules.options or {})
