@@ -1,4 +1,4 @@
-"""The conv family in training, and its way to a weights file."""
+"""The conv family in training and export."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neuralcodec.training.integers import CountingWriter, Tensors, chain_layers,
 
 
 class ConvObjective:
-    """Each sample of a batch has a level of its own."""
+    """The conv codec in training: each sample of a batch has a level of its own."""
 
     def __init__(self, config: ConvConfig) -> None:
         self.levels = config.levels
@@ -41,7 +41,7 @@ class ConvObjective:
 
 
 def integer_tensors(prior: Prior) -> Tensors:
-    """Every array that `IntegerPrior` needs."""
+    """Make every array that `IntegerPrior` needs."""
     tables = gaussian_tables()
     arrays: Tensors = {"tables.counts": tables.counts, "tables.radius": tables.radius}
     arrays |= _z_tables(prior)
@@ -53,19 +53,19 @@ def integer_tensors(prior: Prior) -> Tensors:
 
 @torch.no_grad()
 def _z_tables(prior: Prior) -> Tensors:
-    """Means in sixteenths and scale indices of z for every quality, `(101, C_z)`."""
+    """Make the means, in sixteenths, and the scale indices of z for every quality, each `(101, C_z)`."""
     level = level_of(torch.arange(101), prior.z_mean.shape[0])
     mean, index = prior.z_parameters(level)
     return {
         "z.mean": (mean * LATENT_ONE).round().clamp(-(2**15), 2**15 - 1).to(torch.int16).numpy(),
-        # Never silent: the mean alone would then have to carry z.
+        # No channel is silent: a silent one would be its mean alone.
         "z.index": index.round().clamp(1, SCALE_COUNT - 1).to(torch.uint8).numpy(),
     }
 
 
 @torch.no_grad()
 def measure(model: ConvCodec, prior: IntegerPrior, images: Path) -> dict[str, float]:
-    """Rates of the trained and of the integer prior on the same latents, over images and qualities."""
+    """Measure the rates of the trained and the integer prior on the same latents, for all images."""
     transforms: Transforms = model.transforms
     bits = {"bpp_float": 0.0, "bpp_integer": 0.0, "bpp_coded": 0.0}
     pixels = 0

@@ -1,4 +1,4 @@
-"""Training pictures: a folder of any format that is read, decoded once into one flat file of pixels."""
+"""Training pictures: decode a folder, of any readable format, once into one flat file of pixels."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _BATCH = 32  # files that are decoded at a time
 
 @dataclass(frozen=True)
 class PixelStore:
-    """Decoded pictures behind one another in a memory-mapped file; picture i has shape `shapes[i]`."""
+    """Decoded pictures, one after another in a memory-mapped file; picture i has shape `shapes[i]`."""
 
     data: Pixels
     shapes: list[tuple[int, int]]
     offsets: npt.NDArray[np.int64]
 
     def picture(self, index: int) -> Pixels:
-        """Picture `index` as `(H, W, 3)`, without a copy."""
+        """Return picture `index` as `(H, W, 3)`, without a copy."""
         height, width = self.shapes[index]
         start = int(self.offsets[index])
         return self.data[start : start + height * width * 3].reshape(height, width, 3)
@@ -44,7 +44,7 @@ def open_store(folder: Path, cache: Path, *, minimum: int) -> PixelStore:
     """Decode every picture below `folder` with both sides at least `minimum` into `cache`, or reuse it.
 
     Raises:
-        UsageError: no usable picture, or `folder` is no folder.
+        UsageError: there is no usable picture, or `folder` is not a folder.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; --data names a folder of images")
@@ -68,7 +68,7 @@ def _decode_all(files: list[Path], cache: Path, minimum: int) -> list[tuple[int,
     cache.parent.mkdir(parents=True, exist_ok=True)
     partial = cache.with_suffix(".partial")
     with partial.open("wb") as out, ThreadPoolExecutor(os.cpu_count()) as pool:
-        # In batches: else all that is decoded ahead of the writer would be held.
+        # In batches: else memory would fill with what is decoded ahead of the writer.
         batches = (files[start : start + _BATCH] for start in range(0, len(files), _BATCH))
         for pixels in chain.from_iterable(pool.map(_decode, batch) for batch in batches):
             if pixels is not None and min(pixels.shape[:2]) >= minimum:
@@ -89,12 +89,12 @@ def _decode(file: Path) -> Pixels | None:
 
 
 class CropSampler:
-    """Batches of random crops, a pure function of (seed, rank, step): a resumed run draws what it would have.
+    """Batches of random crops, a pure function of (seed, rank, step), so that a resumed run draws the same.
 
-    Pictures are drawn in proportion to the square root of their area, so that neither a few large ones nor
-    the many small ones dominate. A crop is a drawn picture with probability `drawn_share`. Of the others a
-    share is reduced to between two thirds and half of its size, which leaves little of the compression that
-    the pictures had, and a share gets a little film grain, of which compression leaves nothing.
+    Pictures are chosen in proportion to the square root of their area, so that neither a few large ones nor
+    the many small ones dominate. A crop is a synthetic drawing with probability `drawn_share`. Of the others,
+    `reduced_share` are reduced to between two thirds and half of their size, which hides most of the
+    compression that the pictures had. `grain_share` get a little film grain, which compression removes.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class CropSampler:
         self.odds = weights / weights.sum()
 
     def crops(self, step: int) -> Tensor:
-        """Pixels `(B, 3, size, size)`, uint8, channels-last."""
+        """Draw the crops of a step: pixels `(B, 3, size, size)`, uint8, channels-last."""
         rng = np.random.default_rng((self.seed, self.rank, step))
         out = np.empty((self.batch, self.size, self.size, 3), np.uint8)
         for i, index in enumerate(rng.choice(len(self.odds), self.batch, p=self.odds)):
@@ -138,19 +138,19 @@ class CropSampler:
         return torch.from_numpy(out).permute(0, 3, 1, 2)
 
     def levels(self, step: int, count: int) -> Tensor:
-        """Quality levels `(B,)` in `[0, count - 1]`, spread evenly over the batch and then jittered."""
+        """Draw quality levels `(B,)` in `[0, count - 1]`, spread evenly over the batch and then jittered."""
         rng = np.random.default_rng((self.seed, self.rank, step, 1))
         strata = rng.permutation(self.batch) + rng.random(self.batch)
         return torch.from_numpy((strata / self.batch * (count - 1)).astype(np.float32))
 
     def choose(self, step: int, count: int, size: int) -> list[int]:
-        """`size` different numbers below `count`, in ascending order."""
+        """Draw `size` different numbers below `count`, in ascending order."""
         rng = np.random.default_rng((self.seed, self.rank, step, 2))
         return [int(n) for n in np.sort(rng.choice(count, size, replace=False))]
 
 
 def _grainy(rng: np.random.Generator, crop: Pixels) -> Pixels:
-    """`crop` with film grain of a standard deviation of 1 to 4, three parts grey and one part coloured."""
+    """Add film grain to `crop`, of standard deviation 1 to 4, three parts grey and one part coloured."""
     height, width = crop.shape[:2]
     grain = rng.normal(size=(height, width, 1)) + rng.normal(size=(height, width, 3)) / 3
     noisy = np.rint(crop + rng.uniform(1, 4) * grain.astype(np.float32))
@@ -158,10 +158,10 @@ def _grainy(rng: np.random.Generator, crop: Pixels) -> Pixels:
 
 
 def load_crops(folder: Path, *, width: int, height: int, limit: int | None = None) -> list[Tensor]:
-    """The centre `(1, 3, height, width)`, uint8, of every picture in `folder` that is large enough.
+    """Read the centre `(1, 3, height, width)`, uint8, of every picture in `folder` that is large enough.
 
     Args:
-        limit: look at so many files at most, evenly spread over the folder.
+        limit: look at no more files than this, evenly spread over the folder.
     """
     crops = []
     files = sorted(file for file in folder.iterdir() if file.is_file())
@@ -178,9 +178,10 @@ def load_crops(folder: Path, *, width: int, height: int, limit: int | None = Non
 
 
 def block_components(store: PixelStore, count: int, *, block: int = 16, samples: int = 40_000) -> Tensor:
-    """The leading principal components `(count, 3·block²)` of pixel blocks, in `pixel_unshuffle` order.
+    """Compute the leading principal components `(count, 3·block²)` of pixel blocks.
 
-    The mean is not removed: the first component is then the flat block itself.
+    Their elements are in `pixel_unshuffle` order. The mean is not removed: the first component is then the
+    flat block itself.
     """
     rng = np.random.default_rng(0)
     picks = rng.integers(len(store.shapes), size=samples)
@@ -190,7 +191,7 @@ def block_components(store: PixelStore, count: int, *, block: int = 16, samples:
         top = rng.integers(picture.shape[0] - block + 1)
         left = rng.integers(picture.shape[1] - block + 1)
         blocks[row] = picture[top : top + block, left : left + block].transpose(2, 0, 1)
-    # pixel_unshuffle orders channels as (colour, row, column), which is this very layout.
+    # pixel_unshuffle orders channels as (colour, row, column), as this array does.
     flat = torch.from_numpy(blocks.reshape(samples, -1) / 255 - 0.5)
     _, vectors = torch.linalg.eigh(flat.T @ flat)
     return vectors.T.flip(0)[:count].contiguous()

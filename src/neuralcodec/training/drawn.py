@@ -16,7 +16,7 @@ _ODDS = np.array([12, 9, 8, 8, 7, 7, 6, 6, 6, 4, 4, 3, 3, 2.5, 2.5, 2.5, 2, 2, 2
 
 
 def draw(rng: np.random.Generator, size: int) -> Pixels:
-    """A drawn picture `(size, size, 3)`, a pure function of the state of `rng`."""
+    """Draw a picture `(size, size, 3)`, a pure function of the state of `rng`."""
     light = rng.random() < 0.7
     paper, ink = (_pale(rng), _dark(rng)) if light else (_dark(rng), _pale(rng))
     image = Image.new("RGB", (size, size), paper)
@@ -26,7 +26,7 @@ def draw(rng: np.random.Generator, size: int) -> Pixels:
 
 
 def _page(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int, ink: Colour) -> None:
-    """Lines of text, as a scan or an article has them."""
+    """Draw lines of text, as a scan or an article has them."""
     height = int(rng.integers(9, 40))
     top, left = (int(n) for n in rng.integers(-20, 20, 2))
     while top < size:
@@ -36,7 +36,7 @@ def _page(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int, ink: Co
 
 
 def _interface(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int, ink: Colour) -> None:
-    """Panels with borders, labels and buttons."""
+    """Draw panels with borders, labels and buttons."""
     for _ in range(int(rng.integers(4, 14))):
         x, y = (int(n) for n in rng.integers(-30, size, 2))
         width, height = (int(n) for n in rng.integers(20, size, 2))
@@ -53,7 +53,7 @@ def _interface(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int, in
 
 
 def _line_art(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: int, ink: Colour) -> None:
-    """Lines, curves, circles and hatching, as drawings, maps and charts have them."""
+    """Draw lines, curves, circles and hatching, as drawings, maps and charts have them."""
     for _ in range(int(rng.integers(4, 24))):
         width = int(rng.integers(1, 5))
         colour = ink if rng.random() < 0.6 else _any(rng)

@@ -29,27 +29,27 @@ MAX_RATE_LOSS = 0.005
 def export(
     checkpoint: Path, out: Path, images: Path | None = None, photos: Path | None = None
 ) -> tuple[WeightsFile, dict[str, float]]:
-    """Write a weights file; with a folder of `images`, also measure what the integers cost.
+    """Write a weights file; with a folder of `images`, also measure what rounding to integers costs.
 
     Args:
-        out: the file; or a folder, in which it is called by its codec and id, as `conv-0123abcd.safetensors`.
-        photos: a folder of photographs to fit the probability tables of a conv model to. Not those that it
-            will be measured on.
+        out: the file, or a folder, in which its name is codec and id, as in `conv-0123abcd.safetensors`.
+        photos: photographs to fit the probability tables of a conv model to. Take others than those that
+            the model will be measured on.
 
     Returns:
-        The file, and a report: tensors' bytes, and with images bits per pixel of the trained prior
-        (`bpp_float`), of the integer prior (`bpp_integer`, ideal code lengths), of the coded segments
-        (`bpp_coded`), the `rate_loss` of the second against the first, and with photos the segments with
-        fitted tables (`bpp_fitted`).
+        The file and a report. It has the `bytes` of the tensors. With `images` it has bits per pixel: of the
+        trained prior (`bpp_float`), of the integer prior (`bpp_integer`, ideal code lengths), and of the
+        coded segments (`bpp_coded`); and the `rate_loss` of the second against the first. With `photos` too,
+        it has those of the segments with fitted tables (`bpp_fitted`).
 
     Raises:
         UsageError: no usable image, or photos for another codec. NeuralCodecError: not a checkpoint; a
-            network that cannot be made exact; a rate loss above 0.5 %, and then nothing is written.
+            network that cannot be made exact; a rate loss above 0.5 %. Nothing is written then.
     """
     tensors, codec, config, run = read_checkpoint(checkpoint)
     form = form_of(codec)
     model = form.model(config)
-    # Checkpoints that do not say it are of the default one.
+    # Checkpoints that do not state the trade-off have the default one.
     tradeoff = Tradeoff(**{f.name: run[f.name] for f in fields(Tradeoff) if f.name in run})
     ema = {name.removeprefix("ema."): t for name, t in tensors.items() if name.startswith("ema.")}
     model.eval().load_state_dict(ema, strict=False)
@@ -74,7 +74,7 @@ def export(
 
 
 def arrays_of(codec: str, model: Any) -> Tensors:
-    """Make what a weights file holds of a model: the integer prior, the transforms as float16.
+    """Make the arrays of a model's weights file: the integer prior, and the transforms as float16.
 
     Raises:
         NeuralCodecError: a network cannot be made exact.
@@ -91,7 +91,7 @@ def write_weights(
     """Write a weights file with a canary: `out`, or if that is a folder, a file in it named by codec and id.
 
     Raises:
-        NeuralCodecError: it cannot be written.
+        NeuralCodecError: the file cannot be written.
     """
     known = canary.make(form_of(codec).integer_prior(config, arrays))
     return weights.write(out, arrays, codec=codec, model=asdict(config), tradeoff=tradeoff, canary=known)

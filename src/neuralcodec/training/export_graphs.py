@@ -1,13 +1,13 @@
 """From a weights file to ONNX graphs of its synthesis, for run times without torch and for browsers.
 
-A graph holds no numbers: its constants are the float16 arrays of the weights file itself, by offset, and turn
-into float32 when the graph is loaded. So a graph takes a few kilobytes, and stays beside its weights:
+A graph holds no weights: its constants are the float16 arrays of the weights file itself, by offset, and turn
+into float32 when the graph is loaded. So a graph takes a few kilobytes, and stays beside its weights file:
 
     conv-96604f79.safetensors   conv-96604f79.synthesis.onnx
     gru-7a5eea88.safetensors    gru-7a5eea88.synthesis.onnx (one stage)
                                 gru-7a5eea88.render.onnx (pixels of the stages so far)
 
-`index.json` names, for the id of each weights file in a folder, the files that belong together, with their
+For the id of each weights file in a folder, `index.json` names the files that belong together, with their
 SHA-256. Layers have the names of `docs/format.md`, which says what the graphs compute.
 
     python -m neuralcodec.training.export_graphs src/neuralcodec/weights
@@ -36,9 +36,9 @@ Shape = list[int | str]
 
 
 class Graph:
-    """A graph in the making, whose constants are arrays of one weights file.
+    """A graph under construction, whose constants are arrays of one weights file.
 
-    Values are names of nodes' outputs, `(1, C, H, W)`.
+    A value is the name of a node's output, `(1, C, H, W)`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,12 +57,12 @@ class Graph:
         self._inputs: list[onnx.ValueInfoProto] = []
 
     def input(self, name: str, shape: Shape) -> str:
-        """A float32 input."""
+        """Add a float32 input."""
         self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
         return name
 
     def op(self, kind: str, *values: str, outputs: int = 1, **attributes: Any) -> Any:
-        """The output of a node, or a list of several."""
+        """Add a node; return its output, or a list of several."""
         names = [f"{kind.lower()}_{len(self._nodes)}_{n}" for n in range(outputs)]
         self._nodes.append(helper.make_node(kind, list(values), names, **attributes))
         return names[0] if outputs == 1 else names
@@ -78,7 +78,7 @@ class Graph:
         return name
 
     def array(self, name: str) -> str:
-        """An array `transforms.synthesis.<name>` of the weights file, as float32."""
+        """Add the array `transforms.synthesis.<name>` of the weights file, as float32."""
         name = f"transforms.synthesis.{name}"
         if name not in self._constants:
             start, end = self._described[name]["data_offsets"]
@@ -92,19 +92,19 @@ class Graph:
         return str(self.op("Cast", name, to=TensorProto.FLOAT))
 
     def dense(self, x: str, name: str) -> str:
-        """A 1x1 convolution."""
+        """Add a 1x1 convolution."""
         return str(
             self.op("Conv", x, self.array(f"{name}.weight"), self.array(f"{name}.bias"), kernel_shape=[1, 1])
         )
 
     def spatial(self, x: str, name: str) -> str:
-        """A 3x3 convolution of each channel by itself."""
+        """Add a 3x3 convolution of each channel by itself."""
         [channels] = self._described[f"transforms.synthesis.{name}.bias"]["shape"]
         parts = (self.array(f"{name}.weight"), self.array(f"{name}.bias"))
         return str(self.op("Conv", x, *parts, kernel_shape=[3, 3], pads=[1] * 4, group=channels))
 
     def blocks(self, x: str, name: str, count: int) -> str:
-        """Residual blocks in a row."""
+        """Add `count` residual blocks, one after another."""
         for n in range(count):
             hidden = self.dense(self.spatial(x, f"{name}.{n}.spatial"), f"{name}.{n}.expand")
             hidden = self.op("Mul", hidden, self.op("Sigmoid", hidden))
@@ -112,7 +112,7 @@ class Graph:
         return x
 
     def gru(self, x: str, state: str, name: str) -> str:
-        """The new state of a gated recurrent unit."""
+        """Add a gated recurrent unit; return its new state."""
         update_x, reset_x, new_x = self.op("Split", self.dense(x, f"{name}.inputs"), axis=1, outputs=3)
         recurrent = self.dense(self.spatial(state, f"{name}.spatial"), f"{name}.recurrent")
         update_h, reset_h, new_h = self.op("Split", recurrent, axis=1, outputs=3)
@@ -122,23 +122,23 @@ class Graph:
         return str(self.op("Add", state, self.op("Mul", update, self.op("Sub", candidate, state))))
 
     def shuffle(self, x: str, size: int) -> str:
-        """Channels into squares of `size`."""
+        """Rearrange channels into squares of `size`."""
         return str(self.op("DepthToSpace", x, blocksize=size, mode="CRD"))
 
     def latent(self, channels: int) -> str:
-        """The input `y_hat` `(h, w, C)`, in quantization steps, times the input `latent_gain`."""
+        """Add the inputs `y_hat` `(h, w, C)`, in quantization steps, and `latent_gain`; multiply them."""
         y = self.op("Unsqueeze", self.input("y_hat", ["h", "w", channels]), self.integers(0))
         y = self.op("Transpose", y, perm=[0, 3, 1, 2])
         return str(self.op("Mul", y, self.input("latent_gain", [1, channels, 1, 1])))
 
     def pixels(self, x: str) -> str:
-        """Samples `(H, W, 3)`, uint8, of pixels around [0, 1]."""
+        """Round pixels in [0, 1], or a little beyond, to samples `(H, W, 3)`, uint8."""
         x = self.op("Round", self.op("Mul", x, self.number(255)))
         x = self.op("Cast", self.op("Clip", x, self.number(0), self.number(255)), to=TensorProto.UINT8)
         return str(self.op("Squeeze", self.op("Transpose", x, perm=[0, 2, 3, 1]), self.integers(0)))
 
     def finish(self, outputs: Mapping[str, tuple[str, int, Shape]]) -> bytes:
-        """The graph as a file, with each output's value, type and shape; the next one starts empty."""
+        """Serialise the graph and begin an empty one; `outputs` has each output's value, type and shape."""
         nodes = self._nodes + [helper.make_node("Identity", [v], [n]) for n, (v, _, _) in outputs.items()]
         declared = [helper.make_tensor_value_info(n, kind, shape) for n, (_, kind, shape) in outputs.items()]
         constants = list(self._constants.values())
@@ -151,7 +151,7 @@ class Graph:
 
 
 def conv_graphs(graph: Graph) -> dict[str, bytes]:
-    """`synthesis`: y_hat and the gains of a level to pixels."""
+    """Build `synthesis`: y_hat and the gains of a level to pixels."""
     sizes = graph.model
     y = graph.latent(sizes["latent"])
     gain = graph.input("feature_gain", [1, sizes["coarse"], 1, 1])
@@ -165,9 +165,9 @@ def conv_graphs(graph: Graph) -> dict[str, bytes]:
 
 
 def gru_graphs(graph: Graph) -> dict[str, bytes]:
-    """`synthesis`: a pass of a stage, from states to states; `render`: states to pixels.
+    """Build `synthesis`, a pass of a stage from states to states, and `render`, states to pixels.
 
-    What each stage has of its own, the layers `stem` and `shortcut` and both gains, are inputs of the first.
+    Each stage has its own layers `stem` and `shortcut` and its own gains: they are inputs of `synthesis`.
     """
     sizes = graph.model
     latent, fine, coarse = sizes["latent"], sizes["fine"], sizes["coarse"]
@@ -213,7 +213,7 @@ def write_graphs(weights: Path) -> dict[str, Path]:
         Their paths by name.
 
     Raises:
-        NeuralCodecError: it is no weights file, or a graph cannot be written.
+        NeuralCodecError: it is not a weights file, or a graph cannot be written.
     """
     try:
         graph = Graph(weights)

@@ -1,9 +1,9 @@
 """Probability tables fitted to the symbols of real pictures.
 
-In training, what is left of y and z is taken for Gaussian. Given its scale index it has a sharper peak and
-longer tails than that, and a channel of the hyper-latent, at a few positions of a picture, has whatever
-shape it has. The coder takes any tables, so export counts symbols on photographs and stores tables of what
-was found:
+Training takes the residuals of y and z for Gaussian. In truth, given its scale index, a residual of y has a
+sharper peak and longer tails, and a channel of the hyper-latent, which has only a few positions in a picture,
+may have any shape. The coder takes any tables, so export counts symbols on photographs and stores what it
+found:
 
 * for each scale index of y a mixture of the Gaussians of all indices (a scale mixture), by expectation
   maximisation: smooth and symmetric, however few symbols there are;
@@ -39,11 +39,11 @@ from neuralcodec.training.data import load_crops
 QUALITIES = range(0, 101, 10)
 #: Pictures that symbols are counted on.
 PICTURES = 120
-#: Symbols are counted up to this size, and the few that are larger as this.
+#: Symbols are counted up to this size; the few that are larger count as this.
 REACH = 300
-#: A table of z covers at most as much.
+#: The largest symbol that a table of z may cover.
 Z_REACH = 40
-#: As if so many symbols of the Gaussian had been seen beside those that were.
+#: The number of Gaussian symbols that are added to those that were counted.
 Y_GAUSSIAN, Z_GAUSSIAN = 500.0, 20.0
 ROUNDS = 200
 
@@ -55,7 +55,7 @@ class SymbolCounter:
     """A `SymbolCoder` that counts the symbols of one tile instead of coding them.
 
     Args:
-        y: `(SCALE_COUNT, 2 · REACH + 1)`, what is counted by scale index, from `-REACH` on; added to.
+        y: `(SCALE_COUNT, 2 · REACH + 1)`, counts by scale index, of symbols from `-REACH` on; added to.
         z: `(C_z, 2 · REACH + 1)`, the same by channel.
     """
 
@@ -80,8 +80,7 @@ class SymbolCounter:
 def fitted_tables(
     model: ConvCodec, arrays: dict[str, npt.NDArray[Any]], photos: Path
 ) -> dict[str, npt.NDArray[Any]]:
-    """`tables.counts`, `tables.radius` and `z.index` in place of those in `arrays`, fitted to a folder of
-    photographs.
+    """Fit new `tables.counts`, `tables.radius` and `z.index` for `arrays` to a folder of photographs.
 
     Raises:
         UsageError: there is no usable photograph.
@@ -115,12 +114,12 @@ def fitted_tables(
 
 
 def scale_of(index: int) -> float:
-    """The width that a scale index stands for, in quantization steps."""
+    """Compute the width of a scale index, in quantization steps."""
     return SCALE_MIN * math.exp(LOG_SCALE_STEP * index)
 
 
 def scale_mixtures(counts: Counts) -> list[list[float]]:
-    """For each scale index the shares of the symbols `-radius..radius`, as mixtures of all Gaussians.
+    """Fit to each scale index a mixture of all Gaussians; return its shares of the symbols `-radius..radius`.
 
     Args:
         counts: `(SCALE_COUNT, 2 · REACH + 1)`.
@@ -133,7 +132,7 @@ def scale_mixtures(counts: Counts) -> list[list[float]]:
     folded += Y_GAUSSIAN * parts
     weights = np.full((SCALE_COUNT, SCALE_COUNT), 0.1 / SCALE_COUNT) + 0.9 * np.eye(SCALE_COUNT)
     for _ in range(ROUNDS):
-        # How much of each count each part of the mixture is held to account for.
+        # Each part of the mixture gets the portion of each count that it accounts for.
         weights *= (folded / (weights @ parts)) @ parts.T
         weights /= weights.sum(1, keepdims=True)
     out = []
@@ -145,10 +144,10 @@ def scale_mixtures(counts: Counts) -> list[list[float]]:
 
 
 def channel_shares(counts: Counts, scale: float) -> list[float]:
-    """Shares of the symbols `-radius..radius` of a channel of z, of counts `(2 · REACH + 1,)`.
+    """Compute shares of the symbols `-radius..radius` of a channel of z from counts `(2 · REACH + 1,)`.
 
     Args:
-        scale: of the Gaussian it was taken for; it says something of symbols that were not seen.
+        scale: width of the channel's Gaussian, which gives a share to symbols that were not seen.
     """
     seen = np.abs(np.flatnonzero(counts) - REACH)
     radius = min(int(seen.max(initial=0)) + 1, Z_REACH)

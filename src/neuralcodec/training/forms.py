@@ -1,4 +1,4 @@
-"""What a family of models is in training and export; `Family.trained` names the module of each."""
+"""The forms that families of models have in training and export; `Family.trained` names their modules."""
 
 from __future__ import annotations
 
@@ -28,14 +28,18 @@ class Objective(Protocol):
 
     #: The network; it has `transforms`, which start from components of a block transform, and a `prior`.
     model: Any
-    #: How many of those components the linear shortcuts start with.
+    #: The number of those components that the linear shortcuts start with.
     components: int
 
     def terms(
         self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Run a step: pixels `(N, 3, H, W)` to compare with `x`, repeated as needed; their bits `(N,)` and
-        places `(N,)` between the lowest quality, 0, and the highest, 1."""
+        """Run a step.
+
+        Returns:
+            Pixels `(N, 3, H, W)` to compare with `x`, repeated as needed; their bits `(N,)`; and their
+            places `(N,)` between the lowest quality, 0, and the highest, 1.
+        """
         ...
 
     def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -50,10 +54,10 @@ class Form(Protocol[C, M]):
     config: type[C]
 
     def model(self, config: C) -> M:
-        """Make the network, untrained; `transforms` of it goes into a weights file as it is."""
+        """Make the network, untrained; its `transforms` goes into a weights file as it is."""
 
     def objective(self, config: C) -> Objective:
-        """Make the network with what a training step minimises."""
+        """Make the network together with the terms that a training step minimises."""
 
     def integer_arrays(self, model: M) -> Tensors:
         """Round the prior to integers, with the tables of an untrained start.
@@ -77,16 +81,16 @@ class Form(Protocol[C, M]):
         """Fit the probability tables to a folder of photographs.
 
         Raises:
-            UsageError: there is no usable photograph, or the family has its tables from elsewhere.
+            UsageError: there is no usable photograph, or the family does not fit its tables.
         """
         raise UsageError("the tables of this codec are not fitted to photographs: leave out --fit")
 
 
 def form_of(codec: str) -> Form[Any, Any]:
-    """Find the form in training of a codec, by its name.
+    """Find the form of a codec by its name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the codec has none.
     """
     if codec not in trained_codecs():
         raise UsageError(
@@ -99,5 +103,5 @@ def form_of(codec: str) -> Form[Any, Any]:
 
 
 def trained_codecs() -> list[str]:
-    """Names of the codecs that a recipe can train."""
+    """List the names of the codecs that a recipe can train."""
     return [codec.name for codec in CODECS.values() if family_of(codec).trained is not None]

@@ -1,4 +1,4 @@
-"""The gru family in training, and its way to a weights file."""
+"""The gru family in training and export."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from neuralcodec.training.data import CropSampler, load_crops
 from neuralcodec.training.forms import Form, Objective
 from neuralcodec.training.integers import CountingWriter, Tensors, chain_layers, rates, step_layers, stored
 
-#: Stages whose pixels a step of the recurrent codec looks at; the rates of all stages count in every step.
+#: Stages whose pixels one training step compares.
 STAGES_SEEN = 3
 
 
 class RecurrentObjective:
-    """Every sample goes through all stages; a stage is charged for its bits and for those before it."""
+    """The gru codec in training: the bits of a stage include those of all stages before it."""
 
     def __init__(self, config: RecurrentConfig) -> None:
         self.stages = config.stages
@@ -52,7 +52,7 @@ class RecurrentObjective:
 
 
 def stage_tensors(prior: TrainedPriors) -> Tensors:
-    """Every array that the integer `StagePriors` need."""
+    """Make every array that the integer `StagePriors` need."""
     tables = gaussian_tables()
     arrays: Tensors = {"tables.counts": tables.counts, "tables.radius": tables.radius}
     features = Range.uniform(prior.features, -ACTIVATION_CLIP, ACTIVATION_CLIP)
@@ -68,7 +68,10 @@ def stage_tensors(prior: TrainedPriors) -> Tensors:
 
 @torch.no_grad()
 def measure_stages(model: RecurrentCodec, prior: StagePriors, images: Path) -> dict[str, float]:
-    """The same for the recurrent codec, over images and stages; the integer form decides what is decoded."""
+    """Measure the rates of the trained and the integer prior, over images and stages.
+
+    The integer prior decides what is decoded, and thus what the next stage is given.
+    """
     transforms = model.transforms
     bits = {"bpp_float": 0.0, "bpp_integer": 0.0, "bpp_coded": 0.0}
     pixels = 0

@@ -1,7 +1,7 @@
-"""From networks of a prior to exact integers, and what that costs.
+"""Round the networks of a prior to exact integers, and measure what that costs.
 
-The networks are rounded row by row, each as finely as the exact range of float32 sums allows; building the
-integer prior from the result proves that bound for every layer.
+Each row is rounded as finely as the exact range of float32 sums allows. Building the integer prior from the
+result proves that bound for every layer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FINEST_SHIFT = 16
 def chain_layers(
     module: nn.Module, chain: Chain, prefix: str, inputs: Range
 ) -> tuple[dict[str, Integers], Range]:
-    """Round the layers of a chain, by name, and give the range of what comes out."""
+    """Round the layers of a chain; return them by name, and the range of the outputs."""
     layers: dict[str, Integers] = {}
     for part in chain:
         conv = module.get_submodule(part.name)
@@ -43,7 +43,7 @@ def chain_layers(
 
 
 def step_layers(steps: nn.ModuleList, prefix: str, features: Range) -> dict[str, Integers]:
-    """The layers of four context steps."""
+    """Round the layers of all context steps; return them by name."""
     layers: dict[str, Integers] = {}
     for k, step in enumerate(steps):
         assert isinstance(step, ContextStep)
@@ -63,7 +63,7 @@ def stored(layers: dict[str, Integers]) -> Tensors:
 
 @torch.no_grad()
 def to_integers(conv: nn.Conv2d, inputs: Range, drop: npt.NDArray[np.int64] | None = None) -> Integers:
-    """Round a layer, each row with the finest shift for which every sum stays exact.
+    """Round a layer, each row with the largest shift for which every sum stays exact.
 
     Args:
         drop: further bits to drop from each output, `(outputs,)`.

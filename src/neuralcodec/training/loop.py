@@ -49,9 +49,8 @@ class Trainer:
         valid: a folder of held-out images, or None.
         precision: `auto`, `bfloat16` or `float32`. `auto` takes bfloat16 where the hardware has it.
         start: a weights file to begin with, see `start_from_weights`; not used by a run that is resumed.
-        compiled: pass the loss through torch's compiler, which needs a C++ compiler. It is many small
-            operations on all pixels, which then are few; of the networks, products of matrices, it makes
-            nothing faster.
+        compiled: compile the loss with torch's compiler, which needs a C++ compiler. This fuses the loss's
+            many per-pixel operations; the networks would gain nothing.
     """
 
     def __init__(
@@ -117,18 +116,18 @@ class Trainer:
         )
 
     def make_optimizer(self) -> MuonAdamW:
-        """The optimizer of `model`; `benchmarks/trials.py` puts others in its place."""
+        """Make the optimizer of `model`; `benchmarks/trials.py` puts others in its place."""
         return MuonAdamW(self.model, weight_decay=self.config.weight_decay)
 
     @property
     def progress(self) -> float:
-        """Share of the run that is done, 0 to 1."""
+        """The share of the run that is done, 0 to 1."""
         if self.config.steps:
             return min(self.step / self.config.steps, 1.0)
         return min(self.seconds / (60 * self.config.minutes), 1.0)
 
     def learning_rate(self) -> float:
-        """Warm-up, then constant, then a cosine to zero."""
+        """Compute the learning rate of this step: a warm-up, then constant, then a cosine to zero."""
         constant = self.config.constant_share
         falling = max(self.progress - constant, 0.0) / (1 - constant)
         warm = min((self.step + 1) / max(self.config.warmup_steps, 1), 1.0)
@@ -143,7 +142,7 @@ class Trainer:
 
     def _run(self, stop: _StopRequest, save_minutes: float, valid_minutes: float, log_every: int) -> None:
         console = Console(stderr=True)
-        # On a terminal one line that is written over; elsewhere one every ten seconds.
+        # A terminal gets one line, which is overwritten; anything else gets a line every ten seconds.
         end, pause = ("\r", 0.0) if console.is_terminal else ("\n", SILENCE)
         shown = -math.inf
         saved = validated = time.monotonic()
@@ -196,7 +195,7 @@ class Trainer:
         }
 
     def _loss(self, *, mse_only: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Of this step's crops: the loss, and of each sample bpp and distortion."""
+        """Compute the loss of this step's crops, and the bpp and distortion of each sample."""
         x = self._pixels(self.sampler.crops(self.step))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             terms = self.objective.terms(self.replica, x, self.sampler, self.step)
@@ -207,7 +206,7 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        # A young average must not remember the start.
+        # A young average must soon forget the start.
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         for name, parameter in self.model.named_parameters():
             self.ema[name].lerp_(parameter, 1 - decay)
@@ -223,9 +222,9 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, object]:
-        """Measure the averaged weights on the held-out crops: a row for each level.
+        """Measure the averaged weights on the held-out crops: a row for each quality.
 
-        It has the estimated bpp, MS-SSIM, the same in dB, PSNR in dB and SSIMULACRA2.
+        A row is the estimated bpp, MS-SSIM, the same in dB, PSNR in dB and SSIMULACRA2.
         """
         measured = []  # (crops, levels, 4)
         self.model.eval()
@@ -246,7 +245,7 @@ class Trainer:
         return {"valid": points}
 
     def save(self) -> None:
-        """Write the checkpoint: no pickle, and never half of it."""
+        """Write the checkpoint, without pickle, whole or not at all."""
         tensors = {f"model.{n}": p.detach().contiguous() for n, p in self.model.named_parameters()}
         tensors |= {f"ema.{n}": t.contiguous() for n, t in self.ema.items()}
         tensors |= {f"optimizer.{n}": t.contiguous() for n, t in self.optimizer.state.items()}
@@ -292,7 +291,7 @@ class Trainer:
         return bool(self._slowest(float(asked)))
 
     def _slowest(self, value: float) -> float:
-        """The largest `value` of all processes, so that each keeps the same schedule."""
+        """Find the largest `value` of all processes, so that each keeps the same schedule."""
         if self.world == 1:
             return value
         shared = torch.tensor(value, device=self.device)
@@ -301,7 +300,7 @@ class Trainer:
 
 
 class _StopRequest:
-    """Remember, inside of the block, that SIGTERM or SIGINT came, so that a step can end and be saved."""
+    """A block inside of which SIGTERM and SIGINT are only noted, so that a step can end and be saved."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -319,14 +318,14 @@ class _StopRequest:
 
 
 def _training_of(path: Path) -> dict[str, float]:
-    """The recipe's table that a checkpoint was trained by; empty if it does not say."""
+    """Read the `[training]` table that a checkpoint was trained by; empty if it does not say."""
     with safe_open(path, "pt") as file:
         table: dict[str, float] = json.loads((file.metadata() or {}).get("training", "{}"))
     return table
 
 
 class Checkpoint(NamedTuple):
-    """What a run left: tensors by name, its codec, the sizes of the model, and how far it came."""
+    """The state of a run: tensors by name, its codec, the sizes of the model, and how far it came."""
 
     tensors: dict[str, Tensor]
     codec: str
@@ -338,7 +337,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        NeuralCodecError: the file is missing or is no checkpoint.
+        NeuralCodecError: the file is missing or is not a checkpoint.
     """
     try:
         with safe_open(path, "pt") as file:

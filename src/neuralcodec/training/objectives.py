@@ -1,4 +1,4 @@
-"""What a training step minimises."""
+"""The loss that a training step minimises."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neuralcodec.training.recipe import TrainingConfig
 def loss_of(
     config: TrainingConfig, x: Tensor, terms: tuple[Tensor, Tensor, Tensor], *, mse_only: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The scalar loss, and for the log bits per pixel `(N,)` and distortions `(N,)`."""
+    """Compute the scalar loss; also return, for the log, bits per pixel `(N,)` and distortions `(N,)`."""
     x_hat, bits, share = terms
     tradeoff = config.tradeoff
     bpp = bits / x[0, 0].numel()

@@ -1,4 +1,4 @@
-"""Muon for matrices, AdamW for everything else, with state that saves as plain tensors."""
+"""Muon for matrices, AdamW for everything else; the state is plain tensors, ready to be saved."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MuonAdamW:
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
-        """One update from the gradients in place; they are cleared."""
+        """Update the parameters in place from their gradients, and clear these."""
         self.steps += 1
         corrections = tuple(1 - beta**self.steps for beta in BETAS)
         for name, parameter in self.parameters.items():
@@ -54,7 +54,7 @@ class MuonAdamW:
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly: five Newton-Schulz steps in float32."""
+    """Approximate the nearest semi-orthogonal matrix by five Newton-Schulz steps in float32."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrix.float()
     wide = x.shape[0] <= x.shape[1]

@@ -25,7 +25,11 @@ T = TypeVar("T", bound="DataclassInstance")
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train. Shares are of the whole run: `minutes` of time spent in steps, or so many `steps`."""
+    """The settings of a training run.
+
+    `constant_share`, `mse_share` and `rounded_share` are of the run's length, which is `minutes` spent in
+    steps, or a number of `steps`.
+    """
 
     batch: int
     crop: int
@@ -53,7 +57,7 @@ class TrainingConfig:
 
     @property
     def tradeoff(self) -> Tradeoff:
-        """What is minimised."""
+        """The trade-off of rate and distortion that is minimised."""
         return Tradeoff(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Tradeoff)})
 
 
@@ -70,7 +74,7 @@ def read_recipe(path: Path) -> Recipe:
     """Read a recipe; a bare name such as `conv` finds the one shipped in the package.
 
     Raises:
-        UsageError: no such file, not TOML, or an entry that is missing, unknown or of the wrong type.
+        UsageError: there is no such file, it is not TOML, or an entry is missing, unknown or of wrong type.
     """
     shipped = Path(__file__).with_name("recipes") / f"{path.name.removesuffix('.toml')}.toml"
     file = path if path.exists() else shipped

@@ -1,9 +1,9 @@
-"""Starting a run from a weights file instead of from nothing.
+"""Start a run from a weights file instead of from nothing.
 
-A weights file is smaller than a checkpoint and always at hand: float16 transforms, and a prior whose integers
-are taken back to real numbers here. What the file has no values for may only be further residual blocks and
-further channels inside the context steps. What reads them starts at zero, so that the larger model is at
-first the very model of the file (Chen, Goodfellow and Shlens 2016, "Net2Net: accelerating learning via
+A weights file is smaller than a checkpoint and always at hand. It holds float16 transforms, and a prior whose
+integers become real numbers again here. The model may be larger than the file's only in residual blocks and
+in channels inside the context steps. The layers that read these start at zero, so that the larger model at
+first computes what the file's does (Chen, Goodfellow and Shlens 2016, "Net2Net: accelerating learning via
 knowledge transfer").
 """
 
@@ -36,10 +36,10 @@ _GROWS = ("fine_blocks", "coarse_blocks", "width")
 
 @torch.no_grad()
 def start_from_weights(model: nn.Module, start: WeightsFile) -> None:
-    """Give `model` the values of a weights file; what the file does not have does nothing yet.
+    """Give `model` the values of a weights file; parts that the file lacks have no effect at first.
 
     Raises:
-        NeuralCodecError: it is no weights file. UsageError: the codec or sizes that cannot grow differ.
+        NeuralCodecError: it is not a weights file. UsageError: the codec or sizes that cannot grow differ.
     """
     file = weights.read(start)
     if not isinstance(model, ConvCodec) or file.codec != CONV.name:
@@ -61,7 +61,7 @@ def start_from_weights(model: nn.Module, start: WeightsFile) -> None:
 
 
 def _load_prior(prior: Prior, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """The inverse of `conv.integer_tensors`, up to rounding."""
+    """Invert `conv.integer_tensors`, up to rounding."""
     for name, module in prior.named_modules():
         if isinstance(module, nn.Conv2d):
             assert module.bias is not None
@@ -74,11 +74,11 @@ def _load_prior(prior: Prior, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
             weight = torch.from_numpy(layer.weight / power[:, None])
             weight = weight.view(*weight.shape[:1], -1, *module.weight.shape[2:])
             rows, columns = weight.shape[:2]
-            # Further rows keep what they start with; no row sees further columns yet.
+            # Additional rows keep their initial values; additional columns have no effect yet.
             module.weight[:, columns:] = 0.0
             module.weight[:rows, :columns] = weight
             module.bias[:rows] = torch.from_numpy(bias / power / 2**FRACTION_BITS)
-    # A row for each quality, of which the levels are the least-squares fit.
+    # The file has a row for each quality; the levels are the least-squares fit to these.
     levels = len(prior.z_mean)
     share = interpolate_levels(torch.eye(levels), level_of(torch.arange(101), levels))
     mean, index = (torch.from_numpy(a).float() / LATENT_UNIT for a in (arrays["z.mean"], _z_scales(arrays)))
@@ -87,7 +87,7 @@ def _load_prior(prior: Prior, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
 
 def _z_scales(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Scale indices of z for each quality and channel, of fitted tables those of Gaussians as wide."""
+    """Find the scale indices of z, `(101, C_z)`; for a fitted table, that of a Gaussian of its width."""
     index = arrays["z.index"]
     tables = Tables(arrays["tables.counts"], arrays["tables.radius"])
     widths = list(range(SCALE_COUNT))
