@@ -1,1 +1,1 @@
-"""Variational autoencoders of small pictures: what the codec is, where it can be seen whole."""
+"""Variational autoencoders of small pictures: the idea of the codec, small enough to be seen whole."""

@@ -1,4 +1,4 @@
-"""What a VAE is trained on: shapes made from an index, or the pictures of a folder."""
+"""Training data of a VAE: shapes made from an index, or the pictures of a folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Pictures(Protocol):
     def __len__(self) -> int: ...
 
     def pictures(self, indices: Indices) -> Array:
-        """Pictures `(B, channels, 64, 64)` in `[0, 1]`."""
+        """Return pictures `(B, channels, 64, 64)` in `[0, 1]`."""
         ...
 
 
@@ -34,7 +34,7 @@ class Folder:
     """Every picture below a folder: the middle square of each, reduced to 64×64, in colour.
 
     Raises:
-        UsageError: it is no folder, or holds no picture.
+        UsageError: it is not a folder, or holds no picture.
     """
 
     channels = 3
@@ -61,17 +61,17 @@ class Folder:
 
 
 def open_data(name: str) -> Pictures:
-    """`shapes`, `coloured` or the path of a folder."""
+    """Open the data called `shapes` or `coloured`, or the folder of that path."""
     if name in ("shapes", "coloured"):
         return Sprites(COLOURS if name == "coloured" else 1)
     return Folder(Path(name))
 
 
 def read_picture(path: Path, channels: int) -> Array:
-    """A picture file as a VAE takes it, `(1, channels, 64, 64)`.
+    """Read a picture file as a VAE takes it, `(1, channels, 64, 64)`.
 
     Raises:
-        UsageError, DamagedFileError: it cannot be read.
+        UsageError, DamagedFileError: the file cannot be read.
     """
     pixels = _square(path)
     if channels == 1:
@@ -80,10 +80,10 @@ def read_picture(path: Path, channels: int) -> Array:
 
 
 def read_shape(index: int, channels: int) -> Array:
-    """A picture of the shapes by its index, coloured ones for 3 channels, `(1, channels, 64, 64)`.
+    """Make the picture of a shape by its index, `(1, channels, 64, 64)`; a coloured one for 3 channels.
 
     Raises:
-        UsageError: there is none of that index.
+        UsageError: there is no shape of that index.
     """
     data = Sprites(COLOURS if channels == 3 else 1)
     if index >= len(data):
@@ -99,7 +99,7 @@ def _read_or_none(path: Path) -> Bytes | None:
 
 
 def _square(path: Path) -> Bytes:
-    """The middle of a picture, `(3, 64, 64)`."""
+    """Read the middle square of a picture, resized to `(3, 64, 64)`."""
     from neuralcodec.picture.picture import to_pil, upright
     from neuralcodec.picture.reading import load
 

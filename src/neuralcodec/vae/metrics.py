@@ -1,7 +1,7 @@
-"""How disentangled a code is, measured against what made the pictures.
+"""Metrics of how disentangled a code is, measured against the factors that made the pictures.
 
 All settings are those of the reference study (Locatello et al. 2019). A code is a function from the indices
-of pictures to numbers `(B, latents)`, the means of q(z | x), so that a metric can be asked about any code.
+of pictures to numbers `(B, latents)`, here the means of q(z | x); a metric can measure any such function.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from neuralcodec.vae.sprites import Indices
 Floats = npt.NDArray[np.floating]
 Code: TypeAlias = Callable[[Indices], Floats]
 
-#: A latent that varies less than this in all, as standard deviation, takes no part in the FactorVAE score.
+#: A latent whose standard deviation over all pictures is less than this has no vote in the FactorVAE score.
 _SILENT = 0.05
 _BINS = 20
 _SAMPLES, _TESTS = 10_000, 5_000
@@ -31,7 +31,7 @@ class Factors(Protocol):
     sizes: tuple[int, ...]
 
     def indices_of(self, factors: Indices) -> Indices:
-        """Of factors `(B, factors)`, the indices `(B,)` of the pictures."""
+        """Return the indices `(B,)` of the pictures with factors `(B, factors)`."""
         ...
 
 
@@ -44,10 +44,10 @@ class Dci(NamedTuple):
 
 
 def factor_vae(code: Code, data: Factors, rng: np.random.Generator) -> float:
-    """FactorVAE score (Kim and Mnih 2018), 0 to 1: how often the latent that varies least tells which factor
-    was held fixed.
+    """Compute the FactorVAE score (Kim and Mnih 2018), 0 to 1.
 
-    A majority vote says which factor a latent stands for, so that chance is about 1 / factors.
+    It is how often the latent that varies least tells which factor was held fixed. A majority vote decides
+    which factor a latent stands for, so that chance is about 1 / factors.
     """
     variances = code(data.indices_of(_sample(data, _SAMPLES, rng))).var(0, ddof=1)
     active = np.sqrt(variances) >= _SILENT
@@ -60,7 +60,7 @@ def factor_vae(code: Code, data: Factors, rng: np.random.Generator) -> float:
 
 
 def _votes(code: Code, data: Factors, count: int, scale: Floats, rng: np.random.Generator) -> Indices:
-    """How often, with a factor held fixed, each latent varied least: `(factors, latents)`.
+    """Count how often each latent varied least while a factor was held fixed: `(factors, latents)`.
 
     Args:
         scale: variance of each latent over all pictures; 0 takes it out of the vote.
@@ -79,8 +79,11 @@ def _votes(code: Code, data: Factors, count: int, scale: Floats, rng: np.random.
 
 
 def mig(code: Code, data: Factors, rng: np.random.Generator) -> float:
-    """Mutual information gap (Chen et al. 2018), 0 to 1: how much more the best latent knows of a factor than
-    the second best, in shares of the factor's entropy, on average over the factors."""
+    """Compute the mutual information gap (Chen et al. 2018), 0 to 1.
+
+    It is how much more the best latent knows of a factor than the second best, as a share of the factor's
+    entropy, averaged over the factors.
+    """
     factors = _sample(data, _SAMPLES, rng)
     codes = code(data.indices_of(factors))
     binned = np.stack([_binned(values) for values in codes.T], 1)
@@ -92,7 +95,10 @@ def mig(code: Code, data: Factors, rng: np.random.Generator) -> float:
 
 
 def mutual_information(one: Indices, two: Indices) -> float:
-    """Of two discrete variables, from samples `(N,)` of both, in nats; of one with itself, its entropy."""
+    """Estimate the mutual information of two discrete variables in nats, from samples `(N,)` of both.
+
+    That of a variable with itself is its entropy.
+    """
     joint = np.zeros((one.max() + 1, two.max() + 1))
     np.add.at(joint, (one, two), 1 / len(one))
     independent = joint.sum(1, keepdims=True) * joint.sum(0)
@@ -101,7 +107,7 @@ def mutual_information(one: Indices, two: Indices) -> float:
 
 
 def _binned(values: Floats) -> Indices:
-    """Which of 20 bins of equal width between the extremes each value is in."""
+    """Sort the values into 20 bins of equal width between the extremes; return the index of each's bin."""
     low, high = values.min(), values.max()
     if low == high:
         return np.zeros(len(values), np.int64)
@@ -109,8 +115,9 @@ def _binned(values: Floats) -> Indices:
 
 
 def dci(code: Code, data: Factors, rng: np.random.Generator) -> Dci:
-    """DCI, from the importance that gradient-boosted trees give each latent to predict each factor. Takes
-    minutes.
+    """Compute DCI, from how important gradient-boosted trees find each latent to predict each factor.
+
+    This takes minutes.
 
     Raises:
         UsageError: scikit-learn, which has the trees, is not installed.
@@ -131,8 +138,10 @@ def dci(code: Code, data: Factors, rng: np.random.Generator) -> Dci:
 
 
 def disentanglement(importance: Floats) -> float:
-    """How much each latent is about one factor only, of importances `(latents, factors)`, 0 to 1; of their
-    transpose, completeness: how much each factor is in one latent only."""
+    """Compute how much each latent is about one factor only, 0 to 1, from importances `(latents, factors)`.
+
+    Their transpose gives completeness: how much each factor is in one latent only.
+    """
     total = importance.sum()
     if total == 0:
         return 0.0
@@ -143,7 +152,7 @@ def disentanglement(importance: Floats) -> float:
 
 
 def _sample(data: Factors, count: int, rng: np.random.Generator) -> Indices:
-    """Factors `(count, factors)`, all equally likely."""
+    """Draw factors `(count, factors)`, all equally likely."""
     return rng.integers(data.sizes, size=(count, len(data.sizes)))
 
 

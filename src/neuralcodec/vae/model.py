@@ -5,10 +5,10 @@ Every layer is a matrix product over squares of 8×8 pixels, so that a step take
     x ── squares ── linear ── 2×2 merged ── linear ── linear ── linear ── mu, log_var
     z ── with the place of each square ── linear ── linear ── linear ── linear ── logits of the squares
 
-between all linear ones a ReLU. The decoder is one small network that is asked about each square, as in the
+There is a ReLU between linear layers. The decoder is one small network, applied to each square, as in the
 spatial broadcast decoder (Watters et al. 2019): to move a shape, it learns one difference of two places.
-The reference (Locatello et al. 2019) ends in transposed convolutions, behind a layer that makes all of the
-picture at once, and has to learn each place.
+The decoder of the reference study (Locatello et al. 2019) has a layer that makes the whole picture at once,
+and transposed convolutions behind it; it has to learn each place.
 """
 
 from __future__ import annotations
@@ -39,8 +39,14 @@ _LARGEST = 1 << 26
 
 @dataclass(frozen=True)
 class VaeConfig:
-    """Sizes: channels of the pictures (1 or 3), latents; features of a square, of four together and of the
-    whole in the encoder; and those of a square in the decoder."""
+    """The sizes of a VAE, each from 1 to 512.
+
+    Args:
+        channels: of the pictures, 1 or 3.
+        latents: the number of latents.
+        fine, coarse, whole: features in the encoder, of a square, of four squares together, of the picture.
+        drawn: features of a square in the decoder.
+    """
 
     channels: int = 1
     latents: int = 10
@@ -61,8 +67,8 @@ class VAE(nn.Module):
     """A variational autoencoder (Kingma and Welling 2014) with a Bernoulli likelihood.
 
     Args:
-        config: its sizes.
-        trained: what is known of its training, such as `beta` and `seed`; stored beside the weights.
+        config: the sizes.
+        trained: facts of its training, such as `beta` and `seed`; stored beside the weights.
     """
 
     def __init__(self, config: VaeConfig, trained: Mapping[str, object] | None = None) -> None:
@@ -92,7 +98,7 @@ class VAE(nn.Module):
         )
 
     def forward(self, patches: Tensor, eps: Tensor) -> Pass:
-        """One pass, as training takes it.
+        """Run one pass, as training needs it.
 
         Args:
             patches: pictures as `patches_of` gives them; the logits come back in the same order.
@@ -103,24 +109,24 @@ class VAE(nn.Module):
         return Pass(self.decoder(z), z, mu, log_var)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of q(z | x), each `(B, latents)`, of pictures `(B, channels, 64, 64)`."""
+        """Compute mean and log variance of q(z | x), each `(B, latents)`; `x` is `(B, channels, 64, 64)`."""
         mu, log_var = self.encoder(patches_of(x)).chunk(2, dim=1)
         return mu, log_var
 
     def decode(self, z: Tensor) -> Tensor:
-        """Mean of p(x | z), a picture `(B, channels, 64, 64)` in `[0, 1]`, of latents `(B, latents)`."""
+        """Compute the mean of p(x | z), `(B, channels, 64, 64)` in `[0, 1]`; `z` is `(B, latents)`."""
         logits = Unpatches(_PATCH)(self.decoder(z))
         return logits.permute(0, 3, 1, 2).sigmoid()
 
 
 def patches_of(x: Tensor) -> Tensor:
-    """Pictures `(B, channels, 64, 64)` as squares of 8x8 pixels, `(B, 8, 8, 64 * channels)`."""
+    """Cut pictures `(B, channels, 64, 64)` into squares of 8x8 pixels, `(B, 8, 8, 64 * channels)`."""
     patches: Tensor = Patches(_PATCH)(x.permute(0, 2, 3, 1))
     return patches
 
 
 class Patches(nn.Module):
-    """`(B, H, W, C)` to `(B, H/p, W/p, p*p*C)`."""
+    """Squares of p × p places become features: `(B, H, W, C)` to `(B, H/p, W/p, p*p*C)`."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -148,7 +154,7 @@ class Unpatches(nn.Module):
 
 
 class Broadcast(nn.Module):
-    """`(B, C)` to `(B, size, size, C + 2)`: the same everywhere, and behind it x and y from -1 to 1."""
+    """`(B, C)` to `(B, size, size, C + 2)`: the input at every place, then its x and y from -1 to 1."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -177,11 +183,11 @@ def save(model: VAE, path: Path) -> None:
 
 
 def load(name: str) -> VAE:
-    """The model of a weights file, or of shipped weights, such as `beta4`, by name.
+    """Load a model from a weights file, or from shipped weights by name, such as `beta4`.
 
     Raises:
-        UsageError: there is neither.
-        NeuralCodecError: the file is no weights of a VAE.
+        UsageError: there is neither of that name.
+        NeuralCodecError: the file does not hold weights of a VAE.
     """
     from safetensors.torch import load as deserialise
 

@@ -1,6 +1,6 @@
 """The loss of a VAE, term by term: what a picture costs, as reconstruction and as latents.
 
-One normalisation everywhere: sums over pixels and latents, in nats; means over the batch are taken last.
+All terms are normalised alike: sums over pixels and latents, in nats; the mean over the batch comes last.
 """
 
 from __future__ import annotations
@@ -14,8 +14,13 @@ from torch.nn import functional as F
 
 
 class Pass(NamedTuple):
-    """One pass through a model: logits of the pictures, the sample `z` `(B, latents)` they are decoded from,
-    and mean and log variance `(B, latents)` of q(z | x), which it is from."""
+    """One pass through a model.
+
+    Args:
+        logits: of the pictures, decoded from `z`.
+        z: `(B, latents)`, a sample of q(z | x).
+        mu, log_var: `(B, latents)`, mean and log variance of q(z | x).
+    """
 
     logits: Tensor
     z: Tensor
@@ -37,8 +42,10 @@ class Terms(NamedTuple):
     total_correlation: Tensor
 
     def loss(self, beta: float, *, tc: bool = False) -> Tensor:
-        """What training minimises: `reconstruction + beta * KL` (Kingma and Welling 2014 for a beta of 1,
-        Higgins et al. 2017); with `tc`, only the total correlation weighs more (Chen et al. 2018).
+        """Compute what training minimises: `reconstruction + beta * KL`.
+
+        A beta of 1 is the VAE (Kingma and Welling 2014), another one the beta-VAE (Higgins et al. 2017). With
+        `tc`, beta weighs only the total correlation (Chen et al. 2018).
         """
         if tc:
             return self.reconstruction + self.kl.sum() + (beta - 1) * self.total_correlation
@@ -46,10 +53,10 @@ class Terms(NamedTuple):
 
 
 def terms(x: Tensor, out: Pass, data_size: int | None = None) -> Terms:
-    """The parts of the loss of a batch of pictures `x`, whose pixels are in the order of the logits.
+    """Compute the terms of the loss for a batch of pictures `x`, whose pixels are in the order of the logits.
 
     Args:
-        data_size: pictures in the whole data set, to estimate the total correlation; without, it is 0.
+        data_size: pictures in the data set, needed to estimate the total correlation; without it, that is 0.
     """
     _, z, mu, log_var = out
     correlation = mu.new_zeros(()) if data_size is None else total_correlation(z, mu, log_var, data_size)
@@ -57,23 +64,25 @@ def terms(x: Tensor, out: Pass, data_size: int | None = None) -> Terms:
 
 
 def reparameterise(mu: Tensor, log_var: Tensor, eps: Tensor) -> Tensor:
-    """A sample of q(z | x) as a function of its parameters: `mu + sigma * eps`, with `eps` from N(0, I)."""
+    """Sample q(z | x) as a function of its parameters: `mu + sigma * eps`, with `eps` from N(0, I)."""
     return mu + (0.5 * log_var).exp() * eps
 
 
 def reconstruction(x: Tensor, logits: Tensor) -> Tensor:
-    """-log p(x | z) `(B,)` of pictures in `[0, 1]`: each pixel is a Bernoulli variable."""
+    """Compute -log p(x | z) `(B,)` of pictures in `[0, 1]`; each pixel is a Bernoulli variable."""
     return (F.softplus(logits) - x * logits).flatten(1).sum(1)
 
 
 def kl(mu: Tensor, log_var: Tensor) -> Tensor:
-    """KL(N(mu, sigma^2) || N(0, 1)) `(B, latents)`, in closed form."""
+    """Compute KL(N(mu, sigma^2) || N(0, 1)) `(B, latents)` in closed form."""
     return 0.5 * (mu.square() + log_var.exp() - 1 - log_var)
 
 
 def total_correlation(z: Tensor, mu: Tensor, log_var: Tensor, data_size: int) -> Tensor:
-    """Total correlation of q(z), estimated from one batch out of `data_size` pictures: the minibatch-weighted
-    sampling of Chen et al. (2018)."""
+    """Estimate the total correlation of q(z) from one batch out of `data_size` pictures.
+
+    The estimate is the minibatch-weighted sampling of Chen et al. (2018).
+    """
     deviation = (z[:, None] - mu).square() * (-log_var).exp()
     log_q = -0.5 * (deviation + log_var + math.log(2 * math.pi))  # (B, B, latents): z of one, q of the other
     count = math.log(len(z) * data_size)

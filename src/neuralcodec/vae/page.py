@@ -1,4 +1,4 @@
-"""One HTML page with a slider for each latent: the decoder is in it and runs there, without a server."""
+"""One HTML page with a slider for each latent; it contains the decoder, and runs it without a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _POLICY = (
 
 
 def page(model: VAE, title: str) -> str:
-    """The document."""
+    """Build the document."""
     files = resources.files("neuralcodec.vae")
     style, script = (files.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     order, kl = by_use(model)
@@ -71,7 +71,7 @@ def _slider(latent: int, kl: float) -> str:
 
 
 def _layers(model: VAE) -> dict[str, object]:
-    """The decoder as the script takes it: matrices in base64 of little-endian float16, by rows."""
+    """Serialise the decoder for the script: matrices in base64 of little-endian float16, row by row."""
     layers: list[dict[str, object]] = []
     for layer in model.decoder:
         if isinstance(layer, nn.Linear):

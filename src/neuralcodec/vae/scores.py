@@ -15,22 +15,22 @@ from neuralcodec.vae.model import VAE, patches_of
 from neuralcodec.vae.sprites import Indices, Sprites
 from neuralcodec.vae.training import USED
 
-#: Pictures that reconstruction and KL are means over, and how many are encoded at a time.
+#: Pictures that reconstruction and KL are averaged over, and the number that is encoded at a time.
 _PICTURES, _BATCH = 10_000, 1000
-#: Codes that the FactorVAE score asks for, by far the most, for the report of progress.
+#: Codes that the scores ask for, nearly all of them for FactorVAE; progress is counted in these.
 _CODES = 64 * 15_000 + 40_000
 
 
 def score(
     model: VAE, *, seed: int, dci: bool = False, report: Callable[[float], None] | None = None
 ) -> dict[str, float | int | list[float]]:
-    """Every score by name; `dci` adds the three that take minutes.
+    """Compute every score, by name; `dci` adds the three that take minutes.
 
     Args:
         report: takes the share that is done.
 
     Raises:
-        UsageError: the model was not trained on shapes, of which alone the factors are known.
+        UsageError: the model was not trained on shapes; the factors of other pictures are not known.
     """
     name = model.trained.get("data")
     if name not in ("shapes", "coloured"):
@@ -60,8 +60,12 @@ def score(
 
 @torch.inference_mode()
 def measure(model: VAE, data: Sprites, rng: np.random.Generator) -> dict[str, float | int | list[float]]:
-    """Reconstruction and KL in nats, of each latent too, how many latents are used, and the share of pixels
-    that are wrong, over pictures drawn at random."""
+    """Measure a model on pictures drawn at random.
+
+    Returns:
+        Reconstruction and KL in nats, the number of latents that are used, the share of pixels that are
+        wrong, and the KL of each latent.
+    """
     sums, wrong = torch.zeros(1 + model.config.latents, dtype=torch.float64), 0.0
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     for _ in range(_PICTURES // _BATCH):

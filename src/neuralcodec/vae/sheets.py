@@ -1,4 +1,4 @@
-"""Pictures out of a model: samples, walks along one latent, walks between two pictures, on one sheet."""
+"""Pictures from a model, on one sheet: samples, walks along one latent, walks between two pictures."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _PAPER, _INK = 128, 255
 
 
 def sample(model: VAE, count: int, *, seed: int, temperature: float = 1.0) -> Array:
-    """Pictures `(count, channels, 64, 64)` of latents from N(0, temperature^2 I)."""
+    """Decode latents drawn from N(0, temperature^2 I) to pictures `(count, channels, 64, 64)`."""
     generator = torch.Generator().manual_seed(seed)
     z = temperature * torch.randn(count, model.config.latents, generator=generator)
     return model.decode(z).numpy()
 
 
 def traverse(model: VAE, z: Tensor, values: Sequence[float]) -> Array:
-    """Pictures `(latents, values, channels, 64, 64)`: in each row, one latent of `z` has the values."""
+    """Decode `(latents, values, channels, 64, 64)`: in each row, one latent of `z` takes the values."""
     latents, steps = len(z), len(values)
     grid = z.repeat(latents, steps, 1)
     for latent in range(latents):
@@ -34,22 +34,25 @@ def traverse(model: VAE, z: Tensor, values: Sequence[float]) -> Array:
 
 
 def interpolate(model: VAE, one: Array, other: Array, steps: int) -> Array:
-    """Pictures `(steps, channels, 64, 64)` on the line between the means of two pictures `(1, channels, 64,
-    64)`, both ends included."""
+    """Decode points on the line between the means of two pictures `(1, channels, 64, 64)`.
+
+    Returns:
+        `(steps, channels, 64, 64)`, both ends included.
+    """
     mu, _ = model.encode(torch.from_numpy(np.concatenate([one, other])))
     weight = torch.linspace(0, 1, steps)[:, None]
     return model.decode(torch.lerp(mu[:1], mu[1:], weight)).numpy()
 
 
 def by_use(model: VAE) -> tuple[list[int], list[float]]:
-    """The latents by what they carry, most first, and the KL of each in nats, in the model's order."""
+    """Sort the latents by their KL, largest first; also return the KLs, in nats, in the model's order."""
     known = model.trained.get("kl")
     kl = [float(value) for value in known] if isinstance(known, list) else [0.0] * model.config.latents
     return sorted(range(len(kl)), key=lambda latent: -kl[latent]), kl
 
 
 def sheet(rows: Sequence[Array], labels: Sequence[str] = ()) -> Image.Image:
-    """Rows of pictures, each `(N, channels, 64, 64)` in `[0, 1]`, on grey; with a label before each row."""
+    """Lay rows of pictures, each `(N, channels, 64, 64)` in `[0, 1]`, on grey, with a label before each."""
     font = ImageFont.load_default(12)
     left = max((int(font.getlength(label)) + 2 * _GAP for label in labels), default=0)
     pitch = SIDE + _GAP
@@ -66,6 +69,6 @@ def sheet(rows: Sequence[Array], labels: Sequence[str] = ()) -> Image.Image:
 
 
 def to_image(picture: Array) -> Image.Image:
-    """One picture `(channels, 64, 64)` in `[0, 1]`."""
+    """Convert one picture `(channels, 64, 64)` in `[0, 1]` to an image."""
     pixels = (255 * picture.clip(0, 1)).round().astype(np.uint8)
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))

@@ -1,7 +1,7 @@
 """Pictures of one shape, drawn from an index: the set-up of dSprites (Matthey et al. 2017), nothing stored.
 
-A picture is given by what made it, its factors: shape, scale, rotation, and the place of its centre. Which
-latent answers to which of them is what the metrics of disentanglement ask.
+A picture is determined by its factors: shape, scale, rotation, and the place of the shape's centre. The
+metrics of disentanglement measure which latent answers to which factor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Sprites:
     """All pictures of the set-up: 737,280 binary ones, or as many in each of several colours.
 
     Args:
-        colours: 1 gives white shapes, `(B, 1, 64, 64)`; more gives so many hues, `(B, 3, 64, 64)`.
+        colours: 1 gives white shapes, `(B, 1, 64, 64)`; more gives that many hues, `(B, 3, 64, 64)`.
     """
 
     def __init__(self, colours: int = 1) -> None:
@@ -44,15 +44,15 @@ class Sprites:
         return int(np.prod(self.sizes))
 
     def factors_of(self, indices: Indices) -> Indices:
-        """What made the pictures: `(B, factors)`, each from 0 to its size - 1."""
+        """Return the factors that made the pictures: `(B, factors)`, each from 0 to its size - 1."""
         return np.stack(np.unravel_index(indices, self.sizes), axis=-1)
 
     def indices_of(self, factors: Indices) -> Indices:
-        """The inverse of `factors_of`."""
+        """Invert `factors_of`."""
         return np.ravel_multi_index(tuple(factors.T), self.sizes)
 
     def pictures(self, indices: Indices) -> Array:
-        """Pictures `(B, channels, 64, 64)` in `[0, 1]`.
+        """Draw pictures `(B, channels, 64, 64)` in `[0, 1]`.
 
         Raises:
             IndexError, ValueError: an index is not of this set.
@@ -72,7 +72,7 @@ class Sprites:
 
 @cache
 def _masks() -> Bytes:
-    """Every shape in every scale and rotation, `(3, 6, 40, 25, 25)`; its centre is that of the box."""
+    """Draw every shape in every scale and rotation, `(3, 6, 40, 25, 25)`, centred in its box."""
     offset = np.arange(-_RADIUS, _RADIUS + 1, dtype=np.float64)
     cos, sin = np.cos(ROTATIONS)[:, None, None], np.sin(ROTATIONS)[:, None, None]
     x = (cos * offset + sin * offset[:, None]) / (_RADIUS * SCALES[:, None, None, None])

@@ -1,4 +1,4 @@
-"""Training a VAE: Adam, a learning rate that falls to zero, the same pictures for the same seed."""
+"""Train a VAE: Adam, a learning rate that falls to zero, the same pictures for the same seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from neuralcodec.vae.model import VAE, VaeConfig, patches_of
 
 #: A latent is used when its KL, on average in nats, is above this.
 USED = 0.1
-#: Steps in which the learning rate rises.
+#: Steps at the start during which the learning rate rises.
 _WARM = 100
 #: Steps whose mean is reported.
 _RECENT = 100
@@ -26,12 +26,12 @@ _RECENT = 100
 
 @dataclass(frozen=True)
 class Training:
-    """How to train.
+    """The settings of a training.
 
     Args:
         beta: weight of the KL; 1 is the VAE.
-        tc: weight the total correlation alone (beta-TCVAE).
-        minutes, steps: the length of the run; one of them.
+        tc: apply beta only to the total correlation (beta-TCVAE).
+        minutes, steps: the length of the run; give one of them.
         batch, learning_rate: of Adam; the rate falls to zero along a cosine.
     """
 
@@ -55,10 +55,10 @@ def train(
     latents: int = 10,
     report: Callable[[float, str], None] | None = None,
 ) -> VAE:
-    """A trained model; `trained` says what became of it.
+    """Train a model; its `trained` has the settings and results of the training.
 
     Args:
-        report: takes the share that is done and a line about it, now and then.
+        report: called now and then with the share that is done and a line about it.
 
     Raises:
         UsageError: the loss is no longer a number: beta or the learning rate is too large.
