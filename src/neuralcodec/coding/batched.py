@@ -67,7 +67,7 @@ class BatchedCodec(nn.Module):
             quality: 0 to 100, one for all pictures or one for each.
 
         Raises:
-            UsageError: the shape is another one, or a pixel or the quality is out of range or NaN.
+            UsageError: the shape is wrong, or a pixel or the quality is out of range or NaN.
         """
         x, headers = self._checked(x), self._headers(x, quality)
         y, level = self._analyse(x, quality)
@@ -89,7 +89,7 @@ class BatchedCodec(nn.Module):
         It takes one pass: unlike `neuralcodec.encode`, it does not correct mean colours at low qualities.
 
         Raises:
-            UsageError: the shape is another one, or a pixel or the quality is out of range or NaN.
+            UsageError: the shape is wrong, or a pixel or the quality is out of range or NaN.
         """
         x, headers = self._checked(x), self._headers(x, quality)
         y, _ = self._analyse(x, quality)

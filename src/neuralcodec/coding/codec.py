@@ -75,7 +75,7 @@ def encode_file(
         quality: 0 (smallest) to 100 (best), kept to two decimals; by default the family's own.
         model: name of the weights, or the path of a weights file.
         tile: side of a tile in pixels, a power of two from 64 to 2048; by default the family's own.
-        effort: 1 (fast) to 9 (best); from 2, the latent of this very picture is refined.
+        effort: 1 (fast) to 9 (best); from 2, the encoder refines the latent of the picture.
         device: where the transforms run, `auto`, `cpu` or `cuda`; by default what `NCODEC_DEVICE` says.
         progress: called now and then with the share done, 0 to 1.
         kept: cache shared by encodes of one picture and model at several qualities; at first an empty one.

@@ -1,16 +1,16 @@
 """Refine the latent of one picture by gradient steps on rate + lambda · distortion.
 
-The analysis was trained for the average picture. Here the latent y of one picture is moved downhill on the
-objective that the model was trained for, with the rate of the very prior that codes it and the distortion of
-the very synthesis that decodes it (Campos et al. 2019; Yang, Bamler and Mandt 2020). The file and the decoder
-are the same as ever; only the encoder takes longer.
+The analysis was trained for the average picture. Here the latent y of one picture moves downhill on the
+objective of training. The rate is that of the prior that codes y, and the distortion that of the synthesis
+that decodes it (Campos et al. 2019; Yang, Bamler and Mandt 2020). The format of the file and the decoder do
+not change; only the encoder takes longer.
 
-Steps are taken in y, and the gradient of the distortion at the rounded y_hat (straight-through), so that what
-rounding did elsewhere is known and can be made up for. That gradient also holds the element's own rounding
-error times the curvature, which would push every element to the border between two symbols and leave it
-there; it is taken out again. The curvature of each channel and each place is the regression of gradients on
-rounding errors: MS-SSIM forgives far less in flat areas than in busy ones. It is the unit of a step as well,
-so that one step size suits every channel, place and quality.
+Steps are taken in y, but the gradient of the distortion is taken at the rounded y_hat (straight-through): so
+an element can make up for what rounding did to others. That gradient also holds the element's own rounding
+error times the curvature. This part would push every element to the border between two symbols and leave it
+there, so it is subtracted. The curvature of each channel and each place is the regression of gradients on
+rounding errors: MS-SSIM forgives far less in flat areas than in busy ones. It is also the unit of a step, so
+that one step size suits every channel, place and quality.
 """
 
 from __future__ import annotations
