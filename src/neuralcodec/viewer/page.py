@@ -1,8 +1,8 @@
-"""One HTML page, in need of nothing else, to look at a decoded picture and to compare it with another one.
+"""One self-contained HTML page to look at a decoded picture and to compare it with another one.
 
-The page takes frames: what one file gives, or several states of a file that arrives bit by bit. The pictures
-are in it without loss. What a browser is given is bounded: up to 4 megapixels (2^22) a picture and 16 (2^24)
-for all of them. A larger picture is reduced to that, which the page says; its measures are those of the full
+The page takes frames: the picture of one file, or of several states of a file that arrives bit by bit. It
+holds the pictures without loss, but no more than a browser bears: 4 megapixels (2^22) a picture and 16 (2^24)
+for all of them. A larger picture is reduced to that, and the page says so; its measures are those of the full
 size.
 """
 
@@ -28,12 +28,12 @@ _WEBP_SIDE = 16383
 
 @dataclass(frozen=True)
 class Frame:
-    """What is to be seen, and what it costs.
+    """A picture to show, and its size.
 
     Args:
-        label: what it is called, such as the name of its file.
-        size: bytes that it takes.
-        picture: upright; orientation in EXIF is not applied to it.
+        label: a name, such as that of the file.
+        size: of the file, in bytes.
+        picture: upright already: its EXIF orientation is not applied.
     """
 
     label: str
@@ -42,7 +42,7 @@ class Frame:
 
 
 def page(frames: Sequence[Frame], against: Frame | None = None) -> str:
-    """Return the document.
+    """Build the document.
 
     Args:
         frames: at least one. Several, in the order of their sizes, get a slider.
@@ -80,7 +80,7 @@ def page(frames: Sequence[Frame], against: Frame | None = None) -> str:
 
 
 def _facts(frame: Frame, against: Frame | None) -> list[str]:
-    """Return what is said of a frame beside its bytes."""
+    """List what the page says of a frame beside its bytes."""
     height, width = frame.picture.pixels.shape[:2]
     parts = [f"{8 * frame.size / (height * width):.3f} bpp"]
     if against:
@@ -94,7 +94,7 @@ def _facts(frame: Frame, against: Frame | None) -> list[str]:
 
 
 def _shown_size(width: int, height: int, count: int) -> tuple[int, int]:
-    """Return the width and height within the limits, when there are `count` such pictures."""
+    """Compute the width and height at which `count` such pictures stay within the limits."""
     pixels = min(PICTURE_PIXELS, PAGE_PIXELS // count)
     share = min(1.0, math.sqrt(pixels / (width * height)), _WEBP_SIDE / max(width, height))
     return max(1, int(width * share)), max(1, int(height * share))
@@ -107,7 +107,7 @@ def _source(frame: Frame, size: tuple[int, int]) -> str:
         image = image.resize(size, Image.Resampling.LANCZOS)
     file = io.BytesIO()
     profile = frame.picture.icc
-    # Of a grey picture WebP would keep a profile for grey, which browsers do not apply to its three channels.
+    # WebP has three channels, to which browsers do not apply the profile of a grey picture.
     grey = frame.picture.pixels.shape[2] == 1
     image.save(file, "WEBP", lossless=True, exact=True, method=1, icc_profile=None if grey else profile)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""A page on this machine's own address, until Ctrl-C."""
+"""Serve a page at this machine's own address, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    # What a name in the page could smuggle in reaches nothing.
+    # Code that a file name might smuggle into the page can reach nothing.
     "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
 }
@@ -50,7 +50,7 @@ def serve(document: str, port: int, ready: Callable[[str], None]) -> None:
         do_HEAD = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
-            """Says nothing: requests are no news."""
+            """Log nothing: requests are no news."""
 
     with ThreadingHTTPServer((HOST, port), Handler) as server:
         ready(f"http://{HOST}:{server.server_port}/")
