@@ -1,7 +1,7 @@
-"""Rate-distortion curves by matplotlib: drawn to be told apart in black and white, by dashes and markers.
+"""Rate-distortion curves by matplotlib, with dashes and markers that differ in black and white too.
 
-It needs the extra `neuralcodec[bench]`. Colours are those of the page in daylight; there they become the
-variables of its style sheet, so that the curves go dark with it.
+It needs the extra `neuralcodec[bench]`. The colours are those of the page's light theme. In the page they
+become variables of its style sheet, so that the curves go dark with it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from neuralcodec.bench.curves import Point, pareto_front
 from neuralcodec.bench.summary import METRICS, key_of, rate_points
 from neuralcodec.bench.tables import Report, label
 
-MOST_BPP = 4.0  # nobody compares photographs beyond
+MOST_BPP = 4.0  # nobody compares photographs at more
 TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
-#: What the style sheet of the page calls its colours.
+#: The colours, by their names in the style sheet of the page.
 COLOURS = {
     "paper": "#fbfaf6", "ink": "#17181c", "soft": "#5d6068", "rule": "#dcd9d0", "hot": "#c8321f",
     "peer1": "#27607f", "peer2": "#6a4a8c", "peer3": "#3c6e3f", "peer4": "#8a6414", "peer5": "#555555",
@@ -31,7 +31,7 @@ COLOURS = {
 }  # fmt: skip
 _DASHES = ((9, 4), (2.5, 3), (11, 3, 2, 3), (5, 2, 2, 2, 2, 2), (14, 5))
 _MARKERS = "^Dx+vs"
-_PIXELS = 72  # an inch of the SVG has as many
+_PIXELS = 72  # per inch of the SVG
 _RC: Any = {
     "font.size": 13, "svg.fonttype": "none", "svg.hashsalt": "neuralcodec", "lines.scale_dashes": False,
     "text.color": COLOURS["ink"], "axes.labelcolor": COLOURS["ink"], "axes.edgecolor": COLOURS["ink"],
@@ -42,7 +42,7 @@ _RC: Any = {
 
 
 class Line(NamedTuple):
-    """A curve `(bpp, quality)` and how it is drawn; one with a `tag`, a letter at its end, is published."""
+    """A curve `(bpp, quality)` and its style; `tag` is the letter at the end of a published curve."""
 
     name: str
     label: str
@@ -59,7 +59,7 @@ class Panel(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What a reader calls the metric."""
+        """The name of the metric for readers."""
         return METRICS[self.metric].name
 
 
@@ -71,7 +71,7 @@ class Chart(NamedTuple):
 
 
 def styles(codecs: Sequence[str], ours: str, reference: str) -> dict[str, dict[str, Any]]:
-    """Return a style for each codec, the same in every chart; all of ours have our colour and marker."""
+    """Choose a style for each codec, the same in every chart; all of ours have our colour and marker."""
     hot, ink, paper = COLOURS["hot"], COLOURS["ink"], COLOURS["paper"]
     chosen: dict[str, dict[str, Any]] = {
         reference: {"color": ink, "marker": "s", "markersize": 7},
@@ -93,7 +93,7 @@ def styles(codecs: Sequence[str], ours: str, reference: str) -> dict[str, dict[s
 
 
 def panels(report: Report) -> list[Panel]:
-    """Return the charts of a report, without those that have nothing to show."""
+    """Collect the panels of a report, without those that have nothing to show."""
     chosen = styles(list(report["summary"]), report["ours"], report["reference"])
     found = []
     for metric in METRICS:
@@ -113,7 +113,7 @@ def panels(report: Report) -> list[Panel]:
 
 
 def charts(report: Report) -> tuple[list[Chart], list[Chart]]:
-    """Return the charts for the page, and a short piece of each line for its legend."""
+    """Draw the charts for the page, and a short piece of each line for its legend."""
     shown = panels(report)
     return [Chart(panel.title, _chart(panel)) for panel in shown], [
         Chart(_tagged(line), _key(line)) for line in _legend(shown)
@@ -121,7 +121,7 @@ def charts(report: Report) -> tuple[list[Chart], list[Chart]]:
 
 
 def figure(report: Report) -> str:
-    """Return an SVG document with all charts and a legend; empty without any curve."""
+    """Draw an SVG document with all charts and a legend; empty without any curve."""
     shown = panels(report)
     if not shown:
         return ""
@@ -172,7 +172,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.tick_params(length=0)
     low, high = axes.get_ylim()
-    for target in metric.targets if metric.unit else ():  # elsewhere the axis says it itself
+    for target in metric.targets if metric.unit else ():  # without a unit, the axis shows them itself
         if low < (quality := metric.scale(target)) < high:
             axes.axhline(quality, color=COLOURS["soft"], linewidth=0.8, linestyle=(0, (1, 3)))
             place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
@@ -183,7 +183,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
 
 def _tags(axes: Axes, lines: Sequence[Line]) -> Iterator[tuple[Line, float]]:
-    """Yield lines with letters, and how far over its end each letter is: higher where two would touch."""
+    """Yield each line with a letter, and the letter's height over its end: more where two would touch."""
     placed: list[tuple[float, float]] = []
     for line in sorted((line for line in lines if line.tag), key=lambda line: line.points[-1]):
         x, end = axes.transData.transform(line.points[-1])
@@ -195,7 +195,7 @@ def _tags(axes: Axes, lines: Sequence[Line]) -> Iterator[tuple[Line, float]]:
 
 
 def _within(points: Sequence[Point], metric: str) -> list[Point]:
-    """Return what is shown of a curve: settings that another one beats are left out as from every result."""
+    """Return the points of a curve to show: as in every result, without settings that another one beats."""
     lowest = METRICS[metric].lowest
     return [
         (rate, quality) for rate, quality in pareto_front(points) if rate <= MOST_BPP and quality >= lowest
@@ -222,13 +222,13 @@ def _tagged(line: Line) -> str:
 
 def _svg(page: Figure) -> str:
     file = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # a figure drawn again is the same
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # so that a redrawn figure is the same
     page.savefig(file, format="svg", dpi=_PIXELS, metadata=nothing, facecolor=page.get_facecolor())
     return re.sub(r' (?:width|height)="[\d.]+pt"', "", file.getvalue(), count=2)  # as wide as there is room
 
 
 def _inline(svg: str, name: str) -> str:
-    """Return an SVG to be part of a page: classes for curves, no other names, variables for colours."""
+    """Make an SVG part of a page: classes for curves, no other names, variables for colours."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<g id="curve-([^"]*)">', r'<g class="curve" data-codec="\1">', svg)
     svg = re.sub(r'<g id="[^"]*"(/?)>', r"<g\1>", svg)

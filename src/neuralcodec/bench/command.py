@@ -1,4 +1,4 @@
-"""What `ncodec bench` does, from the pictures to the report."""
+"""The command `ncodec bench`, from the pictures to the report."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from neuralcodec.processes import available_cores, most, pool
 from neuralcodec.terminal import progress, say
 
 DEFAULT_AGAINST = ("jpeg", "webp", "avif", "jxl")
-MOST_VIEWS = 30  # a page of more than some 15 MB is no page
+MOST_VIEWS = 30  # more would make a page of over 15 MB or so
 TIMED_AT = 0.95
 
 
 def run(args: Namespace) -> int:
-    """Measure what no earlier run into the same folder has, and write the report anew."""
+    """Measure what no earlier run into the same folder has measured, and write the report anew."""
     ours, codecs, problems = choose_codecs(args)
     photos, unusable = gather([Path(name) for name in args.images], args.limit)
     problems += unusable
@@ -66,13 +66,13 @@ def run(args: Namespace) -> int:
 
 
 def tell(problems: Sequence[Problem]) -> None:
-    """Say each problem in one line, on standard error."""
+    """Report each problem in one line, on standard error."""
     for problem in problems:
         say(f"ncodec: {'error' if problem.exit_code else 'note'}: {problem.subject}: {problem.message}")
 
 
 class Measured(NamedTuple):
-    """All that a run knows at its end, in part from earlier ones."""
+    """All results of a run, some of them from earlier runs."""
 
     codecs: dict[str, Codec]
     reference: str
@@ -86,7 +86,7 @@ class Measured(NamedTuple):
 def measure(
     args: Namespace, photos: Sequence[Photo], codecs: Mapping[str, Codec], ours: str, out: Path
 ) -> Measured:
-    """Run the sweep, then what follows from it: speed at equal quality, and the pictures to show."""
+    """Run the sweep, then measure speed at equal quality and make the pictures to show."""
     cache, view_cache = Cache(out / "points.cache.jsonl"), Cache(out / "views.cache.jsonl")
     threads = args.threads or available_cores()
     jobs = most(threads)
@@ -103,7 +103,7 @@ def measure(
             if show is not None:
                 show(done / steps)
 
-        advance(0)  # from here on the time left is estimated
+        advance(0)  # start the estimate of the time left
         failures = sweep.run(jobs, advance)
         points = sweep.points()
         alive, problems = without_the_dead(codecs, ours, points, failures)
@@ -125,7 +125,7 @@ def measure(
 
 
 class Chosen(NamedTuple):
-    """The codecs of a run that can be used, those of ours last, and why others cannot."""
+    """The usable codecs of a run, ours last, and the problems of the others."""
 
     ours: str  # the one of ours that the report is about
     codecs: dict[str, Codec]
@@ -133,7 +133,7 @@ class Chosen(NamedTuple):
 
 
 def choose_codecs(args: Namespace) -> Chosen:
-    """Choose what `--against`, `--model` and `--effort` ask for.
+    """Choose the codecs that `--against`, `--model` and `--effort` ask for.
 
     Raises:
         UsageError: a codec is unknown, or there is no such model of ours.
@@ -150,7 +150,7 @@ def choose_codecs(args: Namespace) -> Chosen:
             usable = zoo.untrained(peer)
             if usable is not None:
                 reason += "; only its speed is measured, with random weights"
-            # Only who asked for a codec by name is told by the exit code that it was left out.
+            # The exit code tells of a missing codec only if it was asked for by name.
             code = NeuralCodecError.exit_code if args.against else 0
             problems.append(Problem(peer.name, reason, code))
         if usable is not None:
@@ -164,7 +164,7 @@ def choose_codecs(args: Namespace) -> Chosen:
     if not any(codec.settings for name, codec in codecs.items() if name != first):
         reasons = "; ".join(f"{problem.subject}: {problem.message}" for problem in problems)
         raise NeuralCodecError(f"there is no codec to compare with: {reasons or 'name one with --against'}")
-    reference_of(on_all_pictures(codecs), first)  # or say so before anything is measured
+    reference_of(on_all_pictures(codecs), first)  # fail before anything is measured
     last = {name: codec for name, codec in codecs.items() if name in own}
     return Chosen(first, {name: c for name, c in codecs.items() if name not in own} | last, problems)
 
@@ -177,7 +177,7 @@ def on_all_pictures(codecs: Mapping[str, Codec]) -> list[str]:
 def own_codecs(args: Namespace) -> dict[str, Ours]:
     """Return each model at each effort, by name; the report is about the first.
 
-    A model that has one effort only is there once beside models that have more.
+    A model that has only one effort appears once.
 
     Raises:
         UsageError: there is no such model, or none with such an effort.
@@ -197,10 +197,10 @@ def own_codecs(args: Namespace) -> dict[str, Ours]:
 def without_the_dead(
     codecs: Mapping[str, Codec], ours: str, points: Sequence[Measurement], problems: Sequence[Problem]
 ) -> tuple[dict[str, Codec], list[Problem]]:
-    """Return the codecs that gave at least one file, and the problems, one for each of the others.
+    """Drop the codecs that failed on every picture, and keep one problem of each.
 
     Raises:
-        NeuralCodecError: it is ours that failed, or nothing is left beside ours.
+        NeuralCodecError: ours failed on every picture, or nothing is left beside ours.
     """
     measured = {point["codec"] for point in points}
     dead = [name for name, codec in codecs.items() if codec.settings and name not in measured]
@@ -217,7 +217,7 @@ def without_the_dead(
 
 
 def repeatable(args: Namespace, codecs: Mapping[str, Codec], ours: str) -> str:
-    """Return the call in a form that can be published: names instead of paths."""
+    """Write the command in a form that can be published: names instead of paths."""
     own = own_codecs(args)
     words = ["ncodec bench", *(Path(os.path.realpath(name)).name for name in args.images[:4])]
     words += ["..."] if len(args.images) > 4 else []
@@ -243,7 +243,7 @@ def time_codecs(
     threads: int,
     advance: Callable[[], None],
 ) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """Measure speed and memory of all codecs at about the same quality, unless an earlier run has."""
+    """Measure speed and memory of all codecs at about equal quality, unless an earlier run has."""
     pictures = [photo.sha256 for photo in speed.choose(photos)]
     facts = json.dumps((dict(settings), dict(versions), pictures, rounds, threads, report.environment()))
     key = ("speed", hashlib.sha256(facts.encode()).hexdigest())
@@ -256,7 +256,7 @@ def time_codecs(
 
 
 def timed_setting(codec: Codec, points: Sequence[Measurement]) -> int:
-    """Return the setting whose MS-SSIM, on the average of the pictures, is that of the timing."""
+    """Return the setting that should reach the MS-SSIM of the timing, averaged over the pictures."""
     if not codec.settings:
         return sum(codec.peer.limits) // 2
     values: dict[int, list[float]] = {}
@@ -273,7 +273,7 @@ def view_tasks(
     reference: str,
     points: Sequence[Measurement],
 ) -> list[views.ViewTask]:
-    """Return the pictures to show: those that both codecs were measured on."""
+    """List the views to make: of the pictures that ours and the reference were measured on."""
     shown = [name for name in dict.fromkeys((ours, reference, *views.SAME_BYTES)) if name in codecs]
     versions = {name: codecs[name].version for name in shown}
     known: dict[tuple[str, str], list[Measurement]] = {}
@@ -290,7 +290,7 @@ def view_tasks(
 def make_views(
     tasks: Sequence[views.ViewTask], cache: Cache, jobs: int, advance: Callable[[], None]
 ) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """Return the views in the order of the pictures, and what failed."""
+    """Make the views that are not cached; return all, in the order of the pictures, and what failed."""
     problems: list[Problem] = []
     missing = [task for task in tasks if cache.get(task.key()) is None]
     if missing:
@@ -303,7 +303,7 @@ def make_views(
                     )
                 else:
                     problems += _keep(cache, task.key(), view)
-        # They are large, and those of other weights will not be needed again.
+        # Views are large, and those of other weights will not be needed again.
         cache.forget_all_but({task.key() for task in tasks})
     found = ((task, cache.get(task.key())) for task in tasks)
     return [{**view, "image": task.photo.name} for task, view in found if view is not None], problems

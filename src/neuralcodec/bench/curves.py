@@ -1,7 +1,7 @@
 """Rate-distortion curves: BD-rate, the rate at a matched quality, and the mean curve of a dataset.
 
-A curve is a sequence of `(rate, quality)` points, one per setting of a codec. Rate is bits per pixel or
-bytes, above zero; quality is anything of which more is better. Give MS-SSIM in dB
+A curve is a sequence of `(rate, quality)` points, one per setting of a codec. Rate is in bits per pixel or
+bytes, above zero; quality is any measure of which more is better. Give MS-SSIM in dB
 (`neuralcodec.picture.metrics.ms_ssim_db`), since its linear scale squeezes everything of interest into the
 last few hundredths.
 
@@ -26,15 +26,15 @@ _ENOUGH = 0.9  # of a finite span
 
 
 def bd_rate(reference: Sequence[Point], test: Sequence[Point], span: Span = EVERYTHING) -> float | None:
-    """Return by how many percent the rate of `test` differs from that of `reference` at equal quality.
+    """Compute by how many percent the rate of `test` differs from that of `reference` at equal quality.
 
     Log-rate is interpolated over quality by PCHIP and averaged over the interval of quality that both curves
-    cover, with an exact integral. Minus 50 means: half the bytes. Bjøntegaard, "Calculation of average PSNR
+    cover, with an exact integral. Minus 50 means half the bytes. Bjøntegaard, "Calculation of average PSNR
     differences between RD-curves", VCEG-M33, 2001; PCHIP instead of its cubic fit as in JVET-N1010 and later.
-    Needs SciPy, which the extra `neuralcodec[bench]` brings.
+    It needs SciPy, which the extra `neuralcodec[bench]` brings.
 
     Args:
-        span: the qualities to average over, from and to.
+        span: the lowest and the highest quality to average over.
 
     Returns:
         Percent; None where the curves share no interval of quality, or less than nine tenths of a finite
@@ -54,9 +54,9 @@ def bd_rate(reference: Sequence[Point], test: Sequence[Point], span: Span = EVER
 
 
 def rate_at(points: Sequence[Point], quality: float) -> float | None:
-    """Return the rate at which a codec reaches `quality`.
+    """Interpolate the rate at which a codec reaches `quality`.
 
-    Log-rate is interpolated between the neighbouring settings.
+    The interpolation is of log-rate, between the neighbouring settings.
 
     Returns:
         The unit of the points' rates; None outside the qualities that the settings reach.
@@ -68,7 +68,7 @@ def rate_at(points: Sequence[Point], quality: float) -> float | None:
 
 
 def mean_curve(curves: Sequence[Sequence[Point]]) -> list[Point]:
-    """Return the curve of a dataset: at each setting the arithmetic means of the images' rates and qualities.
+    """Average the curves of a dataset: rates and qualities, at each setting, by their arithmetic means.
 
     Args:
         curves: one curve per image, all with the same settings in the same order. An infinite quality of one

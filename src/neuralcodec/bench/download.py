@@ -1,4 +1,4 @@
-"""Files from the network: whole or not at all, never for ever, with an error that says what to do."""
+"""Download files: whole or not at all, with a time limit, and with clear errors."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _CHUNK = 1 << 16
 
 
 def fetch(url: str, path: Path, *, limit: int, sha256: str | None = None) -> None:
-    """Download a file; an existing one is replaced.
+    """Download a file; replace an existing one.
 
     Args:
-        limit: bytes it may have.
+        limit: the most bytes that the file may have.
         sha256: of its content, in hexadecimal; None where it is not known.
 
     Raises:
-        NeuralCodecError: there is no network or no such file, or it is cut short, too large or another one.
-        OSError: it cannot be written.
+        NeuralCodecError: there is no network or no such file, or it is cut short, too large or a wrong one.
+        OSError: the file cannot be written.
     """
     digest, size = hashlib.sha256(), 0
     path.parent.mkdir(parents=True, exist_ok=True)

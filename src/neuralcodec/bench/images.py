@@ -1,4 +1,4 @@
-"""The pictures of a benchmark: found in folders, checked, and told apart by name and content."""
+"""The pictures of a benchmark: find them in folders, check them, and give each a unique name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neuralcodec.picture.picture import upright
 from neuralcodec.picture.reading import load
 from neuralcodec.terminal import about
 
-SMALLEST_SIDE = 161  # MS-SSIM has no published definition below
+SMALLEST_SIDE = 161  # below, MS-SSIM has no published definition
 KODAK = (24, {(768, 512), (512, 768)})
 
 
@@ -31,12 +31,12 @@ class Photo(NamedTuple):
 
     @property
     def pixels(self) -> int:
-        """How many there are."""
+        """The number of pixels."""
         return self.width * self.height
 
 
 class Problem(NamedTuple):
-    """Something that could not be measured. The run goes on; the exit code says that there was one."""
+    """Something that could not be measured. The run goes on, and ends with `exit_code` or a higher one."""
 
     subject: str
     message: str
@@ -47,7 +47,7 @@ class Problem(NamedTuple):
 def gather(sources: Sequence[Path], limit: int | None = None) -> tuple[list[Photo], list[Problem]]:
     """Return the first `limit` usable pictures among files and folders, and why others are not usable.
 
-    A folder stands for the pictures in it and in its own folders, by name; one level down, no further.
+    A folder stands for the pictures in it and in its folders one level down, sorted by name.
     """
     paths: list[Path] = []
     problems: list[Problem] = []
@@ -71,12 +71,12 @@ def gather(sources: Sequence[Path], limit: int | None = None) -> tuple[list[Phot
 
 @functools.lru_cache(maxsize=1)  # tasks come picture by picture
 def pixels_of(path: Path) -> Image8:
-    """Return what the codecs are given: uint8 `(H, W, 3)` or `(H, W, 1)`, upright, only the colours."""
+    """Read a picture as the codecs are given it: uint8 `(H, W, 3)` or `(H, W, 1)`, upright, without alpha."""
     return upright(load(path)).pixels
 
 
 def are_kodak(photos: Iterable[Photo]) -> bool:
-    """Tell whether these look like the Kodak set, on which published curves were measured."""
+    """Tell whether the pictures look like the Kodak set, on which published curves were measured."""
     sizes = [(photo.width, photo.height) for photo in photos]
     return len(sizes) == KODAK[0] and set(sizes) <= KODAK[1]
 
@@ -90,7 +90,7 @@ def _pictures_in(folder: Path) -> list[Path]:
 def _check(path: Path) -> Photo:
     picture = load(path)
     with about(path.name):
-        warn(picture.notes)  # of what is lost for every codec alike
+        warn(picture.notes)  # what is lost for every codec alike
     height, width = upright(picture).pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
         size = f"{width}x{height}"
@@ -99,7 +99,7 @@ def _check(path: Path) -> Photo:
 
 
 def _with_unique_names(photos: list[Photo]) -> list[Photo]:
-    """Add the folder's name, and where even that is shared a part of the hash."""
+    """Put the folder's name before names that are shared; where that is shared too, a part of the hash."""
     for attempt in range(2):
         count = Counter(photo.name for photo in photos)
         photos = [

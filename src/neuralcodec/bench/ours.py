@@ -32,7 +32,7 @@ def find(name: str) -> Ours:
     """Return the codec of that name.
 
     Raises:
-        UsageError: it is no name of ours, or there is no such model.
+        UsageError: it is not a name of ours, or there is no such model.
     """
     found = _NAME.fullmatch(name)
     if found is None:
@@ -71,7 +71,7 @@ class Ours:
 
     @property
     def settings(self) -> tuple[int, ...]:
-        """The qualities of a curve; of a model in stages one for each."""
+        """The qualities of a curve; for a model in stages, one for each stage."""
         codec = self.family.codec
         if codec.in_stages:
             return tuple(round(codec.quality_of(count)) for count in range(1, codec.stages + 1))
@@ -84,7 +84,7 @@ class Ours:
         return tuple(sorted({min(self.settings, key=lambda s: abs(s - quality)) for quality in qualities}))
 
     def missing(self) -> str | None:
-        """Return why it cannot be used here."""
+        """Return why the codec cannot be used here; None where it can."""
         try:
             most = self.family.efforts
         except NeuralCodecError as error:
@@ -94,7 +94,7 @@ class Ours:
         return None
 
     def version(self) -> str:
-        """Return the versions of the package and of torch, and hashes of the code and of the weights.
+        """Describe the versions of the package and of torch, with hashes of the code and of the weights.
 
         Raises:
             UsageError: the package ships no such model.
@@ -105,20 +105,20 @@ class Ours:
         return ", ".join([*facts, f"torch {metadata.version('torch')}"])
 
     def encode(self, image: Image8, setting: int) -> bytes:
-        """Return the file for a picture `(H, W, 3)` or `(H, W, 1)`."""
+        """Encode a picture `(H, W, 3)` or `(H, W, 1)`; return the file."""
         picture = as_pillow(image)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NeuralCodecWarning)  # that a picture is no photograph
+            warnings.simplefilter("ignore", NeuralCodecWarning)  # that a picture is not a photograph
             return neuralcodec.encode(picture, quality=setting, model=self.model, effort=self.effort)
 
     def decode(self, data: bytes) -> Image8:
-        """Return the picture as a viewer sees it."""
+        """Decode a file to the picture that a viewer sees."""
         return as_array(neuralcodec.decode(data))
 
 
 @functools.cache
 def _code() -> str:
-    """Hash the modules that files are made by: between two releases, the version says nothing."""
+    """Hash the modules that make files: between two releases, the version does not tell them apart."""
     root = Path(neuralcodec.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

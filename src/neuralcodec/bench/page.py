@@ -1,4 +1,4 @@
-"""The benchmark as one HTML page that needs nothing else: pictures, curves, tables, how they were made."""
+"""The benchmark as one self-contained HTML page: pictures, curves, tables, and how they were made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neuralcodec.bench.tables import Headline, Report, label
 
 
 def page(report: Report, shown: Sequence[dict[str, Any]]) -> str:
-    """Return the document, from the results as `report.json` has them and the views with their pictures."""
+    """Build the document from the results, as `report.json` has them, and the views with their pictures."""
     environment = Environment(
         loader=PackageLoader("neuralcodec.bench", ""),
         autoescape=True,
@@ -38,7 +38,7 @@ def page(report: Report, shown: Sequence[dict[str, Any]]) -> str:
 
 
 class Bar(NamedTuple):
-    """What a codec takes at one quality: its share of the reference's bytes, and of the longest bar."""
+    """A codec's bytes at one quality, as a multiple of the reference's and a share of the longest bar."""
 
     codec: str
     relative: float
@@ -46,7 +46,7 @@ class Bar(NamedTuple):
 
 
 def bars(report: Report, headline: Headline) -> list[Bar]:
-    """Return the codecs that reach a quality, the largest first."""
+    """Return the bars of the codecs that reach a quality, the longest first."""
     rates = {
         codec: summary["at"][headline.metric][headline.target]["bpp"]
         for codec, summary in report["summary"].items()
@@ -59,7 +59,7 @@ def bars(report: Report, headline: Headline) -> list[Bar]:
 
 
 def view_title(report: Report, shown: Sequence[dict[str, Any]]) -> str:
-    """Return at which MS-SSIM the pictures are: the target where all are within .005 of it, else from to."""
+    """Write the MS-SSIM of the pictures: the target if all are within .005 of it, else the range."""
     values = [view[which]["ms_ssim"] for view in shown for which in ("ours", "reference")]
     if all(abs(value - views.TARGET) <= views.NEAR for value in values):
         return f"MS-SSIM {views.TARGET:.2f}"
@@ -67,7 +67,7 @@ def view_title(report: Report, shown: Sequence[dict[str, Any]]) -> str:
 
 
 class Panel(NamedTuple):
-    """One version of a picture: its key, who made it and of what kind it is, and what it costs."""
+    """One version of a picture: its key, its codec, how it compares with ours, and its measures."""
 
     kind: str
     codec: str
@@ -76,12 +76,12 @@ class Panel(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Who made it, and where that is not enough of what kind it is."""
+        """The codec, and where it is given how the version compares with ours."""
         return f"{self.codec}, {self.what}" if self.what else self.codec
 
 
 def panels(report: Report, view: dict[str, Any]) -> list[Panel]:
-    """Return what is shown of a picture: the original, equal quality, equal bytes."""
+    """List the versions of a picture to show: the original, equal quality, equal bytes."""
     reference = label(report, report["reference"])
     others = view["same_bytes"].items()
     return [
@@ -93,7 +93,7 @@ def panels(report: Report, view: dict[str, Any]) -> list[Panel]:
 
 
 def _size(facts: dict[str, Any], ours: dict[str, Any]) -> str:
-    """Return what to call a file that should be as small as ours, since not every codec goes as low."""
+    """Name the size of a file that should be as small as ours: not every codec can make it so small."""
     ratio = facts["bytes"] / ours["bytes"]
     if abs(ratio - 1) <= views.SIMILAR:
         return "same bytes"

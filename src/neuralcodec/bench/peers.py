@@ -1,8 +1,8 @@
-"""The interface of a codec that is compared, and JPEG, WebP, AVIF and JPEG XL behind it.
+"""The interface of a codec in the comparison; JPEG, WebP, AVIF and JPEG XL behind it.
 
 A peer turns a `uint8` array of shape `(H, W, 3)` or `(H, W, 1)` into the bytes of a file and back. Its
-settings are integers; a higher one means more bytes and a better picture. Our codecs are peers too, in
-`ours.py`, and so are CompressAI's models, in `zoo.py`; `registry.py` knows them all by name.
+settings are integers; a higher one means more bytes and a better picture. Our own codecs (`ours.py`) and
+CompressAI's models (`zoo.py`) are peers too; `registry.py` knows all by name.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ class Peer(Protocol):
 
     @property
     def name(self) -> str:
-        """What `--against` calls it."""
+        """The name that `--against` takes."""
 
     @property
     def label(self) -> str:
-        """What a reader calls it."""
+        """The name for readers."""
 
     @property
     def limits(self) -> tuple[int, int]:
-        """The lowest and the highest setting; every integer between is one too."""
+        """The lowest and the highest setting; every integer between them is a setting too."""
 
     @property
     def settings(self) -> tuple[int, ...]:
-        """The settings of a rate-distortion curve, rising; none where only its speed means anything."""
+        """The settings of a rate-distortion curve, rising; none where only the speed is meaningful."""
 
     @property
     def slow(self) -> bool:
-        """Whether a part of the pictures may have to do."""
+        """Whether the codec is so slow that `--subset` limits its pictures."""
 
     def missing(self) -> str | None:
-        """Return why it cannot be used here, in a few words; None where it can."""
+        """Return why the codec cannot be used here, in a few words; None where it can."""
 
     def version(self) -> str:
-        """Return what the bytes depend on beside picture and setting: library versions, options, weights."""
+        """Describe what the bytes depend on beside picture and setting: libraries, options, weights."""
 
     def encode(self, image: Image8, setting: int) -> bytes:
         """Return the file for a picture `(H, W, 3)` or `(H, W, 1)`."""
@@ -61,7 +61,7 @@ class Peer(Protocol):
 
 
 class PillowPeer:
-    """A codec that Pillow brings; the subclasses say which, and with which options."""
+    """A codec that Pillow brings; a subclass says which one, and with which options."""
 
     limits: ClassVar[tuple[int, int]]
     settings: ClassVar[tuple[int, ...]]
@@ -105,7 +105,7 @@ class PillowPeer:
 
 
 class Jpeg(PillowPeer):
-    """Baseline of all comparisons: progressive JPEG with optimised tables and 4:2:0 chroma."""
+    """Progressive JPEG with optimised tables and 4:2:0 chroma, the baseline of all comparisons."""
 
     name = "jpeg"
     label = "JPEG"
@@ -148,7 +148,7 @@ class Avif(PillowPeer):
         self.options = {"speed": speed, "subsampling": "4:2:0"}
 
     def version(self) -> str:
-        """Return the versions of libavif and of its encoder, what that is tuned for, and the options."""
+        """Describe the versions of libavif and its encoder, what that is tuned for, and the options."""
         from PIL import _avif
 
         # Such as "dav1d [dec]:1.5.3, aom [enc]:3.14.1".
@@ -157,7 +157,7 @@ class Avif(PillowPeer):
         return f"{super().version()}, {library} tune={self._tune()}"
 
     def _tune(self) -> str:
-        """Return what the encoder is tuned for unless it is told: the name that gives the very same file."""
+        """Find what the encoder is tuned for by default: the name that gives the very same file."""
         image = np.add.outer(np.arange(64) ** 2 // 16, np.arange(64) * 3)[:, :, None].repeat(3, axis=2)
         image = image.astype(np.uint8)
         default = self._save(image, quality=60)
@@ -171,7 +171,7 @@ class Avif(PillowPeer):
 
 
 class JpegXl(PillowPeer):
-    """JPEG XL as libjxl encodes it: at its default effort, 7, or another one. Needs the extra `jxl`.
+    """JPEG XL as libjxl encodes it: at its default effort, 7, or another one. It needs the extra `jxl`.
 
     Its quality is libjxl's, which turns it into a Butteraugli distance: 100 is 0, 90 is 1, 0 is 15.
     """
@@ -190,17 +190,17 @@ class JpegXl(PillowPeer):
         self.options = {"effort": effort}
 
     def missing(self) -> str | None:
-        """Return why it cannot be used here; where it can, Pillow knows the format from then on."""
+        """Return why the codec cannot be used here; where it can, also register its format with Pillow."""
         if find_spec("pillow_jxl") is None:
             return "not installed: pip install 'neuralcodec[jxl]'"
-        # Unlike the other libraries it heeds no variable, and would use every core in each process.
+        # Unlike the other libraries it ignores OMP_NUM_THREADS, and would use every core in each process.
         plugin: Any = importlib.import_module("pillow_jxl.JpegXLImagePlugin")
         plugin.DECODE_THREADS = self._threads()
         return None
 
     @staticmethod
     def _threads() -> int:
-        """As libjxl counts them: 0 is none beside the caller's, -1 as many as there are cores."""
+        """Count threads as libjxl does: 0 is none beside the caller's, -1 as many as there are cores."""
         threads = os.environ.get("OMP_NUM_THREADS", "")
         return -1 if not threads.isdecimal() else 0 if int(threads) == 1 else int(threads)
 
@@ -219,7 +219,7 @@ class JpegXl(PillowPeer):
 
 
 class Trial(NamedTuple):
-    """A picture encoded once, and how good it came out."""
+    """A picture encoded once: setting, file, decoded picture and MS-SSIM."""
 
     setting: int
     data: bytes
@@ -228,7 +228,7 @@ class Trial(NamedTuple):
 
     @property
     def point(self) -> Point:
-        """Bytes and MS-SSIM in dB."""
+        """The bytes and the MS-SSIM in dB."""
         return float(len(self.data)), ms_ssim_db(self.ms_ssim)
 
 
@@ -240,17 +240,17 @@ def attempt(peer: Peer, image: Image8, setting: int) -> Trial:
 
 
 def match(peer: Peer, image: Image8, target_ms_ssim: float) -> float | None:
-    """Return the bytes that a codec needs to reach an MS-SSIM, by at most 7 encodings for 101 settings.
+    """Find the bytes that a codec needs to reach an MS-SSIM, by at most 7 encodings for 101 settings.
 
-    Bisects for the two neighbouring settings around the target and interpolates log-bytes between them over
-    MS-SSIM in dB, so that no codec is punished for coarse settings.
+    Bisection finds the two neighbouring settings around the target. Log-bytes are interpolated between them
+    over MS-SSIM in dB, so that no codec is punished for coarse settings.
 
     Args:
         image: uint8, `(H, W, 3)` or `(H, W, 1)`.
         target_ms_ssim: on the linear scale, 0 to 1.
 
     Returns:
-        Bytes; None where even the lowest setting is better, or the highest worse: nothing is extrapolated.
+        Bytes; None where the lowest setting is better still, or the highest worse: nothing is extrapolated.
     """
     below, above = peer.limits[0] - 1, peer.limits[1] + 1
     worse: Point | None = None
@@ -282,7 +282,7 @@ def as_pillow(image: Image8) -> Image.Image:
 
 
 def like(decoded: Image8, image: Image8) -> Image8:
-    """Return a decoded picture with the channels of the original: WebP and AVIF give grey as colour."""
+    """Give a decoded picture the channels of the original: WebP and AVIF return grey as colour."""
     if decoded.shape[2] == 3 and image.shape[2] == 1:
         return np.array(as_pillow(decoded).convert("L"))[:, :, None]
     return decoded

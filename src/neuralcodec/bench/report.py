@@ -1,4 +1,4 @@
-"""The results of a benchmark as one object of a fixed form, and the files it is written as.
+"""The results of a benchmark as one object of a fixed form, and the files that it becomes.
 
 The form is documented in `docs/benchmark.md`. The page and the Markdown are made from the object alone, apart
 from the pictures on the page.
@@ -82,11 +82,11 @@ def write(report: dict[str, Any], views: Sequence[dict[str, Any]], folder: Path)
     }
     problems = []
     for name, content in contents.items():
-        if not content:  # not a single curve
+        if not content:  # the figure of a report without curves
             continue
         try:
             with files.writing(folder / name) as file:
-                # A file name need not be valid text, and it is in all three.
+                # The contents hold file names, which need not be valid text.
                 file.write(content.encode("utf-8", "backslashreplace"))
         except OSError as error:
             problems.append(Problem(name, error.strerror or str(error), NeuralCodecError.exit_code))
@@ -94,7 +94,7 @@ def write(report: dict[str, Any], views: Sequence[dict[str, Any]], folder: Path)
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """Return the headline, all tables, and what was not measured."""
+    """Write the headline, all tables, and what was not measured."""
     text = tables.markdown
     parts = [
         f"# {text(tables.title(report))}\n",
@@ -118,7 +118,7 @@ def published_curves() -> list[dict[str, Any]]:
 
 
 def environment() -> dict[str, str | int | None]:
-    """Return what timings and bytes depend on, beside the codecs' own versions."""
+    """Describe what timings and bytes depend on, beside the codecs' own versions."""
     versions = {}
     for name in PACKAGES:
         try:

@@ -1,7 +1,7 @@
-"""The metrics that a decoded picture is scored by: two are always there, three need the extra `bench`.
+"""The metrics that score a decoded picture: two are always there, three need the extra `bench`.
 
-HaarPSI (Reisenhofer et al. 2018) and VSI (Zhang, Shen and Li 2014) stand beside the metrics that our models
-are trained for, so that a gain in these alone would show.
+No model of ours is trained for HaarPSI (Reisenhofer et al. 2018) or VSI (Zhang, Shen and Li 2014): they show
+whether a gain is one only in the metrics of training.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ PACKAGES = {"ssimulacra2": "ssimulacra2", "haarpsi": "piq", "vsi": "piq"}
 
 
 def available() -> tuple[str, ...]:
-    """Return the further metrics whose package is installed."""
+    """Name the further metrics whose package is installed."""
     return tuple(name for name, package in PACKAGES.items() if find_spec(package) is not None)
 
 
 def score(original: Image8, decoded: Image8, further: tuple[str, ...]) -> dict[str, float | None]:
-    """Return every metric of a decoded picture; None of one that is infinite or not asked for.
+    """Score a decoded picture by every metric; one that is infinite or not asked for is None.
 
     Args:
         original, decoded: uint8, `(H, W, 3)` or `(H, W, 1)`.
-        further: of `available`, beside MS-SSIM and PSNR.
+        further: the metrics of `available` to add to MS-SSIM and PSNR.
     """
     values = {"ms_ssim": ms_ssim(original, decoded), "psnr": finite_or_none(psnr(original, decoded))}
     values["ssimulacra2"] = ssimulacra2(original, decoded) if "ssimulacra2" in further else None
@@ -42,12 +42,12 @@ def score(original: Image8, decoded: Image8, further: tuple[str, ...]) -> dict[s
 
 
 def finite_or_none(value: float) -> float | None:
-    """Return the value as JSON can hold it."""
+    """Return the value if it is finite, as JSON needs it; else None."""
     return value if math.isfinite(value) else None
 
 
 def _by_piq(name: str, original: Image8, decoded: Image8) -> float:
-    """Return one of piq's metrics, 0 to 1, of a grey picture as one of three equal channels."""
+    """Score a picture by one of piq's metrics, 0 to 1; grey becomes three equal channels."""
     import torch
 
     def tensor(picture: Image8) -> Any:
@@ -61,10 +61,10 @@ def _by_piq(name: str, original: Image8, decoded: Image8) -> float:
 
 @functools.cache
 def _part_of_piq(name: str) -> ModuleType:
-    """Load one module of piq without the package's face.
+    """Load one module of piq without running the package's `__init__`.
 
-    That imports torchvision for metrics that are not used here; the build of it on PyPI fails beside a CPU
-    build of torch.
+    `__init__` imports torchvision, for metrics that are not used here, and PyPI's build of torchvision fails
+    beside a CPU build of torch.
     """
     if "piq" not in sys.modules:
         spec = find_spec("piq")

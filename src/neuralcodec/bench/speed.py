@@ -1,8 +1,8 @@
-"""Speed and memory of all codecs in one run: they take turns, so that a busy machine is unfair to none.
+"""Measure speed and memory of all codecs in one run: they take turns, so a busy machine is fair to all.
 
 Speed is from pixels in memory to the bytes of a file and back, in one process that has warmed up: medians
-over the rounds. Memory is the peak of a process of its own that encodes and decodes one picture, with Python
-and all libraries in it, since that is what a user's machine has to have.
+over the rounds. Memory is the peak of a separate process that encodes and decodes one picture, Python and all
+libraries included, since a user's machine must have that much.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from neuralcodec.errors import NeuralCodecError, describe
 from neuralcodec.processes import pool
 
 PHOTOS = 2  # more would change the medians less than the rounds do
-SLOW = 10.0  # seconds to encode and decode a picture; once is enough then
+SLOW = 10.0  # seconds to encode and decode a picture; a codec that needs more is timed once
 Seconds = tuple[float, float]  # to encode, to decode
 
 
 class Round(NamedTuple):
-    """Each codec once on a picture."""
+    """A task: each codec once on a picture."""
 
     photo: Photo
     settings: dict[str, int]
 
 
 class Single(NamedTuple):
-    """One codec on a picture, in a process of its own."""
+    """A task: one codec on a picture, in a process of its own."""
 
     photo: Photo
     codec: str
@@ -39,7 +39,7 @@ class Single(NamedTuple):
 
 
 def choose(photos: Sequence[Photo]) -> list[Photo]:
-    """Return the pictures to time: the largest, the first of them where many are alike."""
+    """Choose the pictures to time: the largest, and among equally large ones the first."""
     return sorted(photos, key=lambda photo: -photo.pixels)[:PHOTOS]
 
 
@@ -51,10 +51,10 @@ def measure(
     threads: int,
     advance: Callable[[], None],
 ) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """Return the `speed` entry of the results, None where nothing could be timed, and what failed.
+    """Measure the `speed` entry of the results, None where nothing could be timed; also return what failed.
 
     Args:
-        settings: of each codec the one to time, all of about the same quality.
+        settings: the one to time of each codec, all of about the same quality.
         advance: called after each of `steps(...)` steps.
     """
     chosen = choose(photos)
@@ -110,12 +110,12 @@ def measure(
 
 
 def steps(photos: Sequence[Photo], codecs: int, rounds: int) -> int:
-    """Return how often `measure` will call `advance`."""
+    """Count how often `measure` will call `advance`."""
     return len(choose(photos)) * (rounds + 1) + codecs
 
 
 def time_round(turn: Round) -> dict[str, Seconds | str]:
-    """Return the seconds of each codec, in turn, or what went wrong with it."""
+    """Time each codec in turn; return its seconds, or what went wrong with it."""
     image = pixels_of(turn.photo.path)
     result: dict[str, Seconds | str] = {}
     for codec, setting in turn.settings.items():
@@ -126,7 +126,7 @@ def time_round(turn: Round) -> dict[str, Seconds | str]:
             encoded = time.perf_counter()
             peer.decode(data)
             result[codec] = encoded - start, time.perf_counter() - encoded
-        except Exception as error:  # whatever a codec raises, the others go on
+        except Exception as error:  # whatever one codec raises, the others go on
             result[codec] = describe(error)
     return result
 
@@ -139,7 +139,7 @@ def peak_memory(task: Single) -> float | None:
 
 
 def _peak_memory_mb() -> float | None:
-    """Return None where the system does not tell."""
+    """Return the most memory, in MB, that this process has held; None where the system does not tell."""
     status = Path("/proc/self/status")
     if status.exists():
         # Not ru_maxrss, which on Linux starts with what the parent held.

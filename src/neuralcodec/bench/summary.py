@@ -1,4 +1,4 @@
-"""What the measurements say: bytes at equal quality, picture by picture and on average, and BD-rates."""
+"""Summaries of the measurements: bytes at equal quality, for each picture and on average, and BD-rates."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from neuralcodec.picture.metrics import ms_ssim_db
 
 
 class Metric(NamedTuple):
-    """How a quality is read off and compared.
+    """A metric, and how it is used in comparisons.
 
     Args:
-        name: what a reader calls it.
-        scale: what log-rate is interpolated over; a similarity that ends at 1 is taken in dB.
+        name: for readers.
+        scale: the scale over which log-rate is interpolated; for a similarity that ends at 1, dB.
         unit: of that scale.
         targets: qualities at which bytes are compared.
-        digits: of a target.
-        spans: BD-rates are averages over these, one for each.
-        lowest: below, nothing is drawn, since nobody would want such pictures.
+        digits: of a target, after the point.
+        spans: of quality; there is a BD-rate over each.
+        lowest: the lowest quality that is drawn; nobody would want pictures below.
     """
 
     name: str
@@ -43,12 +43,12 @@ METRICS = {
     "haarpsi": Metric("HaarPSI", ms_ssim_db, "dB"),
     "vsi": Metric("VSI", ms_ssim_db, "dB"),
 }
-#: `(metric, target)` of the headline, the first of each metric that ours and the reference both reach.
+#: Targets for the headline: of each metric, it takes the first that ours and the reference both reach.
 HEADLINES = {"ms_ssim": (0.95, 0.90, 0.98, 0.99), "ssimulacra2": (70, 60, 50, 80, 85, 90)}
 
 
 class Average(NamedTuple):
-    """A BD-rate: its key in the results, its metric, what a reader calls it, and the qualities it is over."""
+    """A BD-rate: its key in the results, its metric, its name for readers, and its span of quality."""
 
     key: str
     metric: str
@@ -70,17 +70,17 @@ AVERAGES = tuple(_averages())
 
 
 def key_of(metric: str, target: float) -> str:
-    """Return how the results name a target: `0.95`, `70`."""
+    """Write a target as the results name it: `0.95`, `70`."""
     return f"{target:.{METRICS[metric].digits}f}"
 
 
 def saving(rate: float | None, reference: float | None) -> float | None:
-    """Return how many percent fewer bytes than the reference; below zero where they are more."""
+    """Compute how many percent less `rate` is than the reference's; below zero where it is more."""
     return None if rate is None or reference is None else 100 * (1 - rate / reference)
 
 
 def reference_of(codecs: Iterable[str], ours: str) -> str:
-    """Return what all others are compared with: JPEG, or without it the first codec beside ours.
+    """Choose the codec that all are compared with: JPEG, or without it the first beside ours.
 
     Args:
         codecs: those that are measured on all pictures.
@@ -95,7 +95,7 @@ def reference_of(codecs: Iterable[str], ours: str) -> str:
 
 
 def complete_images(points: Sequence[Measurement], settings: Mapping[str, Sequence[int]]) -> set[str]:
-    """Return the pictures that every codec has at every setting: only their means can be compared."""
+    """Return the pictures measured with every codec at every setting: only their means can be compared."""
     done: dict[str, int] = {}
     for point in points:
         if point["codec"] in settings:
@@ -110,15 +110,15 @@ def summarise(
     reference: str,
     partial: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return for each codec its mean curve, BD-rates against the reference, and the bits at the targets.
+    """Compute each codec's mean curve, BD-rates against the reference, and bits at the targets.
 
     Rate and quality (MS-SSIM on its linear scale) are averaged over the pictures at each setting; the mean
     MS-SSIM is then turned into dB, as published tables do. Averaging dB instead would make every codec look 2
     to 4 % smaller at a given MS-SSIM, since pictures that are easy to code then count for more.
 
     Args:
-        partial: codecs that were measured on a part of the pictures. Each is compared with the reference on
-            that part, and the means of the others do without it.
+        partial: codecs that were measured on only a part of the pictures. Each is compared with the
+            reference on that part; the means of the others do not depend on it.
     """
     complete = complete_images(points, {codec: s for codec, s in settings.items() if codec not in partial})
     found = {}
@@ -131,7 +131,7 @@ def summarise(
 
 
 def versus(summary: Mapping[str, Any], ours: str) -> dict[str, dict[str, float | None]]:
-    """Return the BD-rates of ours against each of the other codecs that was measured on as many pictures."""
+    """Compute the BD-rates of ours against each other codec that was measured on as many pictures."""
     own = summary[ours]
     return {
         codec: {
@@ -144,7 +144,7 @@ def versus(summary: Mapping[str, Any], ours: str) -> dict[str, dict[str, float |
 
 
 def _compared(curve: list[dict[str, Any]], reference: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a codec's curve, its BD-rates, and its bits at the targets."""
+    """Compare a codec's curve with the reference's: BD-rates, and bits at the targets."""
     at: dict[str, dict[str, Any]] = {}
     for metric in METRICS:
         own, other = rate_points(curve, metric), rate_points(reference, metric)
@@ -159,7 +159,7 @@ def _compared(curve: list[dict[str, Any]], reference: list[dict[str, Any]]) -> d
 
 
 def _targets(metric: str) -> Iterator[tuple[float, float]]:
-    """Yield each target as it is named and on the scale that rates are interpolated over."""
+    """Yield each target as the results name it, and on the scale over which rates are interpolated."""
     for target in METRICS[metric].targets:
         yield target, METRICS[metric].scale(target)
 
@@ -167,7 +167,7 @@ def _targets(metric: str) -> Iterator[tuple[float, float]]:
 def match_images(
     points: Sequence[Measurement], codecs: Sequence[str], reference: str
 ) -> list[dict[str, Any]]:
-    """Return for each picture and target the bytes of each codec, between its neighbouring settings.
+    """Interpolate the bytes of each codec for each picture and target, between neighbouring settings.
 
     A codec whose settings do not reach the target has no entry; `saving` is null where the reference has
     none.
@@ -196,9 +196,9 @@ def match_images(
 
 
 def dataset_curve(points: Sequence[Measurement], codec: str, settings: Sequence[int]) -> list[dict[str, Any]]:
-    """Return the means over the pictures at each setting; empty without pictures.
+    """Average the measurements over the pictures at each setting; empty without pictures.
 
-    A metric that was not measured on one of them, or is infinite, has no mean.
+    A metric has no mean where it is infinite or was not measured on one of the pictures.
     """
     own = [point for point in points if point["codec"] == codec]
     curve = []
@@ -228,7 +228,7 @@ def size_points(points: Iterable[Measurement], metric: str = "ms_ssim") -> list[
 
 
 def setting_near(points: Sequence[Measurement], target: float) -> int:
-    """Return the setting that should reach an MS-SSIM, read off the sweep; the nearest end outside of it."""
+    """Read the setting that should reach an MS-SSIM off the sweep; outside of its range, the nearest end."""
     ranked: list[tuple[float, int]] = []
     for point in sorted(points, key=lambda p: p["setting"]):
         quality = ms_ssim_db(point["ms_ssim"])

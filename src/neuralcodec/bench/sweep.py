@@ -1,7 +1,7 @@
 """The rate-distortion sweep: every picture through every codec at every setting, as real files, cached.
 
 Every measurement is kept beside the results, one JSON object a line, written as the run goes on. A second
-run, or one after a kill, measures only what is new: another picture, setting, metric, version or weights.
+run, or one after a killed run, measures only what is new: a picture, setting, metric, version or weights.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Codec(NamedTuple):
     peer: peers.Peer
     version: str
     settings: tuple[int, ...]
-    pictures: int | None = None  # how many of the first it is measured on; all, unless it is slow
+    pictures: int | None = None  # measured on so many of the first; on all, unless the codec is slow
 
 
 class Cache:
-    """Every measurement ever made into a results folder, by what it depends on."""
+    """All measurements in a results folder, by what they depend on."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,14 +58,14 @@ class Cache:
                     continue  # the last line of a killed run
 
     def get(self, key: Key) -> Any:
-        """Return what was measured, or None."""
+        """Return the measurement, or None."""
         return self.entries.get(key)
 
     def add(self, key: Key, value: Any) -> None:
-        """Keep a measurement, on disk at once.
+        """Keep a measurement, and write it to disk at once.
 
         Raises:
-            OSError: it is kept in memory only, since the disk is full.
+            OSError: it cannot be written, as on a full disk; it is kept in memory only.
         """
         self.entries[key] = value
         line = json.dumps({"key": key, "value": value}) + "\n"
@@ -76,7 +76,7 @@ class Cache:
             file.write(line.encode())
 
     def forget_all_but(self, keys: Container[Key]) -> None:
-        """Drop what is not needed any more; on a full disk the file stays as it is."""
+        """Drop all other measurements; on a full disk the file stays as it is."""
         if all(key in keys for key in self.entries):
             return
         self.entries = {key: value for key, value in self.entries.items() if key in keys}
@@ -108,7 +108,7 @@ def measure(task: Task) -> Measurement:
 
 
 class Sweep:
-    """The measurements of one run: those of the cache, and those still to make."""
+    """The measurements of one run, those in the cache and those still to make."""
 
     def __init__(
         self, photos: Sequence[Photo], codecs: Mapping[str, Codec], cache: Cache, further: tuple[str, ...]
@@ -152,7 +152,7 @@ class Sweep:
         ]
 
     def points(self) -> list[Measurement]:
-        """Return all that is known, as entries of the results: measurements with their picture and codec."""
+        """List all known measurements as entries of the results, with their picture and codec."""
         values = ((task, self.cache.get(self._key(task))) for task in self.tasks)
         return [
             {"image": task.photo.name, "codec": task.codec, **value}

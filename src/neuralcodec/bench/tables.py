@@ -13,7 +13,7 @@ NOTHING = "–"  # not reached, not measured
 
 
 class Table(NamedTuple):
-    """Cells as they are shown. The first column names the row; `ours` is the row, or -1, to point out."""
+    """Cells of text. The first column names the row; `ours` is the index of the row to point out, or -1."""
 
     title: str
     note: str
@@ -24,7 +24,7 @@ class Table(NamedTuple):
 
 
 class Headline(NamedTuple):
-    """What ours saves at one quality: a saving, and the metric and the target that it is at."""
+    """The saving of our codec at one quality: percent of bytes, the metric and the target."""
 
     saving: float
     metric: str
@@ -42,7 +42,7 @@ class Headline(NamedTuple):
 
 
 def headlines(report: Report) -> list[Headline]:
-    """Return what ours saves by each metric of the headline, at a quality that both reach."""
+    """List the savings of ours, one for each metric of the headline, at a quality that both codecs reach."""
     found = []
     for metric, targets in HEADLINES.items():
         at = report["summary"][report["ours"]]["at"][metric]
@@ -52,7 +52,7 @@ def headlines(report: Report) -> list[Headline]:
 
 
 def title(report: Report) -> str:
-    """Return the result in one sentence: what ours saves by both metrics, as the first table has it."""
+    """Write the result in one sentence: what ours saves by each metric of the headline."""
     ours, reference = label(report, report["ours"]), label(report, report["reference"])
     found = headlines(report)
     if not found:
@@ -63,7 +63,7 @@ def title(report: Report) -> str:
 
 
 def all_tables(report: Report) -> list[Table]:
-    """Return what belongs into a report, the means first."""
+    """Build all tables of a report, the means first."""
     tables = [mean_table(report, metric) for metric in METRICS if METRICS[metric].targets]
     tables += [bd_rate_table(report), versus_table(report)]
     if report["speed"] is not None:
@@ -74,7 +74,7 @@ def all_tables(report: Report) -> list[Table]:
 
 
 def mean_table(report: Report, metric: str) -> Table:
-    """Build the table of bits per pixel at the target qualities of a metric, and what that saves."""
+    """Build the table of bits per pixel at the target qualities of a metric, and of the savings."""
     reference = label(report, report["reference"])
     keys = [key_of(metric, target) for target in METRICS[metric].targets]
     header = ["codec", *(word for key in keys for word in (f"bpp at {key}", f"against {reference}"))]
@@ -113,7 +113,7 @@ def versus_table(report: Report) -> Table:
 
 
 def averages(report: Report) -> list[tuple[Average, str]]:
-    """Return the BD-rates of ours that there are."""
+    """List the BD-rates of ours that could be computed."""
     values = report["summary"][report["ours"]]["bd_rate"]
     return [(a, percent(values[a.key], digits=1)) for a in AVERAGES if values[a.key] is not None]
 
@@ -144,7 +144,7 @@ def image_table(report: Report, metric: str, target: float) -> Table:
 
 
 def speed_table(report: Report) -> Table:
-    """Build the table of how fast the codecs were in this run, and what memory they took."""
+    """Build the table of the codecs' speed and memory in this run."""
     speed = report["speed"]
     rows = [
         [
@@ -168,7 +168,7 @@ def speed_table(report: Report) -> Table:
 
 
 def _reached(table: Table, step: int = 1) -> Table:
-    """Return the table without the columns, in groups of `step`, that nobody reaches."""
+    """Drop the columns, in groups of `step`, whose quality no codec reaches."""
     starts = range(1, len(table.header), step)
     reached = (start for start in starts if any(row[start] != NOTHING for row in table.rows))
     kept = [0, *(index for start in reached for index in range(start, start + step))]
@@ -177,7 +177,7 @@ def _reached(table: Table, step: int = 1) -> Table:
 
 
 def _row_label(report: Report, codec: str) -> str:
-    """Return the label, and of how many pictures the means are where these are not all."""
+    """Return the label, with the number of pictures where the means are not over all."""
     pictures = report["summary"][codec]["pictures"]
     partial = pictures != len(report["compared"])
     return label(report, codec) + (f" ({plural(pictures, 'picture')})" if partial else "")
@@ -187,7 +187,7 @@ def _row_label(report: Report, codec: str) -> str:
 
 
 def label(report: Report, codec: str) -> str:
-    """Return what a reader calls a codec."""
+    """Return the name of a codec for readers."""
     return str(report["codecs"][codec]["label"])
 
 
@@ -197,7 +197,7 @@ def number(value: float | None, digits: int) -> str:
 
 
 def rate(value: float) -> str:
-    """Write a speed, with two digits that count where it is low."""
+    """Write a speed, with two significant digits where it is below 1."""
     return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
@@ -207,7 +207,7 @@ def count(value: float | None) -> str:
 
 
 def percent(value: float | None, *, digits: int = 0, flip: bool = False) -> str:
-    """Write a difference in percent with its sign; `flip` makes one of a saving."""
+    """Write a difference in percent with its sign; `flip` turns a saving into a difference."""
     if value is None:
         return NOTHING
     text = f"{-value if flip else value:+.{digits}f} %".replace("-", "−")
@@ -233,7 +233,7 @@ def _ours(report: Report, codecs: Iterable[str] | None = None) -> int:
 
 
 def as_text(table: Table) -> str:
-    """Write columns for a terminal."""
+    """Write a table in columns for a terminal."""
     lines = [[printable(cell) for cell in line] for line in (table.header, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
 
@@ -257,7 +257,7 @@ def markdown_code(text: str) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """Write a section with a pipe table."""
+    """Write a table as a Markdown section with a pipe table."""
 
     def lines() -> Iterator[Sequence[str]]:
         yield [markdown(cell) for cell in table.header]

@@ -1,7 +1,7 @@
-"""What people look at: original, reference and ours at the same MS-SSIM, others in as few bytes as ours.
+"""Views of a picture: original, reference and ours at the same MS-SSIM, others in as few bytes as ours.
 
-The pictures are those of real files. On the page those of JPEG, WebP and AVIF are the very files where they
-are no wider than the page shows them; the others are WebP of high quality, and the crops are without loss.
+The pictures come from real files. The page holds the very files of JPEG, WebP and AVIF where these are no
+wider than it shows them. All others are WebP of high quality, and the crops are without loss.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from neuralcodec.bench.summary import saving, setting_near
 from neuralcodec.bench.sweep import Measurement
 from neuralcodec.picture.metrics import Image8, ssim_map
 
-TARGET = 0.95  # the headline is about it
-NEAR = 0.005  # of MS-SSIM: nearer is the same
-SIMILAR = 0.1  # of a size: nearer is the same
+TARGET = 0.95  # MS-SSIM, as in the headline
+NEAR = 0.005  # a difference in MS-SSIM up to this is none
+SIMILAR = 0.1  # a difference in size up to this share is none
 SAME_BYTES = ("jpeg", "avif")  # shown in as few bytes as ours
 SHOWN_WIDTH = 1200
 CROP = 96
 CROPS = 2
-REVISION = 2  # of what is stored; older files are made anew
+REVISION = 2  # of the stored form; views of older ones are made anew
 MAP_PIXELS = 1 << 20
-_AS_THEY_ARE = {"jpeg": "jpeg", "webp": "webp", "avif": "avif"}  # what browsers show
+_AS_THEY_ARE = {"jpeg": "jpeg", "webp": "webp", "avif": "avif"}  # formats that browsers show
 
 
 class ViewTask(NamedTuple):
-    """A picture to show, with the files to show it by."""
+    """A picture to show, with the measurements to choose its files by."""
 
     photo: Photo
     ours: str
@@ -44,21 +44,21 @@ class ViewTask(NamedTuple):
     points: dict[str, tuple[Measurement, ...]]  # of the same
 
     def key(self) -> tuple[str, str]:
-        """Return what the view depends on, as the cache names it."""
+        """Return the key of the view in the cache, made of all that it depends on."""
         points = {codec: [(p["setting"], p["bytes"]) for p in known] for codec, known in self.points.items()}
         facts = (REVISION, TARGET, self.photo.sha256, self.ours, self.reference, self.versions, points)
         return "view", hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def make(task: ViewTask) -> dict[str, Any]:
-    """Return the view of one picture: what was encoded how, and the data URIs of all its pictures."""
+    """Make the view of one picture: the facts of each file, and the data URIs of all versions."""
     original = pixels_of(task.photo.path)
     ours, theirs = _alike(task, original)
     small = {c: _of_size(c, original, len(ours.data)) for c in task.points if c in SAME_BYTES}
     made = {"reference": (task.reference, theirs), "ours": (task.ours, ours)}
     made |= {codec: (codec, trial) for codec, trial in small.items()}
     decoded = {"original": original} | {kind: trial.decoded for kind, (_, trial) in made.items()}
-    # Of what has as few bytes as ours, the last is the best.
+    # Of the codecs with as few bytes as ours, the last is the best.
     corners = where_they_differ(list(decoded.values())[-1] if small else theirs.decoded, ours.decoded)
     return {
         "image": task.photo.name,
@@ -87,10 +87,10 @@ def without_pictures(view: dict[str, Any]) -> dict[str, Any]:
 
 
 def where_they_differ(a: Image8, b: Image8) -> list[tuple[int, int]]:
-    """Return the left upper corners (x, y) of separate squares in which two pictures differ most by SSIM."""
+    """Find the upper left corners (x, y) of separate squares in which two pictures differ most by SSIM."""
     step = 1
     while a.shape[0] * a.shape[1] > MAP_PIXELS * step**2:
-        step += 1  # a sample of the pixels says well enough where to look
+        step += 1  # a sample of the pixels is enough to tell where to look
     height, width = a.shape[:2]
     side = max(1, CROP // step)
     difference = 1 - np.pad(ssim_map(a[::step, ::step], b[::step, ::step]), 5, mode="edge").astype(np.float64)
@@ -106,7 +106,7 @@ def where_they_differ(a: Image8, b: Image8) -> list[tuple[int, int]]:
 
 
 def shown(picture: Image8) -> str:
-    """Return a picture as a data URI, no wider than a page needs it."""
+    """Write a picture as a data URI, no wider than the page shows it."""
     image = peers.as_pillow(picture)
     if image.width > SHOWN_WIDTH:
         size = (SHOWN_WIDTH, max(1, round(image.height * SHOWN_WIDTH / image.width)))
@@ -115,7 +115,7 @@ def shown(picture: Image8) -> str:
 
 
 def data_uri(data: bytes, kind: str) -> str:
-    """Return bytes as part of a page."""
+    """Write the bytes of an image file as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -134,7 +134,7 @@ def _facts(trial: peers.Trial) -> dict[str, Any]:
 
 
 def _alike(task: ViewTask, original: Image8) -> tuple[peers.Trial, peers.Trial]:
-    """Return a file of ours as near to the target as it has one, and one of the reference as near to that."""
+    """Encode with ours near the target and with the reference near that; return the pair most alike."""
     own, theirs = (
         _around(codec, original, setting_near(task.points[codec], TARGET), reach)
         for codec, reach in (
@@ -152,7 +152,7 @@ def _same(one: peers.Trial, other: peers.Trial) -> bool:
 
 
 def _of_size(codec: str, original: Image8, size: int) -> peers.Trial:
-    """Return the file of a codec that is nearest to a size, found by bisection."""
+    """Find the file of a codec that is nearest to a size in bytes, by bisection."""
     peer = registry.find(codec)
     low, high = peer.limits
     while low < high:

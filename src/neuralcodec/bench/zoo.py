@@ -1,8 +1,8 @@
-"""The models of CompressAI as peers; nothing else here imports that package.
+"""The models of CompressAI as peers; no other module imports that package.
 
-It is an extra, `neuralcodec[compressai]`, since it needs torchvision and an older NumPy. Its trained weights
-are downloaded once, into torch's cache, where CompressAI itself looks for them. Where they cannot be had, the
-same networks with random weights are still timed.
+The package is an extra, `neuralcodec[compressai]`, since it needs torchvision and an older NumPy. Its trained
+weights are downloaded once, into torch's cache, where CompressAI itself looks for them. Where they are not
+available, the same networks are still timed, with random weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from neuralcodec.errors import DamagedFileError, UsageError, describe
 from neuralcodec.picture.metrics import Image8
 from neuralcodec.terminal import say
 
-#: What `compressai` alone stands for: the strongest model of the zoo that has no serial context model.
+#: The model that `compressai` alone stands for: the strongest one without a serial context model.
 DEFAULT = "mbt2018-mean"
 QUALITIES = {
     "bmshj2018-factorized": 8,
@@ -56,7 +56,7 @@ def find(name: str) -> CompressAi:
 
 
 def untrained(peer: object) -> CompressAi | None:
-    """Return the same network with random weights, where only the trained ones are missing."""
+    """Return the same network with random weights; None where it cannot be used, or is not of the zoo."""
     if not isinstance(peer, CompressAi):
         return None
     twin = replace(peer, trained=False)
@@ -67,8 +67,8 @@ def untrained(peer: object) -> CompressAi | None:
 class CompressAi:
     """One architecture of the zoo, with its own entropy coder and real bytes.
 
-    Trained for MS-SSIM, or with random weights: these take the same time, but their bytes and pictures mean
-    nothing.
+    Its weights are trained for MS-SSIM, or random. With random ones it takes the same time, but its bytes and
+    pictures are meaningless.
     """
 
     architecture: str = DEFAULT
@@ -84,7 +84,7 @@ class CompressAi:
 
     @property
     def label(self) -> str:
-        """What the report calls it."""
+        """The name in the report."""
         return f"CompressAI {self.architecture}" + ("" if self.trained else ", random weights")
 
     @property
@@ -94,11 +94,11 @@ class CompressAi:
 
     @property
     def settings(self) -> tuple[int, ...]:
-        """All of them, where they are trained."""
+        """All qualities of a trained model; none of an untrained one."""
         return tuple(range(1, QUALITIES[self.architecture] + 1)) if self.trained else ()
 
     def missing(self) -> str | None:
-        """Return why it cannot be used here: no package, or none of its weights, which are fetched."""
+        """Return why the codec cannot be used here, None where it can; fetch its weights if necessary."""
         if find_spec("compressai") is None:
             return "not installed: pip install 'neuralcodec[compressai]'"
         try:
@@ -115,12 +115,12 @@ class CompressAi:
         return None
 
     def version(self) -> str:
-        """Return the versions of the package and of torch, the architecture and its training."""
+        """Describe the versions of the package and of torch, the architecture and its training."""
         packages = f"compressai {metadata.version('compressai')}, torch {metadata.version('torch')}"
         return f"{packages}, {self.architecture}, " + (METRIC if self.trained else "random weights")
 
     def encode(self, image: Image8, setting: int) -> bytes:
-        """Return the strings of the model's coder behind a header; a grey picture is coded as colour."""
+        """Encode to a header and the strings of the model's coder; a grey picture is coded as colour."""
         import torch
 
         height, width = image.shape[:2]
@@ -132,12 +132,12 @@ class CompressAi:
             coded = model.compress(x)
         segments = [strings[0] for strings in coded["strings"]]
         header = _HEADER.pack(height, width, *coded["shape"], len(segments))
-        # The quality is a byte of the file, as it would have to be for a decoder that knows nothing else.
+        # The quality is a byte of the file: a decoder that knows nothing else would need it.
         sizes = struct.pack(f"<B{len(segments)}I", setting, *map(len, segments))
         return header + sizes + b"".join(segments)
 
     def decode(self, data: bytes) -> Image8:
-        """Return the picture as a viewer sees it: clipped, rounded, without the padding."""
+        """Decode to the picture that a viewer sees: clipped, rounded, without the padding."""
         import torch
 
         try:
@@ -158,7 +158,7 @@ class CompressAi:
 
 def _zoo() -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what it uses of torch is deprecated
+        warnings.simplefilter("ignore")  # the package uses deprecated parts of torch
         return importlib.import_module("compressai.zoo.image")
 
 
@@ -179,12 +179,12 @@ def _fetch(architecture: str, quality: int) -> None:
 
 @functools.lru_cache(maxsize=max(QUALITIES.values()))
 def _model(peer: CompressAi, quality: int) -> Any:
-    """Return a model ready to code; there is one for each quality."""
+    """Load a model, ready to code; there is one for each quality."""
     import torch
 
     zoo = _zoo()
     if not peer.trained:
-        torch.manual_seed(0)  # the decoder's weights have to be the encoder's
+        torch.manual_seed(0)  # the decoder must have the encoder's weights
         model = zoo.model_architectures[peer.architecture](*zoo.cfgs[peer.architecture][quality])
     else:
         # As the package loads them, but without running code from a file of the network.
@@ -194,5 +194,5 @@ def _model(peer: CompressAi, quality: int) -> Any:
             model = zoo.model_architectures[peer.architecture].from_state_dict(zoo.load_pretrained(state))
         except Exception as error:
             raise DamagedFileError(f"{path} has no weights ({describe(error)}); delete it") from None
-    model.update()  # makes the tables of the entropy coder, where the weights have none
+    model.update()  # make the tables of the entropy coder, where the weights have none
     return model.eval()
