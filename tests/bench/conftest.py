@@ -131,7 +131,8 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
     state = {f"ema.{name}": t.clone() for name, t in ConvCodec(TINY_MODEL).state_dict().items()}
-    save_file(state, folder / "checkpoint", {"run": "{}", "model": json.dumps(asdict(TINY_MODEL))})
+    said = {"run": "{}", "codec": "conv", "model": json.dumps(asdict(TINY_MODEL))}
+    save_file(state, folder / "checkpoint", said)
     export(folder / "checkpoint", folder / "tiny.safetensors")
     return folder / "tiny.safetensors"
 

@@ -84,7 +84,9 @@ def test_a_conv_file_is_one_frame() -> None:
 
 def test_the_contact_sheet_has_every_frame(data: bytes) -> None:
     shown = list(frames(data))
-    sheet = np.asarray(contact_sheet(shown, [f"stage {frame.stage}" for frame in shown]))
+    sheet = np.asarray(
+        contact_sheet([frame.picture for frame in shown], [f"stage {frame.stage}" for frame in shown])
+    )
     height, width = sheet.shape[0] // 2, sheet.shape[1] // 4
     for row in range(2):
         for column in range(4):
@@ -177,7 +179,7 @@ def test_info_counts_the_stages(data: bytes) -> None:
     from neuralcodec import info
 
     facts = info(truncate(data, stages=3))
-    assert (facts["codec"], facts["stages"], facts["tiles"]) == ("gru", 3, 18)
+    assert (facts.codec, facts.stages, facts.tiles) == ("gru", 3, 18)
     assert container.read(data).header.tile_count == 6
 
 

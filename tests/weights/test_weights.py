@@ -19,6 +19,7 @@ from neuralcodec.entropy.exact import Dense
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.weights import Tradeoff
+from neuralcodec.weights.identity import RELEASED, decoder_hash, is_encoder
 
 PACKAGE = Path(weights.__file__).parent
 
@@ -45,7 +46,7 @@ def change(path: Path, edit: Callable[[dict[str, Any], dict[str, np.ndarray]], N
 def hash_of(path: Path, edit: Callable[[dict[str, Any], dict[str, np.ndarray]], None]) -> str:
     said, arrays = json.loads(json.dumps(weights.by_name(path).said)), load_file(path)
     edit(said, arrays)
-    return weights.decoder_hash(said["codec"], said["model"], arrays)
+    return decoder_hash(said["codec"], said["model"], arrays)
 
 
 def test_the_id_is_that_of_what_a_decoder_needs(mine: Path) -> None:
@@ -53,7 +54,7 @@ def test_the_id_is_that_of_what_a_decoder_needs(mine: Path) -> None:
     assert hash_of(mine, lambda said, arrays: None) == file.decoder
     assert file.id.hex() == file.decoder[:8]
     names = [*load_file(mine)]
-    encoder = [name for name in names if weights.is_encoder(name)]
+    encoder = [name for name in names if is_encoder(name)]
     assert {"transforms.analysis_gain.log_gain", "transforms.hyper_analysis.head.bias"} < {*encoder}
     assert not [name for name in encoder if "synthesis" in name or not name.startswith("transforms.")]
     for name in names:
@@ -76,14 +77,14 @@ def test_released_weights_keep_their_ids() -> None:
     }
     for file in shipped.values():
         assert file.path.stem == f"{file.name}-{file.id.hex()}"
-        assert weights.RELEASED[file.decoder] == file.id.hex()
+        assert RELEASED[file.decoder] == file.id.hex()
         assert weights.read(file).id == file.id  # the arrays are those of the hash
 
 
 def test_retired_weights_only_decode() -> None:
     file = weights.by_id(bytes.fromhex("157adb15"))
     assert not file.encodes
-    assert not [name for name in weights.read(file).arrays if weights.is_encoder(name)]
+    assert not [name for name in weights.read(file).arrays if is_encoder(name)]
     with pytest.raises(UsageError, match="conv-2026-11-22 has no encoder: these weights are for decoding"):
         neuralcodec.encode(photograph(8, 8), model="conv-2026-11-22")
 
@@ -93,7 +94,7 @@ def test_encoders_share_a_decoder(mine: Path, tmp_path: Path, monkeypatch: pytes
     picture = photograph(40, 50)
     before = neuralcodec.encode(picture, model=mine)
     file, arrays = weights.by_name(mine), load_file(mine)
-    encoder = {name: array for name, array in arrays.items() if weights.is_encoder(name)}
+    encoder = {name: array for name, array in arrays.items() if is_encoder(name)}
     encoder["transforms.analysis.shortcut.bias"] = encoder["transforms.analysis.shortcut.bias"] + np.float16(
         0.2
     )
@@ -281,7 +282,7 @@ def valid(path: Path, edit: Callable[[dict[str, Any], dict[str, np.ndarray]], No
 
     def and_hash(said: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         edit(said, arrays)
-        said["decoder"] = weights.decoder_hash(said["codec"], said["model"], arrays)
+        said["decoder"] = decoder_hash(said["codec"], said["model"], arrays)
 
     return change(path, and_hash)
 

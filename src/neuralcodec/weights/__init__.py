@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from neuralcodec import files
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.format.header import Codec, codec_named
+from neuralcodec.weights.identity import decoder_hash, id_of
 
 if TYPE_CHECKING:
     from neuralcodec.entropy.canary import Canary
@@ -30,18 +31,7 @@ if TYPE_CHECKING:
 #: Environment variable that lists folders and files to search before the package, as PATH lists folders.
 VARIABLE = "NCODEC_WEIGHTS"
 SUFFIX = ".safetensors"
-#: By the decoder's hash, ids from when an id was the SHA-256 of the whole file, encoder included.
-RELEASED: Mapping[str, str] = {
-    "78f0273f97b9350e50c508a49fdb40383d3e757139a349fa1a1698768b9bdc31": "157adb15",
-    "4a3b558a17353158d7d03d8e5183a42c6dda17ac156394b245442b33ed6083c8": "ae1edfda",
-    "1eb53bdef15c6bbf0a7aeaa116c1867b6371893cee7056856f6a59d9479641d8": "96604f79",
-    "3a1bb561cafd27d0a67c75f186d8b0941feb4f7f68e28df7fe8f76ec5aa6384b": "7a5eea88",
-}
-
 _FOLDER = Path(__file__).parent
-_ID_BYTES = 4
-#: How the names of the arrays begin that no decoder needs.
-_ENCODER = ("transforms.analysis", "transforms.hyper_analysis")
 _TYPES = ("float16", "float32", "int8", "int16", "int32", "uint8", "uint16")
 #: Larger files and headers are refused before they are read. Those of the package have 6 MB and 60 kB.
 _MOST_BYTES, _MOST_HEADER = 2**28, 2**20
@@ -326,31 +316,3 @@ def write(
     except OSError as error:
         raise NeuralCodecError(f"cannot write {path}: {error.strerror}") from None
     return at(path)
-
-
-def decoder_hash(codec: str, model: Mapping[str, int], arrays: Arrays) -> str:
-    """Hash, by SHA-256 in hex, what a decoder needs: codec, sizes, and all arrays but the encoder's.
-
-    docs/format.md has the layout of what is hashed.
-    """
-    digest = hashlib.sha256(_line([codec, model]))
-    for name in sorted(arrays):
-        if not is_encoder(name):
-            array = arrays[name]
-            digest.update(_line([name, array.dtype.name, array.shape]))
-            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
-
-
-def is_encoder(name: str) -> bool:
-    """Tell whether the array of this name is one that no decoder needs."""
-    return name.startswith(_ENCODER)
-
-
-def _line(parts: Any) -> bytes:
-    return json.dumps(parts, sort_keys=True, separators=(",", ":")).encode() + b"\n"
-
-
-def id_of(decoder: str) -> str:
-    """Return the id, in hex, of the decoder with this hash."""
-    return RELEASED.get(decoder, decoder[: 2 * _ID_BYTES])

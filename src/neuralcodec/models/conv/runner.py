@@ -17,6 +17,7 @@ from neuralcodec.models.conv import STRIDE
 from neuralcodec.models.conv.network import ConvConfig, Features, Transforms, blocks_of, level_of
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.weights import Arrays, WeightsFile
+from neuralcodec.weights.identity import is_encoder
 
 
 class Model:
@@ -111,7 +112,7 @@ def read_transforms(transforms: nn.Module, arrays: Arrays, device: torch.device)
         if name.startswith("transforms.")
     }
     missing, beyond = transforms.load_state_dict(state, strict=False, assign=True)
-    missing = [name for name in missing if not weights.is_encoder(f"transforms.{name}")]
+    missing = [name for name in missing if not is_encoder(f"transforms.{name}")]
     if missing or beyond:
         raise RuntimeError(f"arrays that are missing or not known: {', '.join([*missing, *beyond])}")
     transforms.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
