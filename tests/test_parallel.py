@@ -12,7 +12,7 @@ import pytest
 
 #: Each run is a program of its own with two threads, since the tests have one.
 FORKED = '''
-import io, multiprocessing, os, sys, threading, time, warnings
+import io, multiprocessing, os, sys, warnings
 import numpy as np
 import neuralcodec
 warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
@@ -40,28 +40,6 @@ for _ in range(2):  # as a server does that loads before it forks
         os._exit(0 if same(work(0), expected) else 1)
     assert os.waitpid(child, 0)[1] == 0
 assert same(work(0), expected)  # the parent goes on with its threads
-""",
-    "fork while threads work": """
-data = neuralcodec.encode(pixels)
-expected = work(0)
-stop = threading.Event()
-
-
-def go_on():
-    while not stop.is_set():
-        work(0)
-
-
-busy = threading.Thread(target=go_on)
-busy.start()
-time.sleep(0.3)
-child = os.fork()
-if not child:
-    os._exit(0 if same(work(0), expected) else 1)
-status = os.waitpid(child, 0)[1]
-stop.set()
-busy.join()
-assert status == 0
 """,
     "pool": """
 data = neuralcodec.encode(pixels)

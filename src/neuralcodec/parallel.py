@@ -1,7 +1,8 @@
 """Threads: a limit on their number, and work on tiles shared among them, each with a single-threaded BLAS.
 
 A forked child has none of its parent's threads, but torch's OpenMP would wait for them for ever. So torch
-gets one thread there. Work on tiles starts threads of its own.
+gets one thread there. Work on tiles starts threads of its own. A fork while another thread codes is not safe:
+the child may wait for a lock that no thread of it holds.
 """
 
 from __future__ import annotations
