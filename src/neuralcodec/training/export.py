@@ -14,7 +14,6 @@ import torch
 from neuralcodec import weights
 from neuralcodec.entropy import canary
 from neuralcodec.errors import NeuralCodecError
-from neuralcodec.training.export_graphs import write_graphs
 from neuralcodec.training.forms import form_of
 from neuralcodec.training.integers import Tensors
 from neuralcodec.training.loop import read_checkpoint
@@ -71,9 +70,7 @@ def export(
         raise
     except ValueError as error:
         raise NeuralCodecError(f"{checkpoint} cannot be exported: {error}") from None
-    file = write_weights(out, arrays, codec, config, tradeoff)
-    write_graphs(file.path)
-    return file, report
+    return write_weights(out, arrays, codec, config, tradeoff), report
 
 
 def arrays_of(codec: str, model: Any) -> Tensors:
