@@ -11,18 +11,24 @@ QUALITIES := 0,5,10,15,20,25,30,35,40,45,50,55,60,65,70,75,80,85,90,95,100
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
+# CompressAI asks for packages that do not go together with ours, so its tests have an environment of their own.
+ZOO := .venv-compressai
+ZOO_STAMP := $(ZOO)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint bench figures man clean
+.PHONY: help demo test test-compressai fuzz lint bench figures man clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUN_STAMP) ## encode the sample images and compare with JPEG
 	@$(BIN)/python benchmarks/demo.py $(ARGS)
 
 test: $(DEV_STAMP) ## run the tests (ARGS="-k name" for some of them)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-compressai: $(ZOO_STAMP) ## run the tests against CompressAI, in an environment of their own
+	$(ZOO)/bin/python -m pytest tests/coding/test_compressai.py tests/entropy/test_against_compressai.py tests/bench/test_zoo.py $(ARGS)
 
 fuzz: $(DEV_STAMP) ## fuzz the container and the decoder (ARGS=-max_total_time=600: for so long each)
 	@if ! $(BIN)/python -m pip install --quiet 'atheris>=3.0'; then \
@@ -70,3 +76,11 @@ $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 $(BENCH_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	@touch $@ $(RUN_STAMP)
+
+# Of CompressAI and torchvision only the Python is used beside our release of torch; their own pins would replace it.
+$(ZOO_STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(ZOO)
+	$(ZOO)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]' \
+		'pytest>=8' 'pytest-timeout>=2.3' einops pandas requests 'torch-geometric>=2.3' tqdm
+	$(ZOO)/bin/python -m pip install --quiet --no-deps torchvision==0.16.2 compressai==1.2.8
+	@touch $@

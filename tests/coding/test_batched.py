@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import io
+import logging
 import pickle
+from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from conftest import photograph
 from PIL import Image
+from tiny import write_conv_weights
 
 import neuralcodec
 from neuralcodec.coding.batched import BatchedCodec
@@ -176,3 +180,66 @@ def test_it_is_copied_and_pickled_before_and_after_use() -> None:
         with torch.no_grad():
             next(other.parameters()).zero_()
     assert codec.compress(x) == expected  # nothing is shared
+
+
+# ---- the form of CompressAI's models ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(70, 90), (33, 1100)])
+def test_likelihoods_are_those_of_the_coder(codec: BatchedCodec, size: tuple[int, int]) -> None:
+    x, model = batch(*size), codec.at(quality=70)
+    with torch.no_grad():
+        out = model(x)
+    height, width = (-(-side // 16) for side in size)
+    hyper = -(-height // 4), -(-width // 4)
+    assert out["latents"]["y"].shape == out["latents"]["y_hat"].shape == (2, 128, height, width)
+    assert out["likelihoods"]["y"].shape == (2, 128, height, width)
+    assert out["likelihoods"]["z"].shape == out["latents"]["z"].shape == (2, 64, *hyper)
+    assert all(values.min() > 0 and values.max() <= 1 for values in out["likelihoods"].values())
+    bits = -sum(values.log2().flatten(1).sum(1) for values in out["likelihoods"].values())
+    x_hat, real = codec(x, quality=70)
+    # The coder rounds some symbols towards zero, which costs no bits that matter and saves some.
+    assert bool((real < 1.02 * bits + 100).all()) and bool((real > 0.9 * bits).all())
+    assert (out["x_hat"] - x_hat).abs().mean() < 0.01
+
+
+def test_strings_are_files(codec: BatchedCodec) -> None:
+    x, model = batch(), codec.at(quality=70)
+    compressed = model.compress(x)
+    assert compressed == {"strings": [codec.compress(x, quality=70)], "shape": (2, 2)}
+    x_hat = model.decompress(**compressed)["x_hat"]
+    assert torch.equal(x_hat, codec.decompress(compressed["strings"][0]))
+    assert model.update() is model.update(force=True) is False
+    with pytest.raises(UsageError, match="2 lists of strings"):
+        model.decompress([*compressed["strings"], []], (2, 2))
+    for quality in (101, float("nan"), "50"):
+        with pytest.raises(UsageError, match="quality"):
+            codec.at(quality)  # type: ignore[arg-type]
+
+
+def test_the_rate_has_a_gradient_in_both_analyses(codec: BatchedCodec) -> None:
+    own = neuralcodec.load_model()
+    x = batch(64, 64)
+    out = own.at(50)(x)
+    for rate in (own(x, quality=50).bits, *out["likelihoods"].values()):
+        own.zero_grad()
+        rate.log2().sum().backward(retain_graph=True)
+        for weight in (own.transforms.analysis.shortcut.weight, own.transforms.hyper_analysis.head.weight):
+            assert weight.grad is not None and bool(weight.grad.isfinite().all()) and bool(weight.grad.any())
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_it_exports_to_onnx(tmp_path: Path) -> None:
+    model = neuralcodec.load_model(write_conv_weights(tmp_path / "own.safetensors").path).at(60).eval()
+    x = batch(64, 80, 1)
+    logging.disable(logging.DEBUG)  # of which pytest would keep every line, in minutes
+    with torch.no_grad():
+        torch.onnx.export(model, (x,), tmp_path / "codec.onnx", dynamo=True, verbose=False)
+        expected = model(x)
+    logging.disable(logging.NOTSET)
+    session = onnxruntime.InferenceSession(tmp_path / "codec.onnx", providers=["CPUExecutionProvider"])
+    x_hat, y, z, *_ = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    np.testing.assert_allclose(x_hat, expected["x_hat"].numpy(), atol=1e-4)
+    np.testing.assert_allclose(y, expected["likelihoods"]["y"].numpy(), atol=1e-4)
+    np.testing.assert_allclose(z, expected["likelihoods"]["z"].numpy(), atol=1e-4)

@@ -32,7 +32,7 @@ def test_the_gradient_of_the_smooth_rate_is_that_of_the_rate_before_rounding(mod
     prior = SoftPrior(model.prior)
     latent = y.clone().requires_grad_()
     start = prior(latent, z, 60)
-    (gradient,) = torch.autograd.grad(start.smooth_bits, latent)
+    (gradient,) = torch.autograd.grad(start.y_bits.sum(), latent)
     with torch.no_grad():
         bits = [prior(y - size * gradient, z, 60).bits for size in (0.001, 0.01, 0.03)]
     assert start.bits > bits[0] > bits[1] > bits[2]

@@ -4,17 +4,18 @@
     files = codec.compress(x, quality=50)    # x: (B, 3, H, W) in [0, 1]; a list of B `.nc` files
     x_hat = codec.decompress(files)          # (B, 3, H, W) in [0, 1]
     x_hat, bits = codec(x, quality=50)       # the same pixels with gradients, and bits for each picture
+    model = codec.at(quality=50)             # in the form of CompressAI's models: likelihoods, strings, shape
 
 The transforms are those of `Transforms`, in float32 unless the caller's autocast says otherwise, on the
 device that `to` chose. The prior is the integer one that files are written with. It runs on the CPU, and its
-rate is that of the coder; the gradient of the rate is that of the Gaussians that its tables stand for.
+rate is that of the coder; the gradient of the rate is that of `SoftPrior`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -49,6 +50,33 @@ class Reconstruction(NamedTuple):
     bits: Tensor
 
 
+class Estimate(NamedTuple):
+    """What coding in torch gives, all with gradients.
+
+    Attributes:
+        x_hat: pixels `(B, 3, H, W)`, not clipped.
+        y, y_hat: `(B, C, h, w)` with h = ⌈H/16⌉ and w = ⌈W/16⌉, in quantization steps.
+        z: `(B, C_z, ⌈h/4⌉, ⌈w/4⌉)`, likewise.
+        y_bits, z_bits: of each element, by the coder's tables.
+    """
+
+    x_hat: Tensor
+    y: Tensor
+    z: Tensor
+    y_hat: Tensor
+    y_bits: Tensor
+    z_bits: Tensor
+
+
+class _Estimated(NamedTuple):
+    """Parts of an `Estimate`, of one picture or of a tile of it."""
+
+    z: Tensor
+    y_hat: Tensor
+    y_bits: Tensor
+    z_bits: Tensor
+
+
 class BatchedCodec(nn.Module):
     """One weights file as a module, for pictures of any size: edges are repeated to multiples of 16."""
 
@@ -61,7 +89,7 @@ class BatchedCodec(nn.Module):
         """Code and decode pixels `(B, 3, H, W)` in [0, 1].
 
         The gradient of `x_hat` passes the rounding and the prior as if they were not there
-        (straight-through). That of `bits` reaches y, and so the analysis; the prior itself stays as it is.
+        (straight-through). That of `bits` reaches y and z, and so both analyses; the prior stays as it is.
 
         Args:
             quality: 0 to 100, one for all pictures or one for each.
@@ -78,9 +106,33 @@ class BatchedCodec(nn.Module):
         bits = torch.tensor([8.0 * sum(map(len, segments)) for segments, _ in coded], device=x.device)
         if y.requires_grad:
             estimates = [self._estimate(values, header) for values, header in zip(y, headers, strict=True)]
-            estimated = torch.stack(estimates).to(bits)
+            estimated = torch.stack([each.y_bits.sum() + each.z_bits.sum() for each in estimates]).to(bits)
             bits = bits + (estimated - estimated.detach())
         return Reconstruction(x_hat, bits)
+
+    def at(self, quality: float = QUALITY) -> CompressionModel:
+        """Return this codec at one quality in the form of CompressAI's models; they share parameters.
+
+        Raises:
+            UsageError: the quality is out of range.
+        """
+        return CompressionModel(self, quality)
+
+    def estimate(self, x: Tensor, quality: Quality = QUALITY) -> Estimate:
+        """Code and decode pixels `(B, 3, H, W)` in [0, 1] in torch alone, without the coder.
+
+        Args:
+            quality: 0 to 100, one for all pictures or one for each.
+
+        Raises:
+            UsageError: the shape is wrong, or a pixel or the quality is out of range or NaN.
+        """
+        x, headers = self._checked(x), self._headers(x, quality)
+        y, level = self._analyse(x, quality)
+        parts = [self._estimate(values, header) for values, header in zip(y, headers, strict=True)]
+        z, y_hat, y_bits, z_bits = (torch.stack(part).to(y) for part in zip(*parts, strict=True))
+        x_hat = self.transforms.synthesise(y_hat, level)[..., : x.shape[2], : x.shape[3]]
+        return Estimate(x_hat, y, z, y_hat, y_bits, z_bits)
 
     @torch.no_grad()
     def compress(self, x: Tensor, quality: Quality = QUALITY) -> list[bytes]:
@@ -130,9 +182,10 @@ class BatchedCodec(nn.Module):
         """Check pixels and convert them to the type of the weights."""
         if x.dim() != 4 or x.shape[1] != 3 or not x.is_floating_point() or 0 in x.shape:
             raise UsageError(f"pixels must be floats (B, 3, H, W) in [0, 1], not {x.dtype} {tuple(x.shape)}")
-        low, high = (float(value) for value in x.detach().aminmax())
-        if not (low >= 0 and high <= 1):  # so is NaN
-            raise UsageError(f"pixels must be in [0, 1], not {low:g} to {high:g}: scale or clamp them")
+        if not torch.compiler.is_compiling():  # an export has no values to look at
+            low, high = (float(value) for value in x.detach().aminmax())
+            if not (low >= 0 and high <= 1):  # so is NaN
+                raise UsageError(f"pixels must be in [0, 1], not {low:g} to {high:g}: scale or clamp them")
         return x.to(self._dtype)
 
     def _headers(self, x: Tensor, quality: Quality) -> list[Header]:
@@ -156,21 +209,27 @@ class BatchedCodec(nn.Module):
         down, right = (-side % STRIDE for side in x.shape[2:])
         return self.transforms.analyse(F.pad(x, (0, right, 0, down), mode="replicate"), level), level
 
-    def _estimate(self, y: Tensor, header: Header) -> Tensor:
-        """Estimate the bits of y `(C, h, w)`, without z, by the Gaussians of the prior, with a gradient."""
-        prior, latent = SoftPrior(self._model.prior), y.float().cpu().permute(1, 2, 0)
-        bits = torch.zeros(())
+    def _estimate(self, y: Tensor, header: Header) -> _Estimated:
+        """Estimate what the coder makes of y `(C, h, w)`, tile by tile, on the CPU, with gradients."""
+        prior, latent = SoftPrior(self._model.prior), y.permute(1, 2, 0)
+        rows: list[list[_Estimated]] = []
         for box in boxes(Box.whole(*latent.shape[:2]), header.tile // STRIDE):
-            part = latent[box.slices]
-            bits = bits + prior(part, self._hyper(part.detach()), header.quality_row).smooth_bits
-        return bits
+            tile = latent[box.slices]
+            z = self._hyper(tile).float().cpu()
+            coded = prior(tile.float().cpu(), z, header.quality_row)
+            if box.left == 0:
+                rows.append([])
+            rows[-1].append(_Estimated(z, *coded))
+        planes = (
+            torch.cat([torch.cat([tile[n] for tile in row], 1) for row in rows]).permute(2, 0, 1)
+            for n in range(len(_Estimated._fields))
+        )
+        return _Estimated(*planes)
 
-    @torch.no_grad()
     def _hyper(self, y: Tensor) -> Tensor:
-        """Compute z `(⌈h/4⌉, ⌈w/4⌉, C_z)`, on the CPU, from a tile `(h, w, C)`."""
+        """Compute z `(⌈h/4⌉, ⌈w/4⌉, C_z)` from a tile `(h, w, C)`."""
         padded = F.pad(y, (0, 0, 0, -y.shape[1] % 4, 0, -y.shape[0] % 4)).permute(2, 0, 1)[None]
-        z = self.transforms.hyper_analysis(padded.to(self._device, self._dtype))
-        return z[0].permute(1, 2, 0).float().cpu()
+        return self.transforms.hyper_analysis(padded)[0].permute(1, 2, 0)
 
     @torch.no_grad()
     def _code(self, y: Floats, header: Header) -> tuple[list[bytes], Floats]:
@@ -195,6 +254,72 @@ class BatchedCodec(nn.Module):
             return writer.finish()
 
         return parallel.run(write, tiles, self._model.threads), y_hat
+
+
+class CompressionModel(nn.Module):
+    """A codec at one quality, with the methods and results of CompressAI's models (Bégaint et al. 2020).
+
+        model = neuralcodec.load_model().at(quality=50)
+        out = model(x)  # x: (B, 3, H, W) in [0, 1]
+        out["x_hat"], out["likelihoods"]["y"], out["likelihoods"]["z"], out["latents"]["y_hat"]
+        compressed = model.compress(x)
+        model.decompress(compressed["strings"], compressed["shape"])["x_hat"]
+
+    Its `forward` exports to ONNX.
+    """
+
+    #: Bits of the least likely element, so that likelihoods are above zero in float32.
+    _MOST_BITS = 100.0
+
+    def __init__(self, codec: BatchedCodec, quality: float) -> None:
+        super().__init__()
+        self.codec, self.quality = codec, checked_quality(quality)
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        """Code and decode pixels `(B, 3, H, W)` in [0, 1] in torch alone.
+
+        Returns:
+            `x_hat` `(B, 3, H, W)`, not clipped; `likelihoods`, in which `y` `(B, C, h, w)` and `z`
+            `(B, C_z, ⌈h/4⌉, ⌈w/4⌉)` are the probabilities of the elements as they are coded; and `latents`
+            with `y`, `z` and `y_hat`. All have gradients: rounding counts as the identity.
+
+        Raises:
+            UsageError: the shape is wrong, or a pixel is not in [0, 1].
+        """
+        out = self.codec.estimate(x, self.quality)
+        likelihoods = {
+            name: torch.exp2(-bits.clamp_max(self._MOST_BITS))
+            for name, bits in (("y", out.y_bits), ("z", out.z_bits))
+        }
+        latents = {"y": out.y, "z": out.z, "y_hat": out.y_hat}
+        return {"x_hat": out.x_hat, "likelihoods": likelihoods, "latents": latents}
+
+    def compress(self, x: Tensor) -> dict[str, Any]:
+        """Encode each picture of `(B, 3, H, W)` in [0, 1].
+
+        Returns:
+            `strings`, one list of B `.nc` files, which hold y and z; and `shape`, the height and width of z.
+
+        Raises:
+            UsageError: the shape is wrong, or a pixel is not in [0, 1].
+        """
+        shape = torch.Size(-(-side // (4 * STRIDE)) for side in x.shape[2:])
+        return {"strings": [self.codec.compress(x, self.quality)], "shape": shape}
+
+    def decompress(self, strings: Sequence[Sequence[bytes]], shape: Sequence[int]) -> dict[str, Tensor]:
+        """Decode what `compress` gave: `x_hat` `(B, 3, H, W)` in [0, 1]. The files say their own shape.
+
+        Raises:
+            DamagedFileError: a file is damaged or not an `.nc` file.
+            UsageError: there is not one list of files, one is of other weights, or the sizes differ.
+        """
+        if len(strings) != 1:
+            raise UsageError(f"{len(strings)} lists of strings: the files of a batch are one list")
+        return {"x_hat": self.codec.decompress(strings[0])}
+
+    def update(self, force: bool = False) -> bool:
+        """Say that no table has changed: those of the coder are stored with the weights."""
+        return False
 
 
 def _qualities(quality: Quality, count: int) -> list[float]:

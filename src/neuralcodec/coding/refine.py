@@ -137,7 +137,7 @@ class Refiner:
             coded = self.prior(latent[box.slices], z, self.row)
             y_hat[box.slices] = coded.y_hat
             bits += coded.bits
-            smooth_bits = smooth_bits + coded.smooth_bits
+            smooth_bits = smooth_bits + coded.y_bits.sum()
         seen = around.clone()
         seen[window.inner.slices] = y_hat
         device = self.model.device  # of the synthesis alone; the prior stays on the CPU

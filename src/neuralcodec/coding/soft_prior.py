@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from neuralcodec.entropy import exact
 from neuralcodec.entropy.prior import LATENT_CLIP, LATENT_ONE, STEPS, IntegerPrior, Step
-from neuralcodec.entropy.tables import SILENT_INDEX, Index
+from neuralcodec.entropy.tables import SILENT_INDEX, TOTAL, Tables
 from neuralcodec.models.prior import element_bits
 
 
@@ -27,14 +27,19 @@ class Coded(NamedTuple):
 
     Attributes:
         y_hat: `(h, w, C)` in quantization steps, as a decoder sees it; its gradient is that of y.
-        bits: of y and z together, ideal code lengths by the coder's tables.
-        smooth_bits: of the latent before rounding, by the Gaussians that the tables stand for. Its gradient
-            is of use.
+        y_bits, z_bits: of each element, `(h, w, C)` and `(⌈h/4⌉, ⌈w/4⌉, C_z)`: ideal code lengths by the
+            coder's tables. The gradient is that of the values before rounding: of y by the Gaussians that the
+            tables stand for, of z by the lines between the entries of its tables.
     """
 
     y_hat: Tensor
-    bits: float
-    smooth_bits: Tensor
+    y_bits: Tensor
+    z_bits: Tensor
+
+    @property
+    def bits(self) -> float:
+        """All bits together."""
+        return float(self.y_bits.detach().double().sum() + self.z_bits.detach().double().sum())
 
 
 class SoftPrior:
@@ -43,7 +48,8 @@ class SoftPrior:
     def __init__(self, prior: IntegerPrior) -> None:
         self.hyper_synthesis = _stack(prior.hyper_synthesis)
         self.steps = [_Step(step) for step in prior.steps]
-        self.tables, self.z_index = prior.tables, prior.z_index
+        self.lengths = _Lengths(prior.tables)
+        self.z_index = torch.from_numpy(prior.z_index.astype(np.int64))
         self.z_mean = torch.from_numpy(prior.z_mean).float() / LATENT_ONE
 
     def __call__(self, y: Tensor, z: Tensor, row: int) -> Coded:
@@ -51,23 +57,27 @@ class SoftPrior:
 
         Args:
             y: `(h, w, C)`, of any size.
-            z: `(⌈h/4⌉, ⌈w/4⌉, C_z)`; no gradient passes to it.
+            z: `(⌈h/4⌉, ⌈w/4⌉, C_z)`.
             row: of the tables of z, 0 to 100.
         """
         z_mean = self.z_mean[row]
-        residual = (z - z_mean).round()
+        z_distance = z - z_mean
+        residual = _with_gradient_of(z_distance.detach().round(), z_distance)  # exact, unlike the usual order
         features = (residual + z_mean) * LATENT_ONE
         features = self.hyper_synthesis(features.clamp(-LATENT_CLIP, LATENT_CLIP))
-        bits = self._bits(residual, np.broadcast_to(self.z_index[row], residual.shape))
+        z_index = self.z_index[row].expand(residual.shape)
+        z_bits = self.lengths(residual.detach(), z_index)
+        if z.requires_grad:
+            z_bits = _with_gradient_of(z_bits, self.lengths.between(z_distance, z_index))
 
         height, width = y.shape[:2]
         y = F.pad(y, (0, 0, 0, -width % 4, 0, -height % 4))
-        inside = torch.zeros(*y.shape[:2], 1)
-        inside[:height, :width] = 1
         parts = _to_places(y).chunk(STEPS, 2)  # the groups of channels, each (4, n, C/4)
-        mask = None if inside.all() else _to_places(inside)
+        mask = None
+        if y.shape[:2] != (height, width):
+            mask = _to_places(F.pad(torch.ones(height, width, 1), (0, 0, 0, -width % 4, 0, -height % 4)))
         known: list[list[Tensor | None]] = [[None] * STEPS for _ in range(4)]  # by place and group
-        smooth_bits = torch.zeros(())
+        lengths: list[list[Tensor | None]] = [[None] * STEPS for _ in range(4)]
         for k, step in enumerate(self.steps):
             context = _from_places(_assembled(known, parts[0]), *y.shape[:2])
             mean, index = step(features, context.mul(LATENT_ONE).clamp(-LATENT_CLIP, LATENT_CLIP))
@@ -77,16 +87,39 @@ class SoftPrior:
             distance = values - mean
             coded = index.detach() > SILENT_INDEX
             symbols = distance.detach().round() * coded
-            bits += self._bits(symbols, index.detach().numpy().astype(np.uint8))
-            smooth_bits = smooth_bits + (element_bits(distance, index) * coded).sum()
-            decoded = (symbols + mean).detach() + (values - values.detach())  # exact, unlike the usual order
+            bits = self.lengths(symbols, index.detach().long())
+            if distance.requires_grad:
+                bits = _with_gradient_of(bits, element_bits(distance, index) * coded)
+            decoded = _with_gradient_of((symbols + mean).detach(), values)
             for place in range(4):
                 known[place][place ^ k] = decoded[place]
-        y_hat = _from_places(_assembled(known, parts[0]), *y.shape[:2])
-        return Coded(y_hat[:height, :width], bits, smooth_bits)
+                lengths[place][place ^ k] = bits[place]
+        y_hat, y_bits = (_from_places(_assembled(each, parts[0]), *y.shape[:2]) for each in (known, lengths))
+        return Coded(y_hat[:height, :width], y_bits[:height, :width], z_bits)
 
-    def _bits(self, symbols: Tensor, index: Index) -> float:
-        return float(self.tables.bits(symbols.detach().numpy().astype(np.int32), index).sum())
+
+class _Lengths:
+    """The ideal code lengths of the coder's tables, in bits; see `Tables.bits`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.bits = torch.from_numpy(np.log2(TOTAL) - np.log2(tables.counts)).float()
+        self.starts, self.radius = torch.from_numpy(tables.starts), torch.from_numpy(tables.radius).long()
+
+    def __call__(self, symbols: Tensor, index: Tensor) -> Tensor:
+        """Look up the lengths of whole `symbols` by the tables `index`, both of one shape."""
+        radius, symbols = self.radius[index], symbols.long()
+        entry = torch.where(symbols.abs() <= radius, symbols + radius, 2 * radius + 1)
+        return self.bits[self.starts[index] + entry] * (index != SILENT_INDEX)
+
+    def between(self, distance: Tensor, index: Tensor) -> Tensor:
+        """Interpolate the lengths at real distances, linearly."""
+        low = distance.detach().floor()
+        share = distance - low
+        return torch.lerp(self(low, index), self(low + 1, index), share)
+
+
+def _with_gradient_of(value: Tensor, smooth: Tensor) -> Tensor:
+    return value + (smooth - smooth.detach())
 
 
 class _Settle(torch.autograd.Function):
@@ -104,6 +137,8 @@ class _Settle(torch.autograd.Function):
 
 
 def _settle(x: Tensor, low: float, high: float) -> Tensor:
+    if not x.requires_grad:  # an exporter knows these two alone
+        return x.floor().clamp(low, high)
     settled: Tensor = _Settle.apply(x, low, high)  # type: ignore[no-untyped-call]
     return settled
 
