@@ -162,7 +162,7 @@ def responses(model: vae.VAE, target: Path) -> None:
     scale = varied({"shape": shapes, "scale": np.arange(len(SCALES))[None]}, 300)
     turn = varied({"shape": shapes, "rotation": np.arange(len(ROTATIONS))[None]}, 100)
     order, kl = sheets.by_use(model)
-    walks = sheets.traverse(model, torch.zeros(model.config.latents), np.linspace(-2, 2, 11).tolist())
+    walks = sheets.traverse(model, np.linspace(-2, 2, 11).tolist())
 
     figure, axes = pyplot.subplots(
         len(order), 4, figsize=(9.6, 0.82 * len(order)), width_ratios=[1, 1.2, 1.2, 9.5], layout="constrained"

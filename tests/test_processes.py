@@ -80,11 +80,11 @@ def test_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_more_processes_than_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NCODEC_DEVICE", "cpu")
     for gigabytes, count in ((100, 64), (8, 20), (1, 2), (0.1, 1)):
         monkeypatch.setattr(processes, "available_memory", lambda held=gigabytes: int(held * 2**30))
-        assert processes.most(64) == count
-    assert processes.most(1) == 1
+        assert processes.most(64, on_gpu=False) == count
+    assert processes.most(1, on_gpu=False) == 1
+    assert processes.most(64, on_gpu=True) == 1
 
 
 def test_memory_of_the_control_group_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -98,16 +98,6 @@ def test_memory_of_the_control_group_counts(monkeypatch: pytest.MonkeyPatch, tmp
         assert processes.available_memory() == available
     (tmp_path / "memory.max").write_text("max\n")
     assert processes.available_memory() > 550
-
-
-def test_one_process_where_the_device_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "available_memory", lambda: 2**40)
-    monkeypatch.setattr(processes, "_has_driver", lambda: True)
-    for found in (True, False):
-        monkeypatch.setattr(processes, "_torch_finds_gpu", lambda found=found: found)
-        for device, count in (("cuda", 1), ("auto", 1 if found else 8), ("", 1 if found else 8), ("cpu", 8)):
-            monkeypatch.setenv("NCODEC_DEVICE", device)
-            assert processes.most(8) == count
 
 
 # ---- the end ---------------------------------------------------------------------------------------------

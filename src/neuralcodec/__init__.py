@@ -293,6 +293,8 @@ def load_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, device: str | N
     """
     from neuralcodec import weights
     from neuralcodec.coding.families import family_of
+    from neuralcodec.models.runtime import require_torch
 
+    require_torch("load_model")
     file = weights.by_name(model)
     return family_of(file.codec).batched(file, device or "cpu")

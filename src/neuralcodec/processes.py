@@ -30,7 +30,6 @@ MEMORY = 400 << 20
 _GRACE = 5.0
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 _CGROUP = Path("/sys/fs/cgroup")
-_GPU_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
 
 class Done(NamedTuple, Generic[Task, Result]):
@@ -52,12 +51,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def most(cores: int) -> int:
+def most(cores: int, *, on_gpu: bool) -> int:
     """Return how many processes with a model may work side by side: one a core, as far as memory allows.
 
     It is 1 where the transforms run on a GPU, which several processes would fill with copies of the model.
     """
-    return 1 if _on_gpu() else max(1, min(cores, available_memory() // MEMORY))
+    return 1 if on_gpu else max(1, min(cores, available_memory() // MEMORY))
 
 
 def available_memory() -> int:
@@ -71,28 +70,6 @@ def available_memory() -> int:
         facts = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
         available = min(available, limit - held + int(facts["inactive_file"]))
     return max(available, 0)
-
-
-def _on_gpu() -> bool:
-    """Tell whether the models will run on a GPU; load torch only if there is a driver for one."""
-    wanted = os.environ.get("NCODEC_DEVICE") or "auto"
-    return wanted == "cuda" or (wanted == "auto" and _has_driver() and _torch_finds_gpu())
-
-
-def _has_driver() -> bool:
-    import ctypes
-
-    for name in _GPU_DRIVERS:
-        with suppress(OSError):
-            ctypes.CDLL(name)
-            return True
-    return False
-
-
-def _torch_finds_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 # ---- the pool --------------------------------------------------------------------------------------------

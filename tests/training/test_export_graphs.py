@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from conftest import photograph
 from tiny import TINY_MODEL, write_conv_weights, write_recurrent_weights
 
 from neuralcodec import weights
 from neuralcodec.errors import NeuralCodecError
+from neuralcodec.models.conv.light import LightModel
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.gru.runner import RecurrentModel, StageDecoder
 from neuralcodec.training.export_graphs import write_graphs
@@ -31,7 +34,9 @@ def as_gain(gain: torch.Tensor) -> np.ndarray:
 def test_conv(tmp_path: Path, height: int, width: int) -> None:
     write_conv_weights(tmp_path / "conv.safetensors")
     graphs = write_graphs(tmp_path / "conv.safetensors")
-    assert {name: path.name for name, path in graphs.items()} == {"synthesis": "conv.synthesis.onnx"}
+    assert {path.name for path in graphs.values()} == {
+        f"conv.{name}.onnx" for name in ("synthesis", "features", "latent", "hyper_analysis")
+    }
     model = Model(weights.at(tmp_path / "conv.safetensors"), torch.device("cpu"))
     model.bfloat16 = False
     y_hat = np.random.default_rng(0).normal(0, 4, (height, width, TINY_MODEL.latent)).astype(np.float32)
@@ -44,6 +49,18 @@ def test_conv(tmp_path: Path, height: int, width: int) -> None:
     assert pixels.shape == expected.shape == (16 * height, 16 * width, 3)
     assert np.ptp(expected) > 50
     assert np.abs(pixels.astype(int) - expected).max() <= 1
+
+
+def test_the_analysis(tmp_path: Path) -> None:
+    write_conv_weights(tmp_path / "conv.safetensors")
+    write_graphs(tmp_path / "conv.safetensors")
+    model = Model(weights.at(tmp_path / "conv.safetensors"), torch.device("cpu"))
+    model.bfloat16 = False
+    light = LightModel(weights.at(tmp_path / "conv.safetensors"))
+    pixels = photograph(64, 128)
+    y = model.analyse(pixels, 37.5)
+    np.testing.assert_allclose(light.latent(light.features(pixels), 37.5), y, atol=1e-3)
+    np.testing.assert_allclose(light.hyper_analyse(y), model.hyper_analyse(y), atol=1e-3)
 
 
 def test_gru(tmp_path: Path) -> None:
@@ -70,7 +87,7 @@ def test_gru(tmp_path: Path) -> None:
         for _ in range(model.transforms.passes(stage)):
             states = {"fine": fine, "coarse": coarse, "linear": before}
             fine, coarse, linear = run(graphs["synthesis"], y_hat=y_hat, **own, **gains, **states)
-        [pixels] = run(graphs["render"], fine=fine, linear=linear)
+        pixels, _ = run(graphs["render"], fine=fine, linear=linear)
         expected = decoder.pixels()
         assert np.ptp(expected) > 50
         assert np.abs(pixels.astype(int) - expected).max() <= 1
@@ -78,14 +95,20 @@ def test_gru(tmp_path: Path) -> None:
 
 def test_shipped_graphs_are_those_of_the_weights(tmp_path: Path) -> None:
     """Otherwise:  python -m neuralcodec.training.export_graphs src/neuralcodec/weights"""
-    folder = Path(weights.__file__).parent
-    for path in folder.glob("*.safetensors"):
+    for path in Path(weights.__file__).parent.glob("*.safetensors"):
         (tmp_path / path.name).symlink_to(path)
         for made in write_graphs(tmp_path / path.name).values():
             assert onnx.load(made, load_external_data=False) == onnx.load(
-                folder / made.name, load_external_data=False
+                path.with_name(made.name), load_external_data=False
             ), made.name
             assert made.stat().st_size < 30_000
+
+
+def test_a_codec_without_graphs(tmp_path: Path) -> None:
+    """It runs on torch alone, and is exported all the same."""
+    header = json.dumps({"__metadata__": {"neuralcodec": json.dumps({"codec": "toy", "model": {}})}})
+    (tmp_path / "toy.safetensors").write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    assert write_graphs(tmp_path / "toy.safetensors") == {}
 
 
 def test_what_is_no_weights_file(tmp_path: Path) -> None:

@@ -19,7 +19,10 @@ def test_index_names_every_file_with_its_hash() -> None:
     for part in named:
         content = (WEB / "weights" / part["file"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == part["sha256"], part["file"]
-    there = {path.name for kind in ("safetensors", "onnx") for path in (WEB / "weights").glob(f"*.{kind}")}
+    packed = [
+        pattern for pattern in json.loads((WEB / "package.json").read_text())["files"] if "*" in pattern
+    ]
+    there = {path.name for pattern in packed for path in WEB.glob(pattern)}
     assert {part["file"] for part in named} == there
 
 

@@ -17,6 +17,7 @@ from neuralcodec.bench.ours import Ours
 from neuralcodec.bench.summary import reference_of, setting_near
 from neuralcodec.bench.sweep import Cache, Codec, Measurement, Sweep
 from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.models.runtime import on_gpu
 from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
 from neuralcodec.processes import available_cores, most, pool
 from neuralcodec.terminal import progress, say
@@ -89,7 +90,7 @@ def measure(
     """Run the sweep, then measure speed at equal quality and make the pictures to show."""
     cache, view_cache = Cache(out / "points.cache.jsonl"), Cache(out / "views.cache.jsonl")
     threads = args.threads or available_cores()
-    jobs = most(threads)
+    jobs = most(threads, on_gpu=on_gpu())
     sweep = Sweep(photos, codecs, cache, scores.available())
     shown = photos[:MOST_VIEWS]
     steps = len(sweep.missing) + len(shown)

@@ -43,6 +43,16 @@ def parser() -> ArgumentParser:
     return parsers()[0]
 
 
+class _Version(argparse.Action):
+    """Prints the version, with the run time that would be used now."""
+
+    def __call__(self, parser: ArgumentParser, *_: object) -> None:
+        from neuralcodec.models.runtime import described
+
+        print(f"ncodec {__version__}, on {described()}")
+        parser.exit()
+
+
 def parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     """Return the parser of `ncodec` and those of its commands, all filled."""
     parser, commands = _overview()
@@ -59,6 +69,6 @@ def _overview() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
         epilog=OVERVIEW + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"ncodec {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and what it runs on")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     return parser, {name: subparsers.add_parser(name, help=help) for name, help in COMMANDS.items()}

@@ -65,7 +65,9 @@ def outcomes(task: Task, jobs: Sequence[Job]) -> Iterator[Outcome]:
     cores = task.args.threads or available_cores()
     workers = min(len(jobs), cores)
     if workers > 1:
-        workers = min(workers, most(cores))
+        from neuralcodec.models.runtime import on_gpu
+
+        workers = min(workers, most(cores, on_gpu=on_gpu()))
     if workers <= 1:
         return (perform(task, job) for job in jobs)
     return _in_processes(task, jobs, workers, cores // workers)

@@ -95,12 +95,19 @@ def add_threads(parser: ArgumentParser, help: str = "threads (default: all cores
     parser.add_argument("-j", "--threads", type=count, metavar="N", help=help)
 
 
-def add_device(parser: ArgumentParser) -> None:
-    """Add `--device`, for commands that run a model."""
+def add_device(parser: ArgumentParser, *, runtime: bool = True) -> None:
+    """Add `--device`, and where there is a choice `--runtime`, for commands that run a model."""
     parser.add_argument(
         "--device",
         choices=["auto", "cpu", "cuda"],
         help="where the transforms run (default: auto, a GPU if there is one)",
+    )
+    if not runtime:
+        return
+    parser.add_argument(
+        "--runtime",
+        choices=["auto", "torch", "onnx"],
+        help="what runs them, PyTorch or ONNX Runtime (default: auto, PyTorch where it is installed)",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 
 from neuralcodec import files
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             debug = args.verbose
             if getattr(args, "threads", None) is not None:
                 limit_threads(args.threads)
-            _use_device(getattr(args, "device", None))
+            _tell_models(args)
             status = args.run(args)
         files.flush_stdout()
         return status
@@ -38,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return report_error(error, debug=debug)
 
 
-def _use_device(device: str | None) -> None:
-    """Set the device that models read when they load, in this process or in one that it starts."""
-    if device is not None:
-        os.environ["NCODEC_DEVICE"] = device
+def _tell_models(args: Namespace) -> None:
+    """Set the variables that models read when they load, in this process or in one that it starts."""
+    for option, variable in (("device", "NCODEC_DEVICE"), ("runtime", "NCODEC_RUNTIME")):
+        if (value := getattr(args, option, None)) is not None:
+            os.environ[variable] = value

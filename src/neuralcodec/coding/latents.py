@@ -18,7 +18,7 @@ from neuralcodec.format.header import Header
 from neuralcodec.models.conv import STRIDE
 
 if TYPE_CHECKING:
-    from neuralcodec.models.conv.runner import Model
+    from neuralcodec.models.protocols import TileModel
 
 
 class Latents(NamedTuple):
@@ -34,7 +34,7 @@ class Latents(NamedTuple):
 
 def decode_latents(
     file: Container,
-    codec: Model,
+    codec: TileModel,
     area: Box | None = None,
     *,
     known: Latents | None = None,
@@ -66,7 +66,7 @@ def decode_latents(
     return y_hat
 
 
-def sample_tiles(codec: Model, header: Header, draw: Draw, report: Progress = quiet) -> list[bytes]:
+def sample_tiles(codec: TileModel, header: Header, draw: Draw, report: Progress = quiet) -> list[bytes]:
     """Draw the segments of all tiles, in raster order, from the prior."""
     plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
     tiles = list(enumerate(boxes(plane, header.tile // STRIDE)))
@@ -80,7 +80,7 @@ def sample_tiles(codec: Model, header: Header, draw: Draw, report: Progress = qu
     return parallel.run(draw_tile, tiles, codec.threads, report)
 
 
-def recover_latents(file: Container, codec: Model, area: Box) -> tuple[Latents, list[int]]:
+def recover_latents(file: Container, codec: TileModel, area: Box) -> tuple[Latents, list[int]]:
     """Decode y_hat in an area of a file that may be damaged; fill lost tiles from those around them.
 
     What is wrong with a tile whose checksum fits is added to `file.damage`.
@@ -132,6 +132,6 @@ def _tiles_of(header: Header, box: Box) -> Iterator[int]:
         yield from range(row * header.tiles_across + left, row * header.tiles_across + right)
 
 
-def _decode_tile(file: Container, codec: Model, number: int, box: Box) -> Floats:
+def _decode_tile(file: Container, codec: TileModel, number: int, box: Box) -> Floats:
     reader = SymbolReader(codec.prior.tables, file.tiles[number])
     return codec.prior.code(reader, file.header.quality_row, box.height, box.width)

@@ -27,16 +27,14 @@ from neuralcodec.format.header import Header
 from neuralcodec.models.gru import STRIDE
 
 if TYPE_CHECKING:
-    from neuralcodec.models.gru.runner import RecurrentModel, StageDecoder
+    from neuralcodec.models.protocols import StageDecoder, StageModel
 
 #: Later stages leave a tile as it is once its mean squared error, in 8-bit levels, is at most this
 #: (45 dB).
 GOOD_ENOUGH = 2.05
 
 
-def encode_stages(
-    codec: RecurrentModel, pixels: Pixels, header: Header, report: Progress = quiet
-) -> list[bytes]:
+def encode_stages(codec: StageModel, pixels: Pixels, header: Header, report: Progress = quiet) -> list[bytes]:
     """Encode pixels to the segments of all stages that the header's quality stands for.
 
     A tile that is good enough gets empty segments from then on.
@@ -44,9 +42,7 @@ def encode_stages(
     Args:
         pixels: `(H, W, 3)`, or `(H, W, 1)` of a grey picture.
     """
-    from neuralcodec.models.gru.runner import StageEncoder
-
-    encoder = StageEncoder(codec, padded_pixels(pixels, _plane(header).scaled(STRIDE).slices))
+    encoder = codec.encoder(padded_pixels(pixels, _plane(header).scaled(STRIDE).slices))
     walk = _TileWalk(codec, header)
     active = [True] * len(walk.tiles)
     segments: list[bytes] = []
@@ -75,23 +71,21 @@ def encode_stages(
 
 
 def decode_stages(
-    codec: RecurrentModel, segments: Sequence[bytes], header: Header, report: Progress = quiet
+    codec: StageModel, segments: Sequence[bytes], header: Header, report: Progress = quiet
 ) -> Iterator[StageDecoder]:
     """Yield the decoder after each whole stage among `segments`: one object, which shows its last stage.
 
     Raises:
         DamagedFileError: a segment is damaged.
     """
-    from neuralcodec.models.gru.runner import StageDecoder
-
-    decoder = StageDecoder(codec, *_plane(header).shape)
+    decoder = codec.decoder(*_plane(header).shape)
     for y_hat in decode_latents(codec, segments, header):
         decoder.add(y_hat)
         report(decoder.stage / header.stages)
         yield decoder
 
 
-def decode_latents(codec: RecurrentModel, segments: Sequence[bytes], header: Header) -> Iterator[Floats]:
+def decode_latents(codec: StageModel, segments: Sequence[bytes], header: Header) -> Iterator[Floats]:
     """Decode y_hat `(H/16, W/16, C)` of each whole stage: the exact part, the same on every machine."""
     walk = _TileWalk(codec, header)
     count = len(walk.tiles)
@@ -106,7 +100,7 @@ def decode_latents(codec: RecurrentModel, segments: Sequence[bytes], header: Hea
         yield walk.finish_stage()
 
 
-def sample_stages(codec: RecurrentModel, header: Header, draw: Draw, report: Progress = quiet) -> list[bytes]:
+def sample_stages(codec: StageModel, header: Header, draw: Draw, report: Progress = quiet) -> list[bytes]:
     """Draw the segments of all stages from the prior, each stage given those before it."""
     walk = _TileWalk(codec, header)
     count = len(walk.tiles)
@@ -125,15 +119,13 @@ def sample_stages(codec: RecurrentModel, header: Header, draw: Draw, report: Pro
 
 
 def interpolate(
-    codec: RecurrentModel, one: Container, other: Container, shares: Sequence[float]
+    codec: StageModel, one: Container, other: Container, shares: Sequence[float]
 ) -> Iterator[Pixels]:
     """Decode latents between those of two files of one header, in all stages: `(H, W, 1 or 3)`."""
-    from neuralcodec.models.gru.runner import StageDecoder
-
     header = one.header
     ends = [list(decode_latents(codec, file.tiles, header)) for file in (one, other)]
     for share in shares:
-        decoder = StageDecoder(codec, *_plane(header).shape)
+        decoder = codec.decoder(*_plane(header).shape)
         for start, end in zip(*ends, strict=True):
             decoder.add(start + np.float32(share) * (end - start))
         yield _shown(decoder, header, Box.whole(header.height, header.width))
@@ -142,7 +134,7 @@ def interpolate(
 class _TileWalk:
     """The exact state of all tiles, which both directions keep from stage to stage."""
 
-    def __init__(self, codec: RecurrentModel, header: Header) -> None:
+    def __init__(self, codec: StageModel, header: Header) -> None:
         self._prior = codec.prior
         plane = _plane(header)
         self._shape = (*plane.shape, codec.prior.latent)
@@ -165,7 +157,7 @@ class _TileWalk:
         return y_hat
 
 
-def decode_pictures(codec: RecurrentModel, file: Container, stages: int) -> Iterator[Pixels]:
+def decode_pictures(codec: StageModel, file: Container, stages: int) -> Iterator[Pixels]:
     """Decode pixels `(H, W, 1 or 3)` after each of so many stages."""
     header = file.header
     segments = file.tiles[: stages * header.tile_count]
@@ -174,7 +166,7 @@ def decode_pictures(codec: RecurrentModel, file: Container, stages: int) -> Iter
 
 
 def decode_region(
-    codec: RecurrentModel, file: Container, region: Box, stages: int, report: Progress = quiet
+    codec: StageModel, file: Container, region: Box, stages: int, report: Progress = quiet
 ) -> Pixels:
     """Decode a region `(h, w, 1 or 3)` after so many stages; only the last is turned into pixels."""
     segments = file.tiles[: stages * file.header.tile_count]

@@ -313,6 +313,9 @@ def _ms_ssim(value: float, picture: Picture) -> _Metric:
 
 
 def _ssimulacra2(value: float, picture: Picture) -> _Metric:
+    from neuralcodec.models.runtime import require_torch
+
+    require_torch("target_ssimulacra2")
     from neuralcodec.models.ssimulacra2 import SMALLEST_SIDE, ssimulacra2
 
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < 100:

@@ -21,13 +21,15 @@ from neuralcodec.coding.pixels import Kept, grey, padded_pixels, part
 from neuralcodec.coding.tiling import WINDOW, Window, band_height, bands, boxes, latent_size, windows
 from neuralcodec.entropy.coder import SymbolWriter
 from neuralcodec.entropy.rounding import Rounding, error_weight
+from neuralcodec.errors import UsageError
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
 from neuralcodec.models.conv import HALO, STRIDE
+from neuralcodec.models.runtime import TORCH, require_torch, runtime
 
 if TYPE_CHECKING:
     from neuralcodec.coding.refine import Refiner
-    from neuralcodec.models.conv.runner import Model
+    from neuralcodec.models.protocols import TileModel
 
 #: Below this quality the mean colour of the decoded picture is checked.
 COLOUR_KEPT_BELOW = 35
@@ -38,7 +40,7 @@ MOST_ROUNDS = 5
 
 
 def encode_tiles(
-    codec: Model,
+    codec: TileModel,
     pixels: Pixels,
     header: Header,
     *,
@@ -84,7 +86,7 @@ def encode_tiles(
 
 
 def _encode(
-    codec: Model,
+    codec: TileModel,
     pixels: Pixels,
     header: Header,
     *,
@@ -150,17 +152,22 @@ def _encode(
     return segments
 
 
-def _refiner(codec: Model, header: Header, effort: int) -> Refiner | None:
+def _refiner(codec: TileModel, header: Header, effort: int) -> Refiner | None:
     """Make the refiner for an effort above 1; None for effort 1."""
     if effort == 1:
         return None
+    if runtime() != TORCH:
+        require_torch(f"effort {effort}")
+        raise UsageError(f"effort {effort}: runtime onnx has no gradients; leave it to torch")
     from neuralcodec.coding.refine import STEPS_OF_EFFORT, Refiner
+    from neuralcodec.models.conv.runner import Model
 
+    assert isinstance(codec, Model)
     tile, steps = header.tile // STRIDE, STEPS_OF_EFFORT[effort - 1]
     return Refiner(codec, header.quality, header.quality_row, tile, steps)
 
 
-def _decoded_mean(codec: Model, file: Container) -> npt.NDArray[np.float64]:
+def _decoded_mean(codec: TileModel, file: Container) -> npt.NDArray[np.float64]:
     """Compute the mean of each channel `(1,)` or `(3,)` of the decoded picture, in 8-bit levels."""
     header = file.header
     parts = decode_windows(codec, file, Box.whole(header.height, header.width))
@@ -169,7 +176,7 @@ def _decoded_mean(codec: Model, file: Container) -> npt.NDArray[np.float64]:
 
 
 def decode_region(
-    codec: Model,
+    codec: TileModel,
     file: Container,
     region: Box,
     report: Progress = quiet,
@@ -185,7 +192,9 @@ def decode_region(
     return pixels
 
 
-def interpolate(codec: Model, one: Container, other: Container, shares: Sequence[float]) -> Iterator[Pixels]:
+def interpolate(
+    codec: TileModel, one: Container, other: Container, shares: Sequence[float]
+) -> Iterator[Pixels]:
     """Decode latents on the line between those of two files of one header: `(H, W, 1 or 3)`."""
     start, end = (decode_latents(file, codec) for file in (one, other))
     whole = Box.whole(one.header.height, one.header.width)
@@ -195,7 +204,7 @@ def interpolate(codec: Model, one: Container, other: Container, shares: Sequence
 
 
 def decode_windows(
-    codec: Model,
+    codec: TileModel,
     file: Container,
     region: Box,
     report: Progress = quiet,

@@ -14,6 +14,7 @@ import torch
 from neuralcodec import weights
 from neuralcodec.entropy import canary
 from neuralcodec.errors import NeuralCodecError
+from neuralcodec.training.export_graphs import write_graphs
 from neuralcodec.training.forms import form_of
 from neuralcodec.training.integers import Tensors
 from neuralcodec.training.loop import read_checkpoint
@@ -70,7 +71,9 @@ def export(
         raise
     except ValueError as error:
         raise NeuralCodecError(f"{checkpoint} cannot be exported: {error}") from None
-    return write_weights(out, arrays, codec, config, tradeoff), report
+    file = write_weights(out, arrays, codec, config, tradeoff)
+    write_graphs(file.path)
+    return file, report
 
 
 def arrays_of(codec: str, model: Any) -> Tensors:

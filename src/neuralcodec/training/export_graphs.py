@@ -1,13 +1,15 @@
-"""From a weights file to ONNX graphs of its synthesis, for run times without torch and for browsers.
+"""From a weights file to ONNX graphs of its transforms, for run times without torch and for browsers.
 
 A graph holds no weights: its constants are the float16 arrays of the weights file itself, by offset, and turn
-into float32 when the graph is loaded. So a graph takes a few kilobytes, and stays beside its weights file:
+into float32 when the graph is loaded. So a graph takes a few kilobytes, stays beside its weights, and says in
+its metadata what the SHA-256 of that file is:
 
     conv-96604f79.safetensors   conv-96604f79.synthesis.onnx
-    gru-7a5eea88.safetensors    gru-7a5eea88.synthesis.onnx (one stage)
+                                conv-96604f79.features.onnx, .latent.onnx, .hyper_analysis.onnx
+    gru-7a5eea88.safetensors    gru-7a5eea88.synthesis.onnx, .analysis.onnx (a pass of one stage)
                                 gru-7a5eea88.render.onnx (pixels of the stages so far)
 
-For the id of each weights file in a folder, `index.json` names the files that belong together, with their
+`index.json` names, for the id of each weights file in a folder, the files that decoding takes, with their
 SHA-256. Layers have the names of `docs/format.md`, which says what the graphs compute.
 
     python -m neuralcodec.training.export_graphs src/neuralcodec/weights
@@ -27,10 +29,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from neuralcodec.errors import NeuralCodecError
+from neuralcodec.models.prior import LATENT_UNIT
 from neuralcodec.weights import at
 
 OPSET, IR_VERSION = 17, 8
 INDEX = "index.json"
+#: Graphs that decoding takes.
+DECODING = ("synthesis", "render")
 
 Shape = list[int | str]
 
@@ -49,7 +54,18 @@ class Graph:
         self.codec: str = parts["codec"]
         self.model: Mapping[str, int] = parts["model"]
         self._path, self._described, self._first = path, described, 8 + length
+        self._hash = hashlib.sha256(data).hexdigest()
+        #: Which halves are in the file.
+        self.encodes, self.decodes = (
+            any(name.startswith(f"transforms.{half}.") for name in described)
+            for half in ("analysis", "synthesis")
+        )
         self._clear()
+
+    def begin(self, network: str) -> None:
+        """Start the next graph, with the arrays `transforms.<network>.*`."""
+        self._clear()
+        self._network = network
 
     def _clear(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -78,8 +94,8 @@ class Graph:
         return name
 
     def array(self, name: str) -> str:
-        """Add the array `transforms.synthesis.<name>` of the weights file, as float32."""
-        name = f"transforms.synthesis.{name}"
+        """Add an array of the network, as float32."""
+        name = f"transforms.{self._network}.{name}"
         if name not in self._constants:
             start, end = self._described[name]["data_offsets"]
             tensor = TensorProto(name=name, data_type=TensorProto.FLOAT16, data_location=TensorProto.EXTERNAL)
@@ -91,30 +107,33 @@ class Graph:
             self._constants[name] = tensor
         return str(self.op("Cast", name, to=TensorProto.FLOAT))
 
-    def dense(self, x: str, name: str) -> str:
+    def layer(self, x: str, name: str) -> str:
         """Add a 1x1 convolution."""
-        return str(
-            self.op("Conv", x, self.array(f"{name}.weight"), self.array(f"{name}.bias"), kernel_shape=[1, 1])
-        )
+        return self.convolve(x, self.array(f"{name}.weight"), self.array(f"{name}.bias"))
+
+    def convolve(self, x: str, weight: str, bias: str) -> str:
+        return str(self.op("Conv", x, weight, bias, kernel_shape=[1, 1]))
 
     def spatial(self, x: str, name: str) -> str:
         """Add a 3x3 convolution of each channel by itself."""
-        [channels] = self._described[f"transforms.synthesis.{name}.bias"]["shape"]
+        [channels] = self._described[f"transforms.{self._network}.{name}.bias"]["shape"]
         parts = (self.array(f"{name}.weight"), self.array(f"{name}.bias"))
         return str(self.op("Conv", x, *parts, kernel_shape=[3, 3], pads=[1] * 4, group=channels))
 
     def blocks(self, x: str, name: str, count: int) -> str:
         """Add `count` residual blocks, one after another."""
         for n in range(count):
-            hidden = self.dense(self.spatial(x, f"{name}.{n}.spatial"), f"{name}.{n}.expand")
-            hidden = self.op("Mul", hidden, self.op("Sigmoid", hidden))
-            x = self.op("Add", x, self.dense(hidden, f"{name}.{n}.project"))
+            hidden = self.silu(self.layer(self.spatial(x, f"{name}.{n}.spatial"), f"{name}.{n}.expand"))
+            x = self.op("Add", x, self.layer(hidden, f"{name}.{n}.project"))
         return x
+
+    def silu(self, x: str) -> str:
+        return str(self.op("Mul", x, self.op("Sigmoid", x)))
 
     def gru(self, x: str, state: str, name: str) -> str:
         """Add a gated recurrent unit; return its new state."""
-        update_x, reset_x, new_x = self.op("Split", self.dense(x, f"{name}.inputs"), axis=1, outputs=3)
-        recurrent = self.dense(self.spatial(state, f"{name}.spatial"), f"{name}.recurrent")
+        update_x, reset_x, new_x = self.op("Split", self.layer(x, f"{name}.inputs"), axis=1, outputs=3)
+        recurrent = self.layer(self.spatial(state, f"{name}.spatial"), f"{name}.recurrent")
         update_h, reset_h, new_h = self.op("Split", recurrent, axis=1, outputs=3)
         update = self.op("Sigmoid", self.op("Add", update_x, update_h))
         reset = self.op("Sigmoid", self.op("Add", reset_x, reset_h))
@@ -125,82 +144,161 @@ class Graph:
         """Rearrange channels into squares of `size`."""
         return str(self.op("DepthToSpace", x, blocksize=size, mode="CRD"))
 
+    def unshuffle(self, x: str, size: int, channels: int) -> str:
+        """Rearrange squares of `size` into channels, as `torch.nn.functional.pixel_unshuffle` orders them."""
+        shape = self.op("Shape", x)
+        rows, columns = (self.op("Slice", shape, *self._at(axis)) for axis in (2, 3))
+        parts = (self.op("Div", side, self.integers(size)) for side in (rows, columns))
+        high, wide = parts
+        ones, step = self.integers(1, channels), self.integers(size)
+        x = self.op("Reshape", x, self.op("Concat", ones, high, step, wide, step, axis=0))
+        x = self.op("Transpose", x, perm=[0, 1, 3, 5, 2, 4])
+        packed = self.integers(1, channels * size * size)
+        return str(self.op("Reshape", x, self.op("Concat", packed, high, wide, axis=0)))
+
+    def _at(self, axis: int) -> tuple[str, str]:
+        return self.integers(axis), self.integers(axis + 1)
+
+    def channels_first(self, x: str) -> str:
+        """Turn `(h, w, C)` into `(1, C, h, w)`."""
+        return str(self.op("Transpose", self.op("Unsqueeze", x, self.integers(0)), perm=[0, 3, 1, 2]))
+
+    def channels_last(self, x: str) -> str:
+        """Turn `(1, C, h, w)` into `(h, w, C)`."""
+        return str(self.op("Squeeze", self.op("Transpose", x, perm=[0, 2, 3, 1]), self.integers(0)))
+
     def latent(self, channels: int) -> str:
         """Add the inputs `y_hat` `(h, w, C)`, in quantization steps, and `latent_gain`; multiply them."""
-        y = self.op("Unsqueeze", self.input("y_hat", ["h", "w", channels]), self.integers(0))
-        y = self.op("Transpose", y, perm=[0, 3, 1, 2])
+        y = self.channels_first(self.input("y_hat", ["h", "w", channels]))
         return str(self.op("Mul", y, self.input("latent_gain", [1, channels, 1, 1])))
 
     def pixels(self, x: str) -> str:
         """Round pixels in [0, 1], or a little beyond, to samples `(H, W, 3)`, uint8."""
         x = self.op("Round", self.op("Mul", x, self.number(255)))
         x = self.op("Cast", self.op("Clip", x, self.number(0), self.number(255)), to=TensorProto.UINT8)
-        return str(self.op("Squeeze", self.op("Transpose", x, perm=[0, 2, 3, 1]), self.integers(0)))
+        return self.channels_last(x)
 
-    def finish(self, outputs: Mapping[str, tuple[str, int, Shape]]) -> bytes:
-        """Serialise the graph and begin an empty one; `outputs` has each output's value, type and shape."""
-        nodes = self._nodes + [helper.make_node("Identity", [v], [n]) for n, (v, _, _) in outputs.items()]
-        declared = [helper.make_tensor_value_info(n, kind, shape) for n, (_, kind, shape) in outputs.items()]
+    def finish(self, **outputs: str) -> bytes:
+        """Serialise the graph, given the value of each output; `pixels` are uint8, others float32."""
+        nodes = self._nodes + [helper.make_node("Identity", [v], [n]) for n, v in outputs.items()]
+        kinds = {"pixels": TensorProto.UINT8}
+        declared = [helper.make_tensor_value_info(n, kinds.get(n, TensorProto.FLOAT), None) for n in outputs]
         constants = list(self._constants.values())
         graph = helper.make_graph(nodes, "neuralcodec", self._inputs, declared, constants)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
         )
-        self._clear()
+        helper.set_model_props(model, {"weights": self._hash})
         return bytes(model.SerializeToString(deterministic=True))
 
 
 def conv_graphs(graph: Graph) -> dict[str, bytes]:
-    """Build `synthesis`: y_hat and the gains of a level to pixels."""
+    """Build the parts of both transforms, each with numpy's `(h, w, C)` where nothing else is said.
+
+    Of a decoder `synthesis`, y_hat and the gains of a level to pixels. Of an encoder `features`, pixels to
+    what is the same for every level, `latent`, that and the gains to y, and `hyper_analysis`, y to z.
+    """
+    return (_conv_decoder(graph) if graph.decodes else {}) | (_conv_encoder(graph) if graph.encodes else {})
+
+
+def _conv_decoder(graph: Graph) -> dict[str, bytes]:
     sizes = graph.model
+    graph.begin("synthesis")
     y = graph.latent(sizes["latent"])
     gain = graph.input("feature_gain", [1, sizes["coarse"], 1, 1])
-    f = graph.blocks(graph.op("Mul", graph.dense(y, "stem"), gain), "coarse", sizes["coarse_blocks"])
-    f = graph.blocks(graph.shuffle(graph.dense(f, "up"), 2), "fine", sizes["fine_blocks"])
-    x = graph.op(
-        "Add", graph.shuffle(graph.dense(f, "head"), 8), graph.shuffle(graph.dense(y, "shortcut"), 16)
-    )
-    pixels = graph.pixels(graph.op("Add", x, graph.number(0.5)))
-    return {"synthesis": graph.finish({"pixels": (pixels, TensorProto.UINT8, ["H", "W", 3])})}
+    f = graph.blocks(graph.op("Mul", graph.layer(y, "stem"), gain), "coarse", sizes["coarse_blocks"])
+    f = graph.blocks(graph.shuffle(graph.layer(f, "up"), 2), "fine", sizes["fine_blocks"])
+    deep, linear = graph.shuffle(graph.layer(f, "head"), 8), graph.shuffle(graph.layer(y, "shortcut"), 16)
+    x = graph.op("Add", graph.op("Add", deep, linear), graph.number(0.5))
+    return {"synthesis": graph.finish(pixels=graph.pixels(x))}
+
+
+def _conv_encoder(graph: Graph) -> dict[str, bytes]:
+    sizes, graphs = graph.model, {}
+    graph.begin("analysis")
+    x = graph.channels_first(graph.input("pixels", ["H", "W", 3]))  # 8-bit levels
+    x = graph.op("Sub", graph.op("Div", x, graph.number(255)), graph.number(0.5))
+    fine = graph.blocks(graph.layer(graph.unshuffle(x, 8, 3), "stem"), "fine", sizes["fine_blocks"])
+    shortcut = graph.layer(graph.unshuffle(x, 16, 3), "shortcut")
+    graphs["features"] = graph.finish(fine=fine, shortcut=shortcut)
+
+    graph.begin("analysis")
+    f = graph.input("fine", [1, sizes["fine"], "2h", "2w"])
+    f = graph.op("Mul", f, graph.input("feature_gain", [1, sizes["fine"], 1, 1]))
+    f = graph.layer(graph.unshuffle(f, 2, sizes["fine"]), "down")
+    f = graph.layer(graph.blocks(f, "coarse", sizes["coarse_blocks"]), "head")
+    y = graph.op("Add", f, graph.input("shortcut", [1, sizes["latent"], "h", "w"]))
+    y = graph.op("Mul", y, graph.input("latent_gain", [1, sizes["latent"], 1, 1]))
+    graphs["latent"] = graph.finish(y=graph.channels_last(y))
+
+    graph.begin("hyper_analysis")
+    y = graph.channels_first(graph.input("y", ["h", "w", sizes["latent"]]))
+    z = graph.silu(graph.layer(graph.op("Div", y, graph.number(LATENT_UNIT)), "stem"))
+    z = graph.silu(graph.layer(graph.unshuffle(z, 2, sizes["latent"]), "down"))
+    z = graph.layer(graph.unshuffle(graph.spatial(z, "spatial"), 2, sizes["latent"]), "head")
+    z = graph.op("Mul", z, graph.number(LATENT_UNIT))
+    graphs["hyper_analysis"] = graph.finish(z=graph.channels_last(z))
+    return graphs
 
 
 def gru_graphs(graph: Graph) -> dict[str, bytes]:
-    """Build `synthesis`, a pass of a stage from states to states, and `render`, states to pixels.
+    """Build `synthesis` and `analysis`, a pass of a stage each, and `render`, states to pixels.
 
-    Each stage has its own layers `stem` and `shortcut` and its own gains: they are inputs of `synthesis`.
+    What each stage has of its own are inputs: gains, `stem` or `head`, and `shortcut`.
     """
-    sizes = graph.model
-    latent, fine, coarse = sizes["latent"], sizes["fine"], sizes["coarse"]
-    states: dict[str, Shape] = {
-        "fine": [1, fine, "2h", "2w"],
-        "coarse": [1, coarse, "h", "w"],
+    return (_gru_decoder(graph) if graph.decodes else {}) | (_gru_encoder(graph) if graph.encodes else {})
+
+
+def _states(graph: Graph) -> dict[str, Shape]:
+    return {
+        "fine": [1, graph.model["fine"], "2h", "2w"],
+        "coarse": [1, graph.model["coarse"], "h", "w"],
         "linear": [1, 768, "h", "w"],
     }
 
-    def own(x: str, name: str, outputs: int) -> str:
-        weight = graph.input(f"{name}.weight", [outputs, latent, 1, 1])
-        return str(graph.op("Conv", x, weight, graph.input(f"{name}.bias", [outputs]), kernel_shape=[1, 1]))
 
+def _own(graph: Graph, x: str, name: str, inputs: int, outputs: int) -> str:
+    """Add a 1x1 convolution that each stage has for itself."""
+    weight = graph.input(f"{name}.weight", [outputs, inputs, 1, 1])
+    return graph.convolve(x, weight, graph.input(f"{name}.bias", [outputs]))
+
+
+def _gru_decoder(graph: Graph) -> dict[str, bytes]:
+    latent, coarse = graph.model["latent"], graph.model["coarse"]
+    graph.begin("synthesis")
     y = graph.latent(latent)
     gain = graph.input("feature_gain", [1, coarse, 1, 1])
-    before = {name: graph.input(name, shape) for name, shape in states.items()}
-    f = graph.op("Mul", own(y, "stem", coarse), gain)
-    after = {"coarse": graph.gru(f, before["coarse"], "gru_coarse")}
-    up = graph.shuffle(graph.dense(graph.blocks(after["coarse"], "block_coarse", 1), "up"), 2)
-    after["fine"] = graph.gru(up, before["fine"], "gru_fine")
-    after["linear"] = graph.op("Add", before["linear"], own(y, "shortcut", 768))
-    stage = graph.finish(
-        {f"{name}_after": (after[name], TensorProto.FLOAT, shape) for name, shape in states.items()}
-    )
+    before = {name: graph.input(name, shape) for name, shape in _states(graph).items()}
+    f = graph.op("Mul", _own(graph, y, "stem", latent, coarse), gain)
+    a = graph.gru(f, before["coarse"], "gru_coarse")
+    up = graph.shuffle(graph.layer(graph.blocks(a, "block_coarse", 1), "up"), 2)
+    b = graph.gru(up, before["fine"], "gru_fine")
+    linear = graph.op("Add", before["linear"], _own(graph, y, "shortcut", latent, 768))
+    stage = graph.finish(fine_after=b, coarse_after=a, linear_after=linear)
 
-    before = {name: graph.input(name, states[name]) for name in ("fine", "linear")}
-    x = graph.dense(graph.blocks(before["fine"], "render_blocks", sizes["render_blocks"]), "head")
-    x = graph.op("Add", graph.shuffle(x, 8), graph.shuffle(before["linear"], 16))
+    graph.begin("synthesis")
+    b, linear = (graph.input(name, _states(graph)[name]) for name in ("fine", "linear"))
+    x = graph.layer(graph.blocks(b, "render_blocks", graph.model["render_blocks"]), "head")
+    x = graph.op("Add", graph.shuffle(x, 8), graph.shuffle(linear, 16))
     pixels = graph.pixels(graph.op("Add", x, graph.number(0.5)))
-    return {
-        "synthesis": stage,
-        "render": graph.finish({"pixels": (pixels, TensorProto.UINT8, ["H", "W", 3])}),
-    }
+    return {"synthesis": stage, "render": graph.finish(pixels=pixels, x_hat=graph.channels_last(x))}
+
+
+def _gru_encoder(graph: Graph) -> dict[str, bytes]:
+    latent, fine, coarse = (graph.model[name] for name in ("latent", "fine", "coarse"))
+    states = _states(graph)
+    graph.begin("analysis")
+    x = graph.channels_first(graph.input("residual", ["H", "W", 3]))
+    f = graph.layer(graph.unshuffle(x, 8, 3), "stem")
+    f = graph.op("Mul", f, graph.input("gain", [1, fine, 1, 1]))
+    b = graph.gru(graph.blocks(f, "block_fine", 1), graph.input("fine", states["fine"]), "gru_fine")
+    down = graph.layer(graph.unshuffle(b, 2, fine), "down")
+    a = graph.gru(down, graph.input("coarse", states["coarse"]), "gru_coarse")
+    y = _own(graph, graph.blocks(a, "block_coarse", 1), "head", coarse, latent)
+    y = graph.op("Div", y, graph.input("gain_mean", []))
+    y = graph.op("Add", y, _own(graph, graph.unshuffle(x, 16, 3), "shortcut", 768, latent))
+    y = graph.op("Mul", y, graph.input("latent_gain", [1, latent, 1, 1]))
+    return {"analysis": graph.finish(y=graph.channels_last(y), fine_after=b, coarse_after=a)}
 
 
 _GRAPHS: dict[str, Callable[[Graph], dict[str, bytes]]] = {"conv": conv_graphs, "gru": gru_graphs}
@@ -210,14 +308,14 @@ def write_graphs(weights: Path) -> dict[str, Path]:
     """Write the graphs of a weights file beside it.
 
     Returns:
-        Their paths by name.
+        Their paths by name; none of a codec that has no graphs.
 
     Raises:
         NeuralCodecError: it is not a weights file, or a graph cannot be written.
     """
     try:
         graph = Graph(weights)
-        made = _GRAPHS[graph.codec](graph)
+        made = _GRAPHS[graph.codec](graph) if graph.codec in _GRAPHS else {}
         paths = {name: weights.with_name(f"{weights.stem}.{name}.onnx") for name in made}
         for name, path in paths.items():
             path.write_bytes(made[name])
@@ -227,11 +325,13 @@ def write_graphs(weights: Path) -> dict[str, Path]:
 
 
 def write_index(folder: Path) -> None:
-    """Write the graphs of every weights file in a folder, and the index of all of them."""
+    """Write the graphs of every weights file in a folder, and the index of those that decode."""
     index = {}
     for weights in sorted(folder.glob("*.safetensors")):
-        graphs = {name: _entry(path) for name, path in write_graphs(weights).items()}
-        index[at(weights).id.hex()] = {**_entry(weights), "graphs": graphs}
+        graphs, file = write_graphs(weights), at(weights)
+        if file.decodes:
+            needed = {name: _entry(path) for name, path in graphs.items() if name in DECODING}
+            index[file.id.hex()] = {**_entry(weights), "graphs": needed}
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n")
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from neuralcodec.vae.model import VAE
 from neuralcodec.vae.sprites import SIDE, Array
@@ -23,9 +22,13 @@ def sample(model: VAE, count: int, *, seed: int, temperature: float = 1.0) -> Ar
     return model.decode(z).numpy()
 
 
-def traverse(model: VAE, z: Tensor, values: Sequence[float]) -> Array:
-    """Decode `(latents, values, channels, 64, 64)`: in each row, one latent of `z` takes the values."""
-    latents, steps = len(z), len(values)
+def traverse(model: VAE, values: Sequence[float], start: Array | None = None) -> Array:
+    """Decode `(latents, values, channels, 64, 64)`: in each row, one latent takes the values.
+
+    The others are those of the picture `start`, `(1, channels, 64, 64)`, or without one 0.
+    """
+    latents, steps = model.config.latents, len(values)
+    z = torch.zeros(latents) if start is None else model.encode(torch.from_numpy(start))[0][0]
     grid = z.repeat(latents, steps, 1)
     for latent in range(latents):
         grid[latent, :, latent] = torch.tensor(values)

@@ -33,6 +33,9 @@ def export(args: Namespace) -> int:
     out = Path(args.out)
     if out.is_file() and not args.force:
         raise UsageError(f"{out} exists: -f overwrites")
+    from neuralcodec.models.runtime import require_torch
+
+    require_torch("export")
     from neuralcodec.training.export import export as export_weights
 
     images = None if args.images is None else Path(args.images)

@@ -51,6 +51,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def train(args: Namespace) -> int:
     """Make a checkpoint by a recipe from a folder of pictures."""
     from neuralcodec import weights
+    from neuralcodec.models.runtime import require_torch
+
+    require_torch("train")
     from neuralcodec.training.loop import Trainer
     from neuralcodec.training.recipe import read_recipe
 

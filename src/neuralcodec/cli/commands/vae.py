@@ -55,6 +55,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command that follows `vae`."""
+    from neuralcodec.models.runtime import require_torch
+
+    require_torch("vae")
     status: int = args.action(args)
     return status
 
@@ -77,7 +80,7 @@ def _train_arguments(parser: ArgumentParser) -> None:
     length.add_argument("--minutes", type=positive, metavar="M", help="length of the run (default: 10)")
     length.add_argument("--steps", type=count, metavar="N", help="the same in steps: repeats exactly")
     add_force(parser)
-    add_device(parser)
+    add_device(parser, runtime=False)
     add_threads(parser)
 
 
@@ -154,15 +157,12 @@ def traverse(args: Namespace) -> int:
         say(f"{args.weights} → {args.out}")
         return 0
     import numpy as np
-    import torch
 
     from neuralcodec.vae import sheets
 
     _bound(args.steps)
-    z = torch.zeros(model.config.latents)
-    if args.start is not None:
-        z = model.encode(torch.from_numpy(_picture(args.start, model)))[0][0]
-    rows = sheets.traverse(model, z, np.linspace(-args.reach, args.reach, args.steps).tolist())
+    start = None if args.start is None else _picture(args.start, model)
+    rows = sheets.traverse(model, np.linspace(-args.reach, args.reach, args.steps).tolist(), start)
     order, kl = sheets.by_use(model)
     labels = [f"z{latent}  {kl[latent]:.2f} nats" for latent in order]
     _save(sheets.sheet([rows[latent] for latent in order], labels), target, args)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from neuralcodec.coding.pixels import Kept
     from neuralcodec.entropy.coder import Draw
     from neuralcodec.format.container import Container
-    from neuralcodec.models.conv.runner import Model
+    from neuralcodec.models.protocols import TileModel
     from neuralcodec.weights import WeightsFile
 
 
@@ -32,14 +32,20 @@ class ConvFamily(Family):
     efforts = MOST_EFFORT
     margin = HALO * STRIDE
 
-    def load(self, file: WeightsFile, device: str | None) -> Model:
-        from neuralcodec.models.conv.runner import load
+    def load(self, file: WeightsFile, device: str | None) -> TileModel:
+        from neuralcodec.models.runtime import ONNX, runtime
 
-        return load(file, device)
+        if runtime(device) == ONNX:
+            from neuralcodec.models.conv import light
+
+            return light.load(file)
+        from neuralcodec.models.conv import runner
+
+        return runner.load(file, device)
 
     def encode(
         self,
-        model: Model,
+        model: TileModel,
         pixels: Pixels,
         header: Header,
         *,
@@ -53,7 +59,7 @@ class ConvFamily(Family):
 
     def decode(
         self,
-        model: Model,
+        model: TileModel,
         file: Container,
         region: Box,
         *,
@@ -77,13 +83,13 @@ class ConvFamily(Family):
             return Decoded(box_reduced(pixels, reduce), lost)
         return Decoded(decode_region(model, file, region, report, recovered, reduce=reduce), lost)
 
-    def sample(self, model: Model, header: Header, draw: Draw, report: Progress) -> list[bytes]:
+    def sample(self, model: TileModel, header: Header, draw: Draw, report: Progress) -> list[bytes]:
         from neuralcodec.coding.latents import sample_tiles
 
         return sample_tiles(model, header, draw, report)
 
     def interpolate(
-        self, model: Model, one: Container, other: Container, shares: Sequence[float]
+        self, model: TileModel, one: Container, other: Container, shares: Sequence[float]
     ) -> Iterator[Pixels]:
         from neuralcodec.coding.tilewise import interpolate
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from neuralcodec.coding.pixels import Kept
     from neuralcodec.entropy.coder import Draw
     from neuralcodec.format.container import Container
-    from neuralcodec.models.gru.runner import RecurrentModel
+    from neuralcodec.models.protocols import StageModel
     from neuralcodec.weights import WeightsFile
 
 
@@ -28,14 +28,20 @@ class GruFamily(Family):
     #: Encoding takes about 125 bytes a pixel, mostly for states: the conv codec is for larger pictures.
     max_pixels = 2**24
 
-    def load(self, file: WeightsFile, device: str | None) -> RecurrentModel:
-        from neuralcodec.models.gru.runner import load
+    def load(self, file: WeightsFile, device: str | None) -> StageModel:
+        from neuralcodec.models.runtime import ONNX, runtime
 
-        return load(file, device)
+        if runtime(device) == ONNX:
+            from neuralcodec.models.gru import light
+
+            return light.load(file)
+        from neuralcodec.models.gru import runner
+
+        return runner.load(file, device)
 
     def encode(
         self,
-        model: RecurrentModel,
+        model: StageModel,
         pixels: Pixels,
         header: Header,
         *,
@@ -49,7 +55,7 @@ class GruFamily(Family):
 
     def decode(
         self,
-        model: RecurrentModel,
+        model: StageModel,
         file: Container,
         region: Box,
         *,
@@ -63,18 +69,18 @@ class GruFamily(Family):
 
         return Decoded(box_reduced(decode_region(model, file, region, stages, report), reduce))
 
-    def decode_stages(self, model: RecurrentModel, file: Container, *, stages: int) -> Iterator[Pixels]:
+    def decode_stages(self, model: StageModel, file: Container, *, stages: int) -> Iterator[Pixels]:
         from neuralcodec.coding.stagewise import decode_pictures
 
         return decode_pictures(model, file, stages)
 
-    def sample(self, model: RecurrentModel, header: Header, draw: Draw, report: Progress) -> list[bytes]:
+    def sample(self, model: StageModel, header: Header, draw: Draw, report: Progress) -> list[bytes]:
         from neuralcodec.coding.stagewise import sample_stages
 
         return sample_stages(model, header, draw, report)
 
     def interpolate(
-        self, model: RecurrentModel, one: Container, other: Container, shares: Sequence[float]
+        self, model: StageModel, one: Container, other: Container, shares: Sequence[float]
     ) -> Iterator[Pixels]:
         from neuralcodec.coding.stagewise import interpolate
 

@@ -44,6 +44,14 @@ class RecurrentModel:
         """Number of threads that the transforms use, and the rest should."""
         return torch.get_num_threads()
 
+    def decoder(self, height: int, width: int) -> StageDecoder:
+        """Make the decoder of a picture of `height` x `width` latent positions."""
+        return StageDecoder(self, height, width)
+
+    def encoder(self, pixels: Pixels) -> StageEncoder:
+        """Make the encoder of pixels `(H, W, 3)`, sides multiples of 16."""
+        return StageEncoder(self, pixels)
+
 
 def load(file: WeightsFile, device: str | None = None) -> RecurrentModel:
     """Load the model of a weights file, on the device that `transforms_device` finds.

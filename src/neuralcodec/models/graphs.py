@@ -1,0 +1,97 @@
+"""The graphs beside a weights file, on ONNX Runtime; `neuralcodec.training.export_graphs` makes them.
+
+A session has threads of its own, which a forked child does not have, though it has the session: to free it
+there would be to wait for them for ever. So a child keeps what it inherited, and loads sessions of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from neuralcodec.arrays import Floats
+from neuralcodec.errors import NeuralCodecError
+from neuralcodec.processes import available_cores
+from neuralcodec.weights import WeightsFile, by_id
+
+
+class Graphs:
+    """The graphs beside a weights file, each loaded when it is first run; they may be run in threads.
+
+    Args:
+        arrays: of the weights, for `gains`.
+    """
+
+    def __init__(self, file: WeightsFile, arrays: Mapping[str, Any]) -> None:
+        self._encoder, self._arrays = file, arrays
+        self._decoder = file if file.decodes else by_id(file.id)
+        self._sessions: dict[str, Any] = {}
+        _all.add(self)
+
+    def run(self, name: str, outputs: list[str] | None = None, /, **feeds: Floats) -> list[Any]:
+        """Run a graph and return its outputs; `__` in the name of an input stands for a point.
+
+        Raises:
+            NeuralCodecError: there is no such graph, or it is not that of the weights.
+        """
+        named = {key.replace("__", "."): value for key, value in feeds.items()}
+        if name not in self._sessions:
+            self._sessions[name] = self._load(name)
+        return list(self._sessions[name].run(outputs, named))
+
+    def gains(self, name: str, level: float) -> Floats:
+        """Gains `(1, C, 1, 1)` of a table at a level, see `neuralcodec.models.blocks.GainTable`."""
+        table = self._arrays[f"transforms.{name}.log_gain"].astype(np.float32)
+        low = min(int(level), len(table) - 2)
+        share = np.float32(level - low)
+        row = table[low] * (1 - share) + table[low + 1] * share
+        return np.exp(row, dtype=np.float32).reshape(1, -1, 1, 1)
+
+    def array(self, name: str) -> Floats:
+        return np.asarray(self._arrays[f"transforms.{name}"], np.float32)
+
+    def leave_sessions(self) -> None:
+        """Forget the sessions without freeing them."""
+        for session in self._sessions.values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+        self._sessions = {}
+
+    def _load(self, name: str) -> Any:
+        # It would report its use to its makers, by a thread for which a forked child waits at its end.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime  # type: ignore[import-untyped]
+
+        file = self._decoder if name in ("synthesis", "render") else self._encoder
+        path = file.path.with_name(f"{file.path.stem}.{name}.onnx")
+        if not path.is_file():
+            raise NeuralCodecError(f"{path} is missing, without which these weights run on torch alone")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = available_cores()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its own kinds have no common name that is public
+            raise NeuralCodecError(f"{path} cannot be loaded: {' '.join(str(error).split())[:200]}") from None
+        told = session.get_modelmeta().custom_metadata_map.get("weights")
+        if told != hashlib.sha256(file.path.read_bytes()).hexdigest():
+            raise NeuralCodecError(f"{path} is not the graph of {file.path}: export the weights again")
+        return session
+
+
+_all: weakref.WeakSet[Graphs] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for graphs in _all:
+        graphs.leave_sessions()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

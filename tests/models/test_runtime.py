@@ -1,0 +1,117 @@
+"""Run times: which one is used, and that both code the same pictures alike."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import photograph
+
+import neuralcodec
+from neuralcodec import NeuralCodecError, UsageError, weights
+from neuralcodec.models import runtime as runtimes
+from neuralcodec.models.conv.light import LightModel
+from neuralcodec.models.runtime import VARIABLE, described, on_gpu, require_torch, runtime
+
+
+@pytest.fixture
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+
+    def without(name: str, *args: Any) -> ModuleSpec | None:
+        return None if name == "torch" else find(name, *args)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+
+
+def test_torch_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert runtime() == "torch"
+    assert described().startswith("PyTorch ")
+    monkeypatch.setenv(VARIABLE, "onnx")
+    assert runtime() == "onnx"
+    assert described().startswith("ONNX Runtime ")
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert runtime() == "onnx"
+    with pytest.raises(UsageError, match=r"train: it needs PyTorch: pip install 'neuralcodec\[torch\]'"):
+        require_torch("train")
+    with pytest.raises(UsageError, match=r"device cuda: it needs PyTorch"):
+        runtime("cuda")
+    monkeypatch.setenv(VARIABLE, "torch")
+    with pytest.raises(UsageError, match=r"runtime torch: it needs PyTorch"):
+        runtime()
+
+
+def test_wishes_that_cannot_be_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "tensorflow")
+    with pytest.raises(UsageError, match="must be auto, torch or onnx, not 'tensorflow'"):
+        runtime()
+    monkeypatch.setenv(VARIABLE, "onnx")
+    with pytest.raises(UsageError, match="device cuda: runtime onnx has none"):
+        neuralcodec.encode(photograph(32, 32), device="cuda")
+    with pytest.raises(UsageError, match="effort 2: runtime onnx has no gradients"):
+        neuralcodec.encode(photograph(32, 32), effort=2)
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_whether_models_run_on_a_gpu(monkeypatch: pytest.MonkeyPatch, found: bool) -> None:
+    monkeypatch.setattr(runtimes, "_has_driver", lambda: True)
+    monkeypatch.setattr(runtimes, "_torch_finds_gpu", lambda: found)
+    monkeypatch.setenv(VARIABLE, "torch")
+    for device, expected in (("cuda", True), ("auto", found), ("", found), ("cpu", False)):
+        monkeypatch.setenv("NCODEC_DEVICE", device)
+        assert on_gpu() is expected
+    monkeypatch.setenv(VARIABLE, "onnx")
+    monkeypatch.setenv("NCODEC_DEVICE", "auto")
+    assert not on_gpu()
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"quality": 60}, {"quality": 8}, {"model": "gru", "quality": 50}], ids=str
+)
+def test_both_code_alike(monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any]) -> None:
+    picture = photograph(70, 90)
+    files, pixels = {}, {}
+    for name in ("torch", "onnx"):
+        monkeypatch.setenv(VARIABLE, name)
+        files[name] = neuralcodec.encode(picture, **arguments)
+    for name in ("torch", "onnx"):
+        monkeypatch.setenv(VARIABLE, name)
+        pixels[name] = neuralcodec.decode(files["torch"], as_array=True).astype(int)
+    # Rounded differently, an element of the latent here and there takes other bits.
+    assert abs(len(files["onnx"]) - len(files["torch"])) <= 0.02 * len(files["torch"]) + 4
+    # torch may work in bfloat16.
+    assert np.abs(pixels["onnx"] - pixels["torch"]).max() <= 4
+    assert np.abs(pixels["onnx"] - pixels["torch"]).mean() < 0.5
+
+
+def test_graphs_must_be_those_of_the_weights(tmp_path: Path) -> None:
+    shipped = weights.by_name("conv").path
+    path = tmp_path / shipped.name
+    shutil.copy(shipped, path)
+    y_hat = np.zeros((1, 1, 128), np.float32)
+    with pytest.raises(NeuralCodecError, match=r"synthesis\.onnx is missing"):
+        LightModel(weights.at(path)).synthesise(y_hat, 50)
+    graph = path.with_name(f"{path.stem}.synthesis.onnx")
+    graph.write_bytes(b"no graph")
+    with pytest.raises(NeuralCodecError, match=r"synthesis\.onnx cannot be loaded"):
+        LightModel(weights.at(path)).synthesise(y_hat, 50)
+    [other] = shipped.parent.glob("conv-2026-11-24-*.synthesis.onnx")
+    shutil.copy(other, graph)
+    shutil.copy(weights.by_id(bytes.fromhex("ae1edfda")).path, tmp_path)
+    (tmp_path / path.name).rename(tmp_path / "mine.safetensors")
+    graph.rename(tmp_path / "mine.synthesis.onnx")
+    with pytest.raises(NeuralCodecError, match=r"is not the graph of .*mine\.safetensors"):
+        LightModel(weights.at(tmp_path / "mine.safetensors")).synthesise(y_hat, 50)
+    shutil.copy(shipped.with_name(f"{shipped.stem}.synthesis.onnx"), tmp_path)
+    path.write_bytes(shipped.read_bytes())
+    assert LightModel(weights.at(path)).synthesise(y_hat, 50).shape == (16, 16, 3)
