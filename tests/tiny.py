@@ -1,12 +1,14 @@
 """The sizes of models that train and code in no time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from conftest import photograph
 
-from neuralcodec.models.conv.network import ConvCodec, ConvConfig
+from neuralcodec.models.conv.config import ConvConfig
+from neuralcodec.models.conv.network import ConvCodec
 from neuralcodec.models.gru.network import RecurrentCodec, RecurrentConfig
 from neuralcodec.training.data import PixelStore, block_components
 from neuralcodec.training.export import arrays_of, write_weights
@@ -23,6 +25,18 @@ TINY_MODEL = ConvConfig(
     features=12,
     width=20,
 )
+#: The same with a detail layer from quality 70 on.
+TINY_DETAIL = replace(
+    TINY_MODEL,
+    detail=8,
+    detail_levels=3,
+    detail_width=8,
+    detail_analysis_blocks=1,
+    detail_synthesis_blocks=1,
+    detail_features=12,
+    detail_context=16,
+    base_level=150,
+)
 TINY_RECURRENT = RecurrentConfig(
     fine=8, coarse=12, render_blocks=1, priming=2, latent=8, features=12, width=16
 )
@@ -32,6 +46,19 @@ def write_conv_weights(out: Path) -> WeightsFile:
     """Weights of the tiny `conv` model, untrained."""
     torch.manual_seed(0)
     return write_weights(out, arrays_of("conv", ConvCodec(TINY_MODEL).eval()), "conv", TINY_MODEL, Tradeoff())
+
+
+def write_detail_weights(out: Path) -> WeightsFile:
+    """Weights of the tiny `conv` model in two layers, untrained: two block transforms."""
+    torch.manual_seed(0)
+    model = ConvCodec(TINY_DETAIL).eval()
+    store = PixelStore(photograph(256, 256, seed=5).reshape(-1), [(256, 256)], np.zeros(1, np.int64))
+    model.transforms.start_from_components(block_components(store, TINY_DETAIL.latent, samples=2000))
+    model.transforms.start_detail_from_components(
+        block_components(store, TINY_DETAIL.detail, block=8, samples=2000)
+    )
+    arrays = arrays_of("conv", model)
+    return write_weights(out, arrays, "conv", model.config, Tradeoff())
 
 
 def write_recurrent_weights(out: Path) -> WeightsFile:

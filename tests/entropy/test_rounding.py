@@ -46,6 +46,6 @@ def test_silent_symbols_and_the_argument_stay() -> None:
 
 
 def test_errors_count_for_more_at_low_qualities() -> None:
-    weights = [error_weight(quality) for quality in (0, 25.5, 60, 100)]
+    weights = [error_weight(quality) for quality in (0, 0.255, 0.6, 1)]
     assert weights == sorted(weights, reverse=True)
     assert weights[2] == 120

@@ -263,7 +263,7 @@ TWO_STEPS = """
     from pathlib import Path
     from safetensors.torch import save_file
     import torch.distributed as dist
-    from neuralcodec.models.conv.network import ConvConfig
+    from neuralcodec.models.conv.config import ConvConfig
     from neuralcodec.training import loop
     from neuralcodec.training.recipe import Recipe, TrainingConfig
 

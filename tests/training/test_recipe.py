@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from neuralcodec.errors import UsageError
-from neuralcodec.models.conv.network import ConvConfig
+from neuralcodec.models.conv.config import ConvConfig
 from neuralcodec.models.gru.network import RecurrentConfig
 from neuralcodec.training.recipe import Recipe, read_recipe
 

@@ -14,7 +14,8 @@ from neuralcodec.cli.main import main
 from neuralcodec.entropy.exact import Integers
 from neuralcodec.entropy.prior import integers_of
 from neuralcodec.errors import UsageError
-from neuralcodec.models.conv.network import ConvCodec, ConvConfig
+from neuralcodec.models.conv.config import ConvConfig
+from neuralcodec.models.conv.network import ConvCodec
 from neuralcodec.models.gru.network import RecurrentCodec
 from neuralcodec.training.export import arrays_of
 from neuralcodec.training.loop import Trainer

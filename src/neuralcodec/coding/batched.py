@@ -235,7 +235,7 @@ class BatchedCodec(nn.Module):
     def _code(self, y: Floats, header: Header) -> tuple[list[bytes], Floats]:
         """Code y `(h, w, C)` to the segments of the tiles, and y_hat `(h, w, C)` as a decoder sees it."""
         prior = self._model.prior
-        rounding = Rounding(prior.tables, error_weight(header.quality))
+        rounding = Rounding(prior.tables, error_weight(header.quality / 100))
         y_hat = np.empty_like(y)
         tiles = []
         for box in boxes(Box.whole(*y.shape[:2]), header.tile // STRIDE):

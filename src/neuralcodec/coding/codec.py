@@ -209,19 +209,23 @@ def decode_file(
     header, reduce = file.header, checked_reduce(reduce)
     family = family_of(header.codec)
     held = _stages_held(file, family)
-    if stage is not None and not header.codec.in_stages:
-        raise UsageError(f"the file has no stages: it was written by the {header.codec.name} model")
+    model = family.load(_weights_of(header), device)
+    stages = family.stages(model, header)
+    if stage is not None and stages == 1:
+        raise UsageError(f"the file has no stages: the {header.codec.name} model wrote it, in one layer")
     if stage is not None and not (is_whole(stage) and 1 <= int(stage) <= held):
         raise UsageError(f"the file has stages 1 to {held}, not {stage!r}")
-    if held < header.stages and file.damage:
-        file.damage.append(f"the first {held} of {header.stages} stages are whole")
+    if held > stages:
+        raise DamagedFileError(f"damaged file: it has {held} layers, and its quality stands for {stages}")
+    if held < stages and not partial and stage is None:
+        raise DamagedFileError(f"damaged file: it has {held} of its {stages} layers")
+    if held < stages and (partial or file.damage):
+        file.damage.append(f"the first {held} of {stages} stages are whole")
     whole = Box.whole(header.height, header.width)
     region = region or whole
     if region.height < 1 or region.width < 1 or region.within(whole) != region:
         raise UsageError(f"the region is not within the {header.width}x{header.height} pixels of the picture")
-    stored = _weights_of(header)
     alpha = _alpha(file, file.damage if partial else None)
-    model = family.load(stored, device)
     decoded = family.decode(
         model,
         file,
@@ -231,7 +235,7 @@ def decode_file(
         partial=partial,
         report=progress or quiet,
     )
-    coarse = stage is None and held < header.stages
+    coarse = stage is None and held < stages
     damage = _damage(file, range(header.tile_count) if coarse else decoded.lost, region, family.margin)
     alpha = None if alpha is None else box_reduced(alpha[region.slices], reduce)
     return Picture(decoded.pixels, alpha, file.icc, file.exif, file.xmp, damage)
@@ -244,9 +248,6 @@ def decode_stages(file: Container) -> Iterator[Picture]:
         DamagedFileError: as in `decode_picture`.
     """
     header = file.header
-    if not header.codec.in_stages:
-        yield decode_file(file)
-        return
     family = family_of(header.codec)
     stages, alpha = _stages_held(file, family), _alpha(file, None)
     model = family.load(_weights_of(header), None)

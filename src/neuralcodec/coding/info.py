@@ -20,7 +20,7 @@ class Info:
         weights_name: their name; None if they are not here.
         width, height: in pixels.
         quality: 0 to 100.
-        stages: number of stages that the quality stands for; 1 where the codec has none.
+        stages: number of stages that the quality of gru stands for, or of layers that a conv file holds.
         tile: side of a tile in pixels.
         tiles: number of tile chunks.
         grey, alpha: whether the picture has one channel instead of three, and whether it has transparency.
@@ -72,7 +72,7 @@ def info_of(data: bytes, limits: Limits) -> Info:
         width=header.width,
         height=header.height,
         quality=header.quality,
-        stages=header.stages,
+        stages=max(header.stages, len(file.tiles) // header.tile_count),
         tile=header.tile,
         tiles=len(file.tiles),
         grey=header.grey,

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from neuralcodec import weights
 from neuralcodec.coding.codec import decode_stages
+from neuralcodec.coding.families import family_of
 from neuralcodec.errors import UsageError
 from neuralcodec.format import container
 from neuralcodec.format.container import Container, Limits
@@ -42,44 +44,50 @@ def truncate(
         size: or the number of bytes; as many stages as fit are kept.
 
     Raises:
-        UsageError: the file has no stages, or fewer; one stage alone is larger than `size`.
+        UsageError: the file has one stage or layer, or fewer than `stages`; one alone is larger than `size`.
         DamagedFileError: the file is damaged or asks for more than `limits`.
     """
     if (stages is None) == (size is None):
         raise UsageError("give either a number of stages or a size")
     file = container.read(data, limits=limits)
-    if not file.header.codec.in_stages:
-        raise UsageError("the file has no stages: only those of the gru model can be truncated")
+    held = stages_in(file)
+    if held == 1 and not file.header.codec.in_stages:
+        raise UsageError("the file has one layer: gru files can be truncated, and conv files of two layers")
     if stages is not None:
-        if not 1 <= stages <= file.header.stages:
-            raise UsageError(f"the file has stages 1 to {file.header.stages}, not {stages}")
+        if not 1 <= stages <= held:
+            raise UsageError(f"the file has stages 1 to {held}, not {stages}")
         return container.write(first_stages(file, stages))
     shorter = b""
-    for count in range(file.header.stages, 0, -1):
+    for count in range(held, 0, -1):
         shorter = container.write(first_stages(file, count))
         if size is not None and len(shorter) <= size:
             return shorter
     raise UsageError(f"one stage alone takes {len(shorter):,} bytes, more than {size:,}")
 
 
+def stages_in(file: Container) -> int:
+    """Count the stages, or layers, that an intact file holds."""
+    return len(file.tiles) // file.header.tile_count
+
+
 def first_stages(file: Container, stages: int) -> Container:
     """Keep the parts of a file that its first stages need, with the quality they stand for."""
     header = file.header
-    if stages < header.stages:
-        header = replace(header, quality=header.codec.quality_of(stages))
+    if stages < stages_in(file):
+        family, stored = family_of(header.codec), weights.by_id(header.weights_id)
+        header = replace(header, quality=family.quality_of(stored, stages))
     return replace(file, header=header, tiles=file.tiles[: stages * header.tile_count])
 
 
 def frames(data: bytes, *, limits: Limits = container.DEFAULT_LIMITS) -> Iterator[Frame]:
-    """Yield the picture after each stage of a file; any other file is one frame.
+    """Yield the picture after each stage or layer of a file.
 
     Raises:
         DamagedFileError: the file is damaged or asks for more than `limits`.
     """
     file = container.read(data, limits=limits)
     for stage, picture in enumerate(decode_stages(file), 1):
-        several = file.header.codec.in_stages
-        size = len(container.write(first_stages(file, stage))) if several else len(data)
+        size = len(container.write(first_stages(file, stage))) if stages_in(file) > 1 else len(data)
         yield Frame(stage, size, picture)
 
 

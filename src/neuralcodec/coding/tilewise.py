@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from neuralcodec import parallel
 from neuralcodec.arrays import Box, Floats, Pixels, Progress, quiet
-from neuralcodec.coding.latents import Latents, decode_latents
+from neuralcodec.coding.latents import Latents, decode_latents, has_detail
 from neuralcodec.coding.pixels import Kept, grey, padded_pixels, part
 from neuralcodec.coding.tiling import WINDOW, Window, band_height, bands, boxes, latent_size, windows
 from neuralcodec.entropy.coder import SymbolWriter
@@ -24,7 +24,7 @@ from neuralcodec.entropy.rounding import Rounding, error_weight
 from neuralcodec.errors import UsageError
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
-from neuralcodec.models.conv import HALO, STRIDE
+from neuralcodec.models.conv import DETAIL_HALO, HALO, STRIDE
 from neuralcodec.models.runtime import TORCH, require_torch, runtime
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Below this quality the mean colour of the decoded picture is checked.
 COLOUR_KEPT_BELOW = 35
+#: An error of the detail latent is worth half of this, in bits, by the square of quantization steps.
+DETAIL_ERROR_WEIGHT = 60.0
 #: How far the mean of a channel may be off, in 8-bit levels; how far off a correction leaves it, since moving
 #: it more than needed makes spots of colour; and how many encodes that may take.
 MOST_SHIFT, AIM = 0.9, 0.5
@@ -59,8 +61,12 @@ def encode_tiles(
         effort, kept: see `encode_file`.
         report: called now and then with the share done, 0 to 1.
     """
+    levels = codec.levels(header.quality)
+    if levels.detail is not None:
+        base, y_hat = _encode(codec, pixels, header, effort=1, report=part(report, 0, 0.5), kept=kept)
+        return base + _encode_detail(codec, pixels, header, y_hat, part(report, 0.5, 1))
     if header.quality >= COLOUR_KEPT_BELOW:
-        return _encode(codec, pixels, header, effort=effort, report=report, kept=kept)
+        return _encode(codec, pixels, header, effort=effort, report=report, kept=kept)[0]
     mean = pixels.mean((0, 1))
     shift, error = np.zeros_like(mean), np.zeros_like(mean)
     step = np.zeros_like(mean)
@@ -68,7 +74,9 @@ def encode_tiles(
     for number in range(MOST_ROUNDS):
         round_report = part(report, number / MOST_ROUNDS, (number + 1) / MOST_ROUNDS)
         moved = shift.astype(np.float32) if number else None
-        segments = _encode(codec, pixels, header, effort=effort, report=round_report, kept=kept, shift=moved)
+        segments, _ = _encode(
+            codec, pixels, header, effort=effort, report=round_report, kept=kept, shift=moved
+        )
         before, error = error, _decoded_mean(codec, Container(header, segments)) - mean
         worst = float(np.abs(error).max())
         if best is None or worst < best[0]:
@@ -94,8 +102,13 @@ def _encode(
     report: Progress,
     kept: Kept | None,
     shift: Floats | None = None,
-) -> list[bytes]:
-    """Encode the pixels, with `shift` `(1,)` or `(3,)` added to the channels, in 8-bit levels."""
+) -> tuple[list[bytes], list[Floats]]:
+    """Encode the pixels, with `shift` `(1,)` or `(3,)` added to the channels, in 8-bit levels.
+
+    Returns:
+        The segments of all tiles, and what they decode to.
+    """
+    row = codec.levels(header.quality).base_row
 
     def read(box: Box) -> Pixels | Floats:
         values = padded_pixels(pixels, box.slices)
@@ -109,20 +122,21 @@ def _encode(
             kept.features[window] = features
         return codec.latent(features, header.quality)
 
-    def write_tile(latents: tuple[Box, Floats, Floats]) -> bytes:
+    def write_tile(latents: tuple[Box, Floats, Floats]) -> tuple[bytes, Floats]:
         box, y, z = latents
         writer = SymbolWriter(codec.prior.tables)
-        codec.prior.code(writer, header.quality_row, *box.shape, (y, z), rounding=rounding)
-        return writer.finish()
+        y_hat = codec.prior.code(writer, row, *box.shape, (y, z), rounding=rounding)
+        return writer.finish(), y_hat
 
     if shift is not None:
         kept = None  # it holds features of the unshifted pixels
     height, width = pixels.shape[:2]
     refine = _refiner(codec, header, effort)
     # A refined latent is meant to be rounded to the nearest.
-    rounding = Rounding(codec.prior.tables, error_weight(header.quality)) if refine is None else None
+    weight = error_weight(codec.levels(header.quality).base / codec.levels.highest)
+    rounding = Rounding(codec.prior.tables, weight) if refine is None else None
     plane = Box.whole(latent_size(height, STRIDE), latent_size(width, STRIDE))
-    segments: list[bytes] = []
+    coded: list[tuple[bytes, Floats]] = []
     most = WINDOW if refine is None else refine.window
     for band in bands(plane, band_height(plane, header.tile // STRIDE, HALO, most)):
         report_band = part(report, band.top / plane.height, band.bottom / plane.height)
@@ -148,7 +162,41 @@ def _encode(
             if refine is not None:
                 tile_y = np.pad(refined[place], beyond)
             tiles.append((box, tile_y, z))
-        segments += parallel.run(write_tile, tiles, codec.threads, part(report_band, 0.7, 1))
+        coded += parallel.run(write_tile, tiles, codec.threads, part(report_band, 0.7, 1))
+    return [segment for segment, _ in coded], [y_hat for _, y_hat in coded]
+
+
+def _encode_detail(
+    codec: TileModel, pixels: Pixels, header: Header, y_hat: list[Floats], report: Progress
+) -> list[bytes]:
+    """Encode the detail layer of pixels whose base, tile after tile, is `y_hat`."""
+    prior, row, size = codec.detail_prior, codec.levels(header.quality).detail_row, header.tile // STRIDE
+    assert prior is not None
+    plane = Box.whole(*(latent_size(side, STRIDE) for side in pixels.shape[:2]))
+    base = Latents(plane, np.empty((*plane.shape, codec.prior.latent), np.float32))
+    tiles = list(boxes(plane, size))
+    for box, values in zip(tiles, y_hat, strict=True):
+        base.at(box)[:] = values
+    rounding = Rounding(prior.tables, DETAIL_ERROR_WEIGHT)
+
+    def write_tile(tile: tuple[Box, Floats]) -> bytes:
+        writer = SymbolWriter(codec.prior.tables)
+        prior.code(writer, row, base.at(tile[0]), tile[1], rounding=rounding)
+        return writer.finish()
+
+    segments: list[bytes] = []
+    for band in bands(plane, band_height(plane, size, DETAIL_HALO)):
+        report_band = part(report, band.top / plane.height, band.bottom / plane.height)
+        y = np.empty((2 * band.height, 2 * band.width, prior.latent), np.float32)
+        cut = list(windows(plane, band, DETAIL_HALO))
+        for number, window in enumerate(cut, 1):
+            seen = padded_pixels(pixels, window.read.scaled(STRIDE).slices)
+            latent = codec.analyse_detail(seen, np.ascontiguousarray(base.at(window.read)), header.quality)
+            place = window.keep.moved(-band.top, 0).scaled(2).slices
+            y[place] = latent[window.inner.scaled(2).slices]
+            report_band(0.6 * number / len(cut))
+        inside = [(box, y[box.moved(-band.top, 0).scaled(2).slices]) for box in boxes(band, size)]
+        segments += parallel.run(write_tile, inside, codec.threads, part(report_band, 0.6, 1))
     return segments
 
 
@@ -164,7 +212,7 @@ def _refiner(codec: TileModel, header: Header, effort: int) -> Refiner | None:
 
     assert isinstance(codec, Model)
     tile, steps = header.tile // STRIDE, STEPS_OF_EFFORT[effort - 1]
-    return Refiner(codec, header.quality, header.quality_row, tile, steps)
+    return Refiner(codec, header.quality, codec.levels(header.quality).base_row, tile, steps)
 
 
 def _decoded_mean(codec: TileModel, file: Container) -> npt.NDArray[np.float64]:
@@ -199,7 +247,11 @@ def interpolate(
     start, end = (decode_latents(file, codec) for file in (one, other))
     whole = Box.whole(one.header.height, one.header.width)
     for share in shares:
-        between = Latents(start.box, start.values + np.float32(share) * (end.values - start.values))
+        values = start.values + np.float32(share) * (end.values - start.values)
+        detail = None
+        if start.detail is not None and end.detail is not None:
+            detail = start.detail + np.float32(share) * (end.detail - start.detail)
+        between = Latents(start.box, values, detail)
         yield decode_region(codec, one, whole, recovered=between)
 
 
@@ -226,16 +278,18 @@ def decode_windows(
     plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
     area = region.shrunk(STRIDE)
     latents = None
-    for band in bands(area, band_height(area, header.tile // STRIDE, HALO)):
+    halo = DETAIL_HALO if has_detail(file) else HALO
+    for band in bands(area, band_height(area, header.tile // STRIDE, halo)):
         start, end = ((edge - area.top) / area.height for edge in (band.top, band.bottom))
         report_band = part(report, start, end)
-        needed = band.grown(HALO).within(plane)
+        needed = band.grown(halo).within(plane)
         latents = recovered or decode_latents(
             file, codec, needed, known=latents, report=part(report_band, 0, 0.3)
         )
-        cut = list(windows(plane, band, HALO))
+        cut = list(windows(plane, band, halo))
         for number, window in enumerate(cut, 1):
-            pixels = codec.synthesise(np.ascontiguousarray(latents.at(window.read)), header.quality, reduce)
+            y_hat, detail = np.ascontiguousarray(latents.at(window.read)), latents.detail_at(window.read)
+            pixels = codec.synthesise(y_hat, header.quality, reduce, detail)
             target = window.keep.scaled(STRIDE).within(region)
             inner = target.moved(-window.read.top * STRIDE, -window.read.left * STRIDE)
             pixels = pixels[inner.shrunk(reduce).slices]

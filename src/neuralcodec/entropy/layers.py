@@ -66,3 +66,11 @@ FEATURE_UPDATE: Chain = (
     Layer("spatial", Kind.SPATIAL, "width", 0, ACTIVATION_MAX),
     Layer("project", Kind.DENSE, "features", -2 * ACTIVATION_MAX, 2 * ACTIVATION_MAX),
 )
+#: From the latent of the base to the features of the detail layer, at twice the resolution.
+DETAIL_FEATURES: Chain = (
+    Layer("detail_in", Kind.DENSE, "width", 0, ACTIVATION_MAX),
+    Layer("detail_blur1", Kind.SPATIAL, "width", -LATENT_MAX, LATENT_MAX),
+    Layer("detail_mid", Kind.DENSE, "width", 0, ACTIVATION_MAX),
+    Layer("detail_up", Kind.UP, "features", 0, ACTIVATION_MAX),
+    Layer("detail_blur2", Kind.SPATIAL, "features", -ACTIVATION_MAX, ACTIVATION_MAX),
+)

@@ -49,6 +49,10 @@ class Rounding:
         return out
 
 
-def error_weight(quality: float) -> float:
-    """Return the weight that suits the `conv` weights at a quality, found on held-out photographs."""
-    return float(120 * 2 ** ((60 - quality) / 30))
+def error_weight(share: float) -> float:
+    """Return the weight that suits the `conv` weights, found on held-out photographs.
+
+    Args:
+        share: where the level lies between the lowest, 0, and the highest, 1.
+    """
+    return float(120 * 2 ** ((60 - 100 * share) / 30))

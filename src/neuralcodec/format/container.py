@@ -54,7 +54,7 @@ class Container:
 
     Args:
         header: see `Header`.
-        tiles: payloads of the tile chunks in raster order, one stage after another.
+        tiles: payloads of the tile chunks in raster order, one stage or layer after another.
         alpha: payload of the alpha chunk; there is one exactly when `header.alpha`.
         icc, exif, xmp: metadata, not compressed; an empty value is not stored.
         lost: indices of tiles that were damaged (their entry in `tiles` is `b""`); only `read(strict=False)`
@@ -96,7 +96,9 @@ def _inflate(payload: bytes, limit: int) -> bytes:
 
 
 def write(container: Container) -> bytes:
-    """Return the file as bytes: header, tiles, alpha, ICC, EXIF, XMP, end; tiles in stages stand behind XMP.
+    """Return the file as bytes: header, tiles, alpha, ICC, EXIF, XMP, end.
+
+    Tiles in stages, and those of a second layer, stand behind XMP.
 
     Raises:
         UsageError: a field is out of its range, or the parts do not fit the header.
@@ -118,8 +120,8 @@ def write(container: Container) -> bytes:
                 raise UsageError(f"{name}: {len(payload)} bytes are more than an .nc file may hold")
             chunks.append((kind, 0, zlib.compress(payload, 9)))
     # With stages, a file may be cut anywhere behind the first, so what belongs to all of them comes first.
-    chunks = chunks + tiles if container.header.codec.in_stages else tiles + chunks
-    chunks.append((END, 0, b""))
+    first = 0 if container.header.codec.in_stages else container.header.tile_count
+    chunks = [*tiles[:first], *chunks, *tiles[first:], (END, 0, b"")]
     for kind, _, payload in chunks:
         if len(payload) > (limit := _payload_limit(container.header, DEFAULT_LIMITS, kind)):
             raise UsageError(f"a chunk {kind!r} of {len(payload)} bytes, the limit is {limit}")
@@ -199,7 +201,7 @@ def _payload_limit(header: Header, limits: Limits, kind: str) -> int:
 def _number_limit(header: Header, kind: str) -> int:
     """Return how many chunks of a type there may be; 0 for types unknown here, accepted only in order."""
     if kind == TILE:
-        return header.tile_count * header.stages
+        return header.tile_count * max(header.stages, header.codec.layers)
     return 1 if kind in _FIELDS or kind == END else 0
 
 
@@ -229,13 +231,15 @@ def _place_tiles(container: Container, tiles: dict[int, bytes]) -> None:
         whole = next((number for number in range(len(tiles)) if number not in tiles), len(tiles))
         container.tiles = [tiles[number] for number in range(whole)]
     else:
-        container.tiles = [tiles.get(number, b"") for number in range(header.tile_count)]
-        container.lost = [number for number in range(header.tile_count) if number not in tiles]
+        count = header.tile_count * (1 + max(tiles) // header.tile_count)
+        container.tiles = [tiles.get(number, b"") for number in range(count)]
+        container.lost = [number for number in range(count) if number not in tiles]
 
 
 def _count_problem(header: Header, count: int) -> str | None:
     needed = header.tile_count * header.stages
-    if count != needed:
+    layers = range(needed, needed * header.codec.layers + 1, needed)
+    if count not in layers:
         of = f" of {header.stages} stages" if header.codec.in_stages else ""
         return f"{header.width}x{header.height} pixels need {needed} tiles{of}, the file has {count}"
     return None

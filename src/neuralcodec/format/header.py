@@ -21,11 +21,14 @@ class Codec(NamedTuple):
         name: what users and weights files call it.
         stages: how many a file of quality 100 has. With more than one, the segments of a stage lie behind
             those of the stage before, and a file may be cut between any two.
+        layers: how many a file may have, where the quality alone does not say how many it has. Those of the
+            second lie behind those of the first, which is a picture by itself.
     """
 
     id: int
     name: str
     stages: int = 1
+    layers: int = 1
 
     @property
     def in_stages(self) -> bool:
@@ -36,7 +39,7 @@ class Codec(NamedTuple):
         return round(100 * (stages - 1) / (self.stages - 1), 2)
 
 
-CONV, GRU = Codec(1, "conv"), Codec(2, "gru", stages=8)
+CONV, GRU = Codec(1, "conv", layers=2), Codec(2, "gru", stages=8)
 #: Codecs by id. `coding/families/` says what each does.
 CODECS = {codec.id: codec for codec in (CONV, GRU)}
 

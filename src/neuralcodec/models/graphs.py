@@ -20,6 +20,9 @@ from neuralcodec.errors import NeuralCodecError
 from neuralcodec.processes import available_cores
 from neuralcodec.weights import WeightsFile, by_id
 
+#: Graphs of the decoder; the others are of the encoder, and in its folder.
+DECODING = ("synthesis", "render", "detail_synthesis")
+
 
 class Graphs:
     """The graphs beside a weights file, each loaded when it is first run; they may be run in threads.
@@ -67,7 +70,7 @@ class Graphs:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime  # type: ignore[import-untyped]
 
-        file = self._decoder if name in ("synthesis", "render") else self._encoder
+        file = self._decoder if name in DECODING else self._encoder
         path = file.path.with_name(f"{file.path.stem}.{name}.onnx")
         if not path.is_file():
             raise NeuralCodecError(f"{path} is missing, without which these weights run on torch alone")

@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from neuralcodec.arrays import Floats, Pixels
+    from neuralcodec.entropy.detail import DetailPrior
     from neuralcodec.entropy.prior import IntegerPrior
     from neuralcodec.entropy.stages import StagePriors
+    from neuralcodec.models.conv.quality import QualityTable
 
 
 class TileModel(Protocol):
-    """A model whose transforms run over windows of a picture: conv."""
+    """A model whose transforms run over windows of a picture: conv.
+
+    `prior` is that of the base, `detail_prior` that of the detail layer, None where the model has none.
+    `levels` finds the levels and the rows of tables of a quality.
+    """
 
     prior: IntegerPrior
+    detail_prior: DetailPrior | None
+    levels: QualityTable
 
     @property
     def threads(self) -> int:
@@ -28,8 +36,17 @@ class TileModel(Protocol):
     def hyper_analyse(self, y: Floats) -> Floats:
         """Compute z `(h/4, w/4, C_z)` from y `(h, w, C)`, h and w multiples of four."""
 
-    def synthesise(self, y_hat: Floats, quality: float, reduce: int = 1) -> Pixels:
-        """Decode y_hat `(h, w, C)`: pixels `(16 h / reduce, 16 w / reduce, 3)`, means of `reduce` a side."""
+    def analyse_detail(self, pixels: Pixels | Floats, y_hat: Floats, quality: float) -> Floats:
+        """Compute y2 `(2h, 2w, D)` from pixels `(16h, 16w, 3)` and the y_hat `(h, w, C)` of their base."""
+
+    def synthesise(
+        self, y_hat: Floats, quality: float, reduce: int = 1, detail: Floats | None = None
+    ) -> Pixels:
+        """Decode y_hat `(h, w, C)`: pixels `(16 h / reduce, 16 w / reduce, 3)`, means of `reduce` a side.
+
+        Args:
+            detail: the decoded detail latent `(2h, 2w, D)`.
+        """
 
 
 class StageDecoder(Protocol):

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.entropy.exact import Range
-from neuralcodec.entropy.layers import HYPER_SYNTHESIS
-from neuralcodec.entropy.prior import LATENT_CLIP, LATENT_ONE, IntegerPrior
+from neuralcodec.arrays import Floats
+from neuralcodec.entropy.detail import ConvPriors
+from neuralcodec.entropy.exact import ONE, Range
+from neuralcodec.entropy.layers import DETAIL_FEATURES, HYPER_SYNTHESIS
+from neuralcodec.entropy.prior import LATENT_CLIP, LATENT_ONE, QUALITY_ROWS
 from neuralcodec.entropy.tables import SCALE_COUNT, gaussian_tables
-from neuralcodec.models.conv.network import ConvCodec, ConvConfig, Reconstruction, Transforms, level_of
+from neuralcodec.errors import UsageError
+from neuralcodec.models.blocks import interpolate_levels
+from neuralcodec.models.conv.config import ConvConfig
+from neuralcodec.models.conv.detail import DetailPrior
+from neuralcodec.models.conv.network import ConvCodec, Reconstruction, Transforms, blocks_of
+from neuralcodec.models.conv.quality import QualityTable
 from neuralcodec.models.prior import Prior
 from neuralcodec.training.data import CropSampler, load_crops
 from neuralcodec.training.fitting import fitted_tables
 from neuralcodec.training.forms import Form, Objective
 from neuralcodec.training.integers import CountingWriter, Tensors, chain_layers, rates, step_layers, stored
+from neuralcodec.training.quality import with_table
 
 
 class ConvObjective:
@@ -26,6 +37,9 @@ class ConvObjective:
         self.levels = config.levels
         self.model = ConvCodec(config)
         self.components = config.latent
+
+    def begin(self, crops: Iterator[Tensor]) -> None:
+        """Have nothing to prepare."""
 
     def terms(
         self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int
@@ -40,21 +54,79 @@ class ConvObjective:
         return [(out.x_hat, out.y_bits + out.z_bits) for out in outs]
 
 
-def integer_tensors(prior: Prior) -> Tensors:
-    """Make every array that `IntegerPrior` needs."""
-    tables = gaussian_tables()
+class DetailObjective:
+    """The detail layer in training, over a base that stays as it is."""
+
+    #: Batches that the components of the residual are computed from.
+    SEEN = 100
+
+    def __init__(self, config: ConvConfig) -> None:
+        self.levels = config.detail_levels
+        self.model = ConvCodec(config)
+        self.components = config.latent
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_("detail_" in name)
+
+    @torch.no_grad()
+    def begin(self, crops: Iterator[Tensor]) -> None:
+        """Start the shortcuts of the detail layer as the Karhunen-Loève transform of the residual."""
+        transforms = self.model.transforms
+        total = torch.zeros(3 * 64, 3 * 64, dtype=torch.float64)
+        for x in itertools.islice(crops, self.SEEN):
+            level = torch.full((len(x),), self.model.config.base_level / 100, device=x.device)
+            blocks = blocks_of(x)
+            y = transforms.latent(transforms.features(blocks), level)
+            y_hat = self.model.prior(y, transforms.hyper_analysis(y), level).y_hat
+            residual = (blocks - transforms.base(y_hat, level).blocks).permute(0, 2, 3, 1).flatten(0, 2)
+            total += (residual.T @ residual).double().cpu()
+        _, vectors = torch.linalg.eigh(total)
+        transforms.start_detail_from_components(vectors.T.flip(0)[: self.model.config.detail].float())
+
+    def terms(
+        self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        level = sampler.levels(step, self.levels).to(x.device)
+        out: Reconstruction = replica(x, level, detail=True)
+        return out.x_hat, out.y_bits + out.z_bits, level / (self.levels - 1)
+
+    def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        levels = (torch.full((1,), float(level), device=x.device) for level in range(self.levels))
+        outs = (self.model(x, level, detail=True) for level in levels)
+        return [(out.x_hat, out.y_bits + out.z_bits) for out in outs]
+
+
+def integer_tensors(model: ConvCodec, table: Tensors) -> Tensors:
+    """Make every array that `ConvPriors` needs; `table` is that of the qualities."""
+    prior, tables = model.prior, gaussian_tables()
     arrays: Tensors = {"tables.counts": tables.counts, "tables.radius": tables.radius}
-    arrays |= _z_tables(prior)
+    levels = QualityTable(model.config, table)
+    arrays |= _z_tables(prior, torch.tensor([levels.alone(quality) for quality in range(QUALITY_ROWS)]))
     latents = Range.uniform(prior.z_mean.shape[1], -LATENT_CLIP, LATENT_CLIP)
     layers, features = chain_layers(prior, HYPER_SYNTHESIS, "", latents)
     layers |= step_layers(prior.steps, "steps", features)
+    if model.config.detail:
+        arrays |= table | _detail_tables(model.detail_prior, torch.from_numpy(table["quality.detail"]))
+        base = Range.uniform(model.config.latent, -LATENT_CLIP, LATENT_CLIP)
+        chain, features = chain_layers(model.detail_prior, DETAIL_FEATURES, "", base)
+        top = DETAIL_FEATURES[-1]
+        features = Range.uniform(len(features.low), top.low * ONE, top.high * ONE)
+        layers |= chain | step_layers(model.detail_prior.steps, "detail_steps", features)
     return arrays | stored(layers)
 
 
 @torch.no_grad()
-def _z_tables(prior: Prior) -> Tensors:
-    """Make the means, in sixteenths, and the scale indices of z for every quality, each `(101, C_z)`."""
-    level = level_of(torch.arange(101), prior.z_mean.shape[0])
+def _detail_tables(prior: DetailPrior, levels: Tensor) -> Tensors:
+    """Make what is added to the features at each quality, `(101 - K, F)`, and the tables of scale indices."""
+    rows = (interpolate_levels(prior.level, levels) * ONE).round().clamp(-(2**15), 2**15 - 1)
+    return {
+        "detail.rows": rows.to(torch.int16).numpy(),
+        "detail.table": np.arange(SCALE_COUNT, dtype=np.uint16),
+    }
+
+
+@torch.no_grad()
+def _z_tables(prior: Prior, level: Tensor) -> Tensors:
+    """Make the means, in sixteenths, and the scale indices of z at every level, each `(101, C_z)`."""
     mean, index = prior.z_parameters(level)
     return {
         "z.mean": (mean * LATENT_ONE).round().clamp(-(2**15), 2**15 - 1).to(torch.int16).numpy(),
@@ -64,25 +136,41 @@ def _z_tables(prior: Prior) -> Tensors:
 
 
 @torch.no_grad()
-def measure(model: ConvCodec, prior: IntegerPrior, images: Path) -> dict[str, float]:
+def measure(model: ConvCodec, arrays: Tensors, images: Path) -> dict[str, float]:
     """Measure the rates of the trained and the integer prior on the same latents, for all images."""
     transforms: Transforms = model.transforms
+    priors, table = ConvPriors(arrays), QualityTable(model.config, arrays)
     bits = {"bpp_float": 0.0, "bpp_integer": 0.0, "bpp_coded": 0.0}
     pixels = 0
     for crop in load_crops(images, width=768, height=512):
         for quality in (5, 35, 65, 95):
-            level = level_of(torch.tensor([quality]), model.config.levels)
-            y = transforms.analyse(crop.float() / 255, level)
+            levels = table(quality)
+            level = torch.tensor([levels.base], dtype=torch.float32)
+            blocks = blocks_of(crop.float() / 255)
+            y = transforms.latent(transforms.features(blocks), level)
             z = transforms.hyper_analysis(y)
             out = model.prior(y, z, level)
-            writer = CountingWriter(prior.tables)
-            latents = (y[0].permute(1, 2, 0).contiguous().numpy(), z[0].permute(1, 2, 0).contiguous().numpy())
-            prior.code(writer, quality, y.shape[2], y.shape[3], latents)
+            writer = CountingWriter(priors.tables)
+            y_hat = priors.base.code(writer, levels.base_row, y.shape[2], y.shape[3], (_array(y), _array(z)))
             bits["bpp_float"] += float(out.y_bits + out.z_bits)
             bits["bpp_integer"] += writer.bits
             bits["bpp_coded"] += 8 * len(writer.finish())
+            if levels.detail is not None and priors.detail is not None:
+                decoded = torch.from_numpy(y_hat).permute(2, 0, 1)[None]
+                level2 = torch.tensor([levels.detail], dtype=torch.float32)
+                y2 = transforms.analyse_detail(blocks, transforms.base(decoded, level), level2)
+                bits["bpp_float"] += float(model.detail_prior(y2, decoded, level2).bits)
+                writer = CountingWriter(priors.tables)
+                priors.detail.code(writer, levels.detail_row, y_hat, _array(y2))
+                bits["bpp_integer"] += writer.bits
+                bits["bpp_coded"] += 8 * len(writer.finish())
             pixels += crop[0, 0].numel()
     return rates(bits, pixels)
+
+
+def _array(latent: Tensor) -> Floats:
+    """Convert a latent `(1, C, h, w)` to `(h, w, C)`."""
+    return latent[0].permute(1, 2, 0).contiguous().numpy()
 
 
 class ConvForm(Form[ConvConfig, ConvCodec]):
@@ -90,20 +178,26 @@ class ConvForm(Form[ConvConfig, ConvCodec]):
 
     config = ConvConfig
 
+    def sizes(self, config: ConvConfig) -> dict[str, int]:
+        return config.sizes()
+
     def model(self, config: ConvConfig) -> ConvCodec:
         return ConvCodec(config)
 
-    def objective(self, config: ConvConfig) -> Objective:
-        return ConvObjective(config)
+    def objective(self, config: ConvConfig, *, frozen_base: bool = False) -> Objective:
+        if frozen_base and not config.detail:
+            raise UsageError("frozen_base trains a detail layer, and the model has none: give it detail")
+        return DetailObjective(config) if frozen_base else ConvObjective(config)
 
-    def integer_arrays(self, model: ConvCodec) -> Tensors:
-        return integer_tensors(model.prior)
+    def integer_arrays(self, model: ConvCodec, images: Path | None = None) -> Tensors:
+        model.config, table = with_table(model, images)
+        return integer_tensors(model, table)
 
-    def integer_prior(self, config: ConvConfig, arrays: Tensors) -> IntegerPrior:
-        return IntegerPrior(arrays)
+    def integer_prior(self, config: ConvConfig, arrays: Tensors) -> ConvPriors:
+        return ConvPriors(arrays)
 
     def measure(self, model: ConvCodec, arrays: Tensors, images: Path) -> dict[str, float]:
-        return measure(model, IntegerPrior(arrays), images)
+        return measure(model, arrays, images)
 
     def fitted(self, model: ConvCodec, arrays: Tensors, photos: Path) -> Tensors:
         return fitted_tables(model, arrays, photos)

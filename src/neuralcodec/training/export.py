@@ -5,7 +5,6 @@ The averaged weights of a run become the file that encoders and decoders load.
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from neuralcodec.errors import NeuralCodecError
 from neuralcodec.training.export_graphs import write_graphs
 from neuralcodec.training.forms import form_of
 from neuralcodec.training.integers import Tensors
-from neuralcodec.training.loop import read_checkpoint
+from neuralcodec.training.loop import read_checkpoint, tradeoff_of
 from neuralcodec.weights import Tradeoff, WeightsFile
 
 if TYPE_CHECKING:
@@ -50,12 +49,11 @@ def export(
     tensors, codec, config, run = read_checkpoint(checkpoint)
     form = form_of(codec)
     model = form.model(config)
-    # Checkpoints that do not state the trade-off have the default one.
-    tradeoff = Tradeoff(**{f.name: run[f.name] for f in fields(Tradeoff) if f.name in run})
+    tradeoff = tradeoff_of(run)
     ema = {name.removeprefix("ema."): t for name, t in tensors.items() if name.startswith("ema.")}
     model.eval().load_state_dict(ema, strict=False)
     try:
-        arrays = arrays_of(codec, model)
+        arrays = arrays_of(codec, model, images)
         report: dict[str, float] = {}
         if images is not None:
             report |= form.measure(model, arrays, images)
@@ -71,18 +69,21 @@ def export(
         raise
     except ValueError as error:
         raise NeuralCodecError(f"{checkpoint} cannot be exported: {error}") from None
-    file = write_weights(out, arrays, codec, config, tradeoff)
+    file = write_weights(out, arrays, codec, model.config, tradeoff)
     write_graphs(file.path)
     return file, report
 
 
-def arrays_of(codec: str, model: Any) -> Tensors:
+def arrays_of(codec: str, model: Any, images: Path | None = None) -> Tensors:
     """Make the arrays of a model's weights file: the integer prior, and the transforms as float16.
+
+    Args:
+        images: see `Form.integer_arrays`.
 
     Raises:
         NeuralCodecError: a network cannot be made exact.
     """
-    return form_of(codec).integer_arrays(model) | {
+    return form_of(codec).integer_arrays(model, images) | {
         f"transforms.{name}": tensor.to(torch.float16).numpy()
         for name, tensor in model.transforms.state_dict().items()
     }
@@ -97,4 +98,5 @@ def write_weights(
         NeuralCodecError: the file cannot be written.
     """
     known = canary.make(form_of(codec).integer_prior(config, arrays))
-    return weights.write(out, arrays, codec=codec, model=asdict(config), tradeoff=tradeoff, canary=known)
+    sizes = form_of(codec).sizes(config)
+    return weights.write(out, arrays, codec=codec, model=sizes, tradeoff=tradeoff, canary=known)

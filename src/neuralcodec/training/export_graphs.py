@@ -6,6 +6,7 @@ its metadata what the SHA-256 of that file is:
 
     conv-96604f79.safetensors   conv-96604f79.synthesis.onnx
                                 conv-96604f79.features.onnx, .latent.onnx, .hyper_analysis.onnx
+                                with a detail layer .detail_synthesis.onnx, .detail_analysis.onnx
     gru-7a5eea88.safetensors    gru-7a5eea88.synthesis.onnx, .analysis.onnx (a pass of one stage)
                                 gru-7a5eea88.render.onnx (pixels of the stages so far)
 
@@ -29,14 +30,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from neuralcodec.errors import NeuralCodecError
+from neuralcodec.models.graphs import DECODING
 from neuralcodec.models.prior import LATENT_UNIT
 from neuralcodec.weights import at
 
 OPSET, IR_VERSION = 17, 8
 INDEX = "index.json"
-#: Graphs that decoding takes.
-DECODING = ("synthesis", "render")
-
 Shape = list[int | str]
 
 
@@ -65,6 +64,10 @@ class Graph:
     def begin(self, network: str) -> None:
         """Start the next graph, with the arrays `transforms.<network>.*`."""
         self._clear()
+        self._network = network
+
+    def use(self, network: str) -> None:
+        """Go on in the same graph with the arrays of another network."""
         self._network = network
 
     def _clear(self) -> None:
@@ -167,10 +170,10 @@ class Graph:
         """Turn `(1, C, h, w)` into `(h, w, C)`."""
         return str(self.op("Squeeze", self.op("Transpose", x, perm=[0, 2, 3, 1]), self.integers(0)))
 
-    def latent(self, channels: int) -> str:
-        """Add the inputs `y_hat` `(h, w, C)`, in quantization steps, and `latent_gain`; multiply them."""
-        y = self.channels_first(self.input("y_hat", ["h", "w", channels]))
-        return str(self.op("Mul", y, self.input("latent_gain", [1, channels, 1, 1])))
+    def latent(self, channels: int, name: str = "y_hat", gain: str = "latent_gain", scale: str = "") -> str:
+        """Add the inputs of a latent `(h, w, C)`, in quantization steps, and of its gain; multiply them."""
+        y = self.channels_first(self.input(name, [f"{scale}h", f"{scale}w", channels]))
+        return str(self.op("Mul", y, self.input(gain, [1, channels, 1, 1])))
 
     def pixels(self, x: str) -> str:
         """Round pixels in [0, 1], or a little beyond, to samples `(H, W, 3)`, uint8."""
@@ -195,8 +198,10 @@ class Graph:
 def conv_graphs(graph: Graph) -> dict[str, bytes]:
     """Build the parts of both transforms, each with numpy's `(h, w, C)` where nothing else is said.
 
-    Of a decoder `synthesis`, y_hat and the gains of a level to pixels. Of an encoder `features`, pixels to
-    what is the same for every level, `latent`, that and the gains to y, and `hyper_analysis`, y to z.
+    Of a decoder `synthesis`, y_hat and the gains of a level to pixels, and `detail_synthesis`, the same with
+    y2_hat and its gains. Of an encoder `features`, pixels to
+    what is the same for every level, `latent`, that and the gains to y, `hyper_analysis`, y to z, and
+    `detail_analysis`, pixels and y_hat to y2.
     """
     return (_conv_decoder(graph) if graph.decodes else {}) | (_conv_encoder(graph) if graph.encodes else {})
 
@@ -204,13 +209,35 @@ def conv_graphs(graph: Graph) -> dict[str, bytes]:
 def _conv_decoder(graph: Graph) -> dict[str, bytes]:
     sizes = graph.model
     graph.begin("synthesis")
+    _, x = _conv_base(graph)
+    graphs = {"synthesis": graph.finish(pixels=graph.pixels(x))}
+    if sizes.get("detail"):
+        graph.begin("synthesis")
+        fine, x = _conv_base(graph)
+        graph.use("detail_synthesis")
+        y = graph.latent(sizes["detail"], "y2_hat", "latent_gain2", "2")
+        stem = graph.op("Mul", graph.layer(y, "stem"), graph.input("feature_gain2", _gain(sizes)))
+        f = graph.op("Add", stem, graph.layer(fine, "seen"))
+        f = graph.blocks(f, "blocks", sizes["detail_synthesis_blocks"])
+        added = graph.op("Add", graph.layer(f, "head"), graph.layer(y, "shortcut"))
+        x = graph.op("Add", x, graph.shuffle(added, 8))
+        graphs["detail_synthesis"] = graph.finish(pixels=graph.pixels(x))
+    return graphs
+
+
+def _gain(sizes: Mapping[str, int]) -> Shape:
+    return [1, sizes["detail_width"], 1, 1]
+
+
+def _conv_base(graph: Graph) -> tuple[str, str]:
+    """Add the synthesis of the base; return its features at 1/8, and pixels in [0, 1]."""
+    sizes = graph.model
     y = graph.latent(sizes["latent"])
     gain = graph.input("feature_gain", [1, sizes["coarse"], 1, 1])
     f = graph.blocks(graph.op("Mul", graph.layer(y, "stem"), gain), "coarse", sizes["coarse_blocks"])
     f = graph.blocks(graph.shuffle(graph.layer(f, "up"), 2), "fine", sizes["fine_blocks"])
     deep, linear = graph.shuffle(graph.layer(f, "head"), 8), graph.shuffle(graph.layer(y, "shortcut"), 16)
-    x = graph.op("Add", graph.op("Add", deep, linear), graph.number(0.5))
-    return {"synthesis": graph.finish(pixels=graph.pixels(x))}
+    return f, str(graph.op("Add", graph.op("Add", deep, linear), graph.number(0.5)))
 
 
 def _conv_encoder(graph: Graph) -> dict[str, bytes]:
@@ -238,6 +265,18 @@ def _conv_encoder(graph: Graph) -> dict[str, bytes]:
     z = graph.layer(graph.unshuffle(graph.spatial(z, "spatial"), 2, sizes["latent"]), "head")
     z = graph.op("Mul", z, graph.number(LATENT_UNIT))
     graphs["hyper_analysis"] = graph.finish(z=graph.channels_last(z))
+    if sizes.get("detail"):
+        graph.begin("synthesis")
+        fine, base = _conv_base(graph)
+        x = graph.channels_first(graph.input("pixels", ["H", "W", 3]))
+        residual = graph.unshuffle(graph.op("Sub", graph.op("Div", x, graph.number(255)), base), 8, 3)
+        graph.use("detail_analysis")
+        f = graph.op("Add", graph.layer(residual, "stem"), graph.layer(fine, "seen"))
+        f = graph.op("Mul", f, graph.input("feature_gain2", _gain(sizes)))
+        f = graph.layer(graph.blocks(f, "blocks", sizes["detail_analysis_blocks"]), "head")
+        y = graph.op("Add", f, graph.layer(residual, "shortcut"))
+        y = graph.op("Mul", y, graph.input("latent_gain2", [1, sizes["detail"], 1, 1]))
+        graphs["detail_analysis"] = graph.finish(y=graph.channels_last(y))
     return graphs
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 from neuralcodec.entropy.coder import SYMBOL_LIMIT
-from neuralcodec.entropy.prior import IntegerPrior
+from neuralcodec.entropy.detail import ConvPriors
 from neuralcodec.entropy.tables import (
     LOG_SCALE_STEP,
     SCALE_COUNT,
@@ -32,8 +32,10 @@ from neuralcodec.entropy.tables import (
     gaussian_shares,
     tables_of,
 )
-from neuralcodec.models.conv.network import ConvCodec, blocks_of, level_of
+from neuralcodec.models.conv.network import ConvCodec, blocks_of
+from neuralcodec.models.conv.quality import QualityTable
 from neuralcodec.training.data import load_crops
+from neuralcodec.training.integers import Tensors
 
 #: Qualities whose tables of z are counted; the others use those of the nearest.
 QUALITIES = range(0, 101, 10)
@@ -56,23 +58,23 @@ class SymbolCounter:
 
     Args:
         y: `(SCALE_COUNT, 2 · REACH + 1)`, counts by scale index, of symbols from `-REACH` on; added to.
-        z: `(C_z, 2 · REACH + 1)`, the same by channel.
+        z: `(C_z, 2 · REACH + 1)`, the same by channel, of the first symbols; None if there is no z.
     """
 
-    def __init__(self, y: Counts, z: Counts) -> None:
-        self._y, self._z, self._first = y, z, True
+    def __init__(self, y: Counts, z: Counts | None = None) -> None:
+        self._y, self._z = y, z
 
     def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
         if symbols is None:
             raise ValueError("a counter needs symbols")
         symbols = np.clip(symbols, -SYMBOL_LIMIT, SYMBOL_LIMIT)
         symbols[index == SILENT_INDEX] = 0
-        target = self._z if self._first else self._y
-        rows = np.arange(len(symbols)) % len(target) if self._first else index.astype(np.intp)
+        first, self._z = self._z, None
+        target = self._y if first is None else first
+        rows = index.astype(np.intp) if first is None else np.arange(len(symbols)) % len(target)
         width = target.shape[1]
         entries = rows * width + np.clip(symbols, -REACH, REACH) + REACH
         target += np.bincount(entries, minlength=target.size).reshape(target.shape)
-        self._first = False
         return symbols
 
 
@@ -85,32 +87,57 @@ def fitted_tables(
     Raises:
         UsageError: there is no usable photograph.
     """
-    prior = IntegerPrior(arrays)
+    priors, table = ConvPriors(arrays), QualityTable(model.config, arrays)
+    prior = priors.base
+    alone = [quality for quality in QUALITIES if quality < table.first]
+    alone = sorted({*alone, model.config.base_quality})
     y_counts = np.zeros((SCALE_COUNT, 2 * REACH + 1), np.int64)
-    z_counts = np.zeros((len(QUALITIES), prior.z_mean.shape[1], 2 * REACH + 1), np.int64)
+    detail_counts = np.zeros_like(y_counts)
+    z_counts = np.zeros((len(alone), prior.z_mean.shape[1], 2 * REACH + 1), np.int64)
     for crop in load_crops(photos, width=768, height=512, limit=PICTURES):
-        features = model.transforms.features(blocks_of(crop.float() / 255))
-        for row, quality in enumerate(QUALITIES):
-            y = model.transforms.latent(features, level_of(torch.tensor([quality]), model.config.levels))
+        blocks = blocks_of(crop.float() / 255)
+        features = model.transforms.features(blocks)
+        for row, quality in enumerate(alone):
+            level = torch.tensor([table(quality).base], dtype=torch.float32)
+            y = model.transforms.latent(features, level)
             z = model.transforms.hyper_analysis(y)
-            latents = (y[0].permute(1, 2, 0).contiguous().numpy(), z[0].permute(1, 2, 0).contiguous().numpy())
-            prior.code(SymbolCounter(y_counts, z_counts[row]), quality, y.shape[2], y.shape[3], latents)
-    rows = [round(quality / 10) for quality in range(101)]
-    gaussian = arrays["z.index"][list(QUALITIES)]
+            counter = SymbolCounter(y_counts, z_counts[row])
+            y_hat = prior.code(counter, quality, y.shape[2], y.shape[3], (_array(y), _array(z)))
+            if priors.detail is None or quality != model.config.base_quality:
+                continue
+            base = model.transforms.base(torch.from_numpy(y_hat).permute(2, 0, 1)[None], level)
+            for detailed in range(table.first, 101, 6):
+                levels = table(detailed)
+                detail = torch.tensor([levels.detail], dtype=torch.float32)
+                y2 = model.transforms.analyse_detail(blocks, base, detail)
+                priors.detail.code(SymbolCounter(detail_counts), levels.detail_row, y_hat, _array(y2))
+    rows = [min(range(len(alone)), key=lambda n: abs(alone[n] - quality)) for quality in range(101)]
+    gaussian = arrays["z.index"][alone]
     shares = scale_mixtures(y_counts)
     shares += [
         channel_shares(counts, scale_of(int(index)))
         for each, indices in zip(z_counts, gaussian, strict=True)
         for counts, index in zip(each, indices, strict=True)
     ]
+    details: Tensors = {}
+    if priors.detail is not None:
+        details["detail.table"] = np.arange(SCALE_COUNT, dtype=np.uint16) + np.uint16(len(shares))
+        details["detail.table"][SILENT_INDEX] = SILENT_INDEX
+        shares += scale_mixtures(detail_counts)
     tables = tables_of(shares)
     channels = np.arange(prior.z_mean.shape[1])
     index = SCALE_COUNT + np.array(rows)[:, None] * len(channels) + channels
-    return {
+    return details | {
         "tables.counts": tables.counts,
         "tables.radius": tables.radius,
         "z.index": index.astype(np.uint16),
     }
+
+
+def _array(latent: torch.Tensor) -> npt.NDArray[np.float32]:
+    """Convert a latent `(1, C, h, w)` to `(h, w, C)`."""
+    array: npt.NDArray[np.float32] = latent[0].permute(1, 2, 0).contiguous().numpy()
+    return array
 
 
 def scale_of(index: int) -> float:

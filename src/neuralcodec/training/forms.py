@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -42,6 +44,9 @@ class Objective(Protocol):
         """
         ...
 
+    def begin(self, crops: Iterator[Tensor]) -> None:
+        """Prepare what starts from pictures, given crops `(B, 3, H, W)` of pixels in [0, 1] without end."""
+
     def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Code one picture: pixels `(1, 3, H, W)` and bits `(1,)` at each quality, from the lowest."""
         ...
@@ -53,14 +58,29 @@ class Form(Protocol[C, M]):
     #: A dataclass of numbers: the sizes of the model, as a recipe's table and a weights file hold them.
     config: type[C]
 
+    def sizes(self, config: C) -> dict[str, int]:
+        """Return the sizes that a weights file states."""
+        return asdict(config)
+
     def model(self, config: C) -> M:
         """Make the network, untrained; its `transforms` goes into a weights file as it is."""
 
-    def objective(self, config: C) -> Objective:
-        """Make the network together with the terms that a training step minimises."""
+    def objective(self, config: C, *, frozen_base: bool = False) -> Objective:
+        """Make the network together with the terms that a training step minimises.
 
-    def integer_arrays(self, model: M) -> Tensors:
+        Args:
+            frozen_base: train the detail layer alone.
+
+        Raises:
+            UsageError: the model has no detail layer.
+        """
+
+    def integer_arrays(self, model: M, images: Path | None = None) -> Tensors:
         """Round the prior to integers, with the tables of an untrained start.
+
+        Args:
+            images: photographs to find the levels of qualities with, where a model asks for that. Its
+                configuration may change.
 
         Raises:
             NeuralCodecError: a network cannot be made exact.

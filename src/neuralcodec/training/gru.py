@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from neuralcodec.entropy.layers import FEATURE_UPDATE
 from neuralcodec.entropy.prior import ACTIVATION_CLIP, LATENT_CLIP
 from neuralcodec.entropy.stages import StagePriors
 from neuralcodec.entropy.tables import gaussian_tables
+from neuralcodec.errors import UsageError
 from neuralcodec.models.gru.network import RecurrentCodec, RecurrentConfig, Stage
 from neuralcodec.models.gru.prior import StagePriors as TrainedPriors
 from neuralcodec.training.data import CropSampler, load_crops
@@ -29,6 +31,9 @@ class RecurrentObjective:
         self.stages = config.stages
         self.model = RecurrentCodec(config)
         self.components = 3 * config.latent
+
+    def begin(self, crops: Iterator[Tensor]) -> None:
+        """Have nothing to prepare."""
 
     def terms(
         self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int
@@ -107,10 +112,12 @@ class GruForm(Form[RecurrentConfig, RecurrentCodec]):
     def model(self, config: RecurrentConfig) -> RecurrentCodec:
         return RecurrentCodec(config)
 
-    def objective(self, config: RecurrentConfig) -> Objective:
+    def objective(self, config: RecurrentConfig, *, frozen_base: bool = False) -> Objective:
+        if frozen_base:
+            raise UsageError("frozen_base trains a detail layer, which gru has not")
         return RecurrentObjective(config)
 
-    def integer_arrays(self, model: RecurrentCodec) -> Tensors:
+    def integer_arrays(self, model: RecurrentCodec, images: Path | None = None) -> Tensors:
         return stage_tensors(model.prior)
 
     def integer_prior(self, config: RecurrentConfig, arrays: Tensors) -> StagePriors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -10,7 +11,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from neuralcodec.training.objectives import loss_of
 from neuralcodec.training.optimizer import MuonAdamW
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.training.start import start_from_weights
-from neuralcodec.weights import WeightsFile
+from neuralcodec.weights import Tradeoff, WeightsFile
 
 CHECKPOINT = "checkpoint.safetensors"
 #: A step that took longer than this was interrupted (a stopped process, a sleeping machine).
@@ -92,7 +93,9 @@ class Trainer:
         self.valid = [] if valid is None else load_crops(valid, width=768, height=512)
 
         torch.manual_seed(self.config.seed)
-        self.objective = form_of(recipe.codec).objective(recipe.model)
+        self.objective = form_of(recipe.codec).objective(
+            recipe.model, frozen_base=bool(self.config.frozen_base)
+        )
         if compiled and shutil.which(os.environ.get("CXX", "g++")) is None:
             raise UsageError("--compile needs a C++ compiler: install g++, or name another in CXX")
         self.loss_of = torch.compile(loss_of, dynamic=False) if compiled else loss_of
@@ -102,7 +105,13 @@ class Trainer:
             self.objective.model.transforms.start_from_components(components)
         else:
             start_from_weights(self.model, start)
+        #: What encoders of the base pursue, which the weights file will say.
+        self.tradeoff = self.config.tradeoff
+        if self.config.frozen_base and start is not None:
+            self.tradeoff = Tradeoff(**start.said["tradeoff"])
         self.model.to(self.device).to(memory_format=torch.channels_last)
+        if not (out / CHECKPOINT).exists():
+            self.objective.begin(self._pixels(self.sampler.crops(step)) for step in itertools.count(10**9))
         torch.manual_seed(self.config.seed + self.rank)  # each process draws noise of its own
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.optimizer = self.make_optimizer()
@@ -250,7 +259,7 @@ class Trainer:
         tensors |= {f"ema.{n}": t.contiguous() for n, t in self.ema.items()}
         tensors |= {f"optimizer.{n}": t.contiguous() for n, t in self.optimizer.state.items()}
         run = {"step": self.step, "seconds": self.seconds, "skipped": self.skipped}
-        run |= asdict(self.config.tradeoff)
+        run |= asdict(self.tradeoff)
         model = json.dumps(asdict(self.recipe.model))
         metadata = {"run": json.dumps(run), "codec": self.recipe.codec, "model": model}
         metadata["training"] = json.dumps(asdict(self.config))
@@ -280,6 +289,8 @@ class Trainer:
                 target.data.copy_(tensors[f"{kind}.{name}"])
         self.step, self.seconds = int(run["step"]), float(run["seconds"])
         self.skipped, self.optimizer.steps = int(run["skipped"]), int(run["step"])
+        if self.config.frozen_base:
+            self.tradeoff = tradeoff_of(run)
 
     def _log(self, record: dict[str, float] | dict[str, object]) -> None:
         if self.rank == 0:
@@ -331,6 +342,11 @@ class Checkpoint(NamedTuple):
     codec: str
     model: Any  # a dataclass, the `config` of the codec's form
     run: dict[str, float]
+
+
+def tradeoff_of(run: dict[str, float]) -> Tradeoff:
+    """Return the trade-off that a checkpoint states; where it states none, the default."""
+    return Tradeoff(**{f.name: run[f.name] for f in fields(Tradeoff) if f.name in run})
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -28,7 +28,7 @@ class TrainingConfig:
     """The settings of a training run.
 
     `constant_share`, `mse_share` and `rounded_share` are of the run's length, which is `minutes` spent in
-    steps, or a number of `steps`.
+    steps, or a number of `steps`. With `frozen_base` 1, only the detail layer is trained.
     """
 
     batch: int
@@ -52,6 +52,7 @@ class TrainingConfig:
     mse_growth: float = 1.0
     reduced_share: float = 0.0
     grain_share: float = 0.0
+    frozen_base: int = 0
     minutes: float = 0.0
     steps: int = 0
 

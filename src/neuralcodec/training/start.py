@@ -21,12 +21,14 @@ from torch import nn
 
 from neuralcodec import weights
 from neuralcodec.entropy.exact import FRACTION_BITS
-from neuralcodec.entropy.prior import INDEX_DROP, LATENT_ONE, integers_of
+from neuralcodec.entropy.prior import INDEX_DROP, LATENT_ONE, QUALITY_ROWS, integers_of
 from neuralcodec.entropy.tables import LOG_SCALE_STEP, SCALE_COUNT, SCALE_MIN, Tables
 from neuralcodec.errors import UsageError
 from neuralcodec.format.header import CONV
 from neuralcodec.models.blocks import ResidualBlock, interpolate_levels
-from neuralcodec.models.conv.network import ConvCodec, level_of
+from neuralcodec.models.conv.config import ConvConfig
+from neuralcodec.models.conv.network import ConvCodec
+from neuralcodec.models.conv.quality import QualityTable
 from neuralcodec.models.prior import LATENT_UNIT, Prior
 from neuralcodec.weights import WeightsFile
 
@@ -45,7 +47,9 @@ def start_from_weights(model: nn.Module, start: WeightsFile) -> None:
     if not isinstance(model, ConvCodec) or file.codec != CONV.name:
         raise UsageError("only a conv recipe can start from a weights file, and only from one of conv")
     for name, size in asdict(model.config).items():
-        known = file.model[name]
+        known = file.model.get(name)
+        if known is None or name == "base_quality":  # of a detail layer; an outcome of export
+            continue
         if size < known or (size > known and name not in _GROWS):
             raise UsageError(f"{start.path} is of a model with {name} = {known}, the recipe has {size}")
     state = {
@@ -55,17 +59,29 @@ def start_from_weights(model: nn.Module, start: WeightsFile) -> None:
     }
     model.transforms.load_state_dict(state, strict=False)
     for name, module in model.transforms.named_modules():
-        if isinstance(module, ResidualBlock) and f"{name}.project.weight" not in state:
+        new = f"{name}.project.weight" not in state and not name.startswith("detail_")
+        if isinstance(module, ResidualBlock) and new:
             nn.init.zeros_(module.project.weight)
-    _load_prior(model.prior, file.arrays)
+    _load_layers(model.prior, file.arrays)
+    _load_z(model.prior, QualityTable(ConvConfig(**file.model), file.arrays), file.arrays)
+    if "detail.rows" in file.arrays:
+        _load_layers(model.detail_prior, file.arrays, steps="detail_steps")
+        rows = torch.from_numpy(file.arrays["detail.rows"]).float() / 2**FRACTION_BITS
+        levels = torch.from_numpy(file.arrays["quality.detail"])
+        share = interpolate_levels(torch.eye(len(model.detail_prior.level)), levels)
+        model.detail_prior.level.copy_(torch.linalg.lstsq(share, rows).solution)
 
 
-def _load_prior(prior: Prior, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Invert `conv.integer_tensors`, up to rounding."""
+def _load_layers(prior: nn.Module, arrays: Mapping[str, npt.NDArray[Any]], *, steps: str = "steps") -> None:
+    """Invert the rounding of a prior's layers in `conv.integer_tensors`.
+
+    Args:
+        steps: what the context steps are called in the file.
+    """
     for name, module in prior.named_modules():
         if isinstance(module, nn.Conv2d):
             assert module.bias is not None
-            layer = integers_of(arrays, name)
+            layer = integers_of(arrays, f"{steps}{name[5:]}" if name.startswith("steps") else name)
             total = layer.shift.astype(np.int64)
             bias = layer.bias - np.where(total > 0, 2.0 ** (total - 1), 0.0)
             power = np.ldexp(1.0, total)
@@ -78,9 +94,12 @@ def _load_prior(prior: Prior, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
             module.weight[:, columns:] = 0.0
             module.weight[:rows, :columns] = weight
             module.bias[:rows] = torch.from_numpy(bias / power / 2**FRACTION_BITS)
-    # The file has a row for each quality; the levels are the least-squares fit to these.
-    levels = len(prior.z_mean)
-    share = interpolate_levels(torch.eye(levels), level_of(torch.arange(101), levels))
+
+
+def _load_z(prior: Prior, table: QualityTable, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Fit the tables of z, which have a row for each level, to those of the file."""
+    places = torch.tensor([table.alone(quality) for quality in range(QUALITY_ROWS)])
+    share = interpolate_levels(torch.eye(len(prior.z_mean)), places)
     mean, index = (torch.from_numpy(a).float() / LATENT_UNIT for a in (arrays["z.mean"], _z_scales(arrays)))
     prior.z_mean.copy_(torch.linalg.lstsq(share, mean / LATENT_ONE).solution)
     prior.z_index.copy_(torch.linalg.lstsq(share, index).solution)

@@ -17,7 +17,7 @@ RELEASED: Mapping[str, str] = {
 
 _ID_BYTES = 4
 #: How the names of the arrays begin that no decoder needs.
-_ENCODER = ("transforms.analysis", "transforms.hyper_analysis")
+_ENCODER = ("transforms.analysis", "transforms.hyper_analysis", "transforms.detail_analysis")
 
 
 def decoder_hash(codec: str, model: Mapping[str, int], arrays: Mapping[str, Any]) -> str:

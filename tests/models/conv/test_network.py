@@ -7,7 +7,8 @@ from conftest import photograph
 from tiny import TINY_MODEL
 
 from neuralcodec import weights
-from neuralcodec.models.conv.network import ConvCodec, ConvConfig
+from neuralcodec.models.conv.config import ConvConfig
+from neuralcodec.models.conv.network import ConvCodec
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.training.data import PixelStore, block_components
 

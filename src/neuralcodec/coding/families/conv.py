@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from neuralcodec.arrays import Box, quiet
 from neuralcodec.coding.families.protocol import Decoded, Family
 from neuralcodec.format.header import CONV, Header
-from neuralcodec.models.conv import HALO, QUALITY, STRIDE, TILE
+from neuralcodec.models.conv import DETAIL_HALO, QUALITY, STRIDE, TILE
 from neuralcodec.options import MOST_EFFORT
 
 if TYPE_CHECKING:
-    from neuralcodec.arrays import Box, Pixels, Progress
+    from neuralcodec.arrays import Pixels, Progress
     from neuralcodec.coding.batched import BatchedCodec
     from neuralcodec.coding.latents import Latents
     from neuralcodec.coding.pixels import Kept
@@ -30,7 +32,7 @@ class ConvFamily(Family):
     quality = QUALITY
     tile = TILE
     efforts = MOST_EFFORT
-    margin = HALO * STRIDE
+    margin = DETAIL_HALO * STRIDE
 
     def load(self, file: WeightsFile, device: str | None) -> TileModel:
         from neuralcodec.models.runtime import ONNX, runtime
@@ -42,6 +44,12 @@ class ConvFamily(Family):
         from neuralcodec.models.conv import runner
 
         return runner.load(file, device)
+
+    def stages(self, model: TileModel, header: Header) -> int:
+        return 1 if model.levels(header.quality).detail is None else 2
+
+    def quality_of(self, file: WeightsFile, stages: int) -> float:
+        return float(file.said["model"]["base_quality"])
 
     def encode(
         self,
@@ -72,16 +80,24 @@ class ConvFamily(Family):
         from neuralcodec.coding.pixels import box_reduced
         from neuralcodec.coding.tilewise import decode_region
 
+        if stages == 1:
+            file = replace(file, tiles=file.tiles[: file.header.tile_count])
         recovered: Latents | None = None
         lost: list[int] = []
         if partial:
-            recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(HALO))
+            recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(DETAIL_HALO))
         ends = (0, file.header.height, 0, file.header.width)
         if any(edge % reduce and edge != end for edge, end in zip(region, ends, strict=True)):
             # The region's squares do not coincide with those of the synthesis.
             pixels = decode_region(model, file, region, report, recovered)
             return Decoded(box_reduced(pixels, reduce), lost)
         return Decoded(decode_region(model, file, region, report, recovered, reduce=reduce), lost)
+
+    def decode_stages(self, model: TileModel, file: Container, *, stages: int) -> Iterator[Pixels]:
+        whole = Box.whole(file.header.height, file.header.width)
+        for count in range(1, stages + 1):
+            decoded = self.decode(model, file, whole, stages=count, reduce=1, partial=False, report=quiet)
+            yield decoded.pixels
 
     def sample(self, model: TileModel, header: Header, draw: Draw, report: Progress) -> list[bytes]:
         from neuralcodec.coding.latents import sample_tiles

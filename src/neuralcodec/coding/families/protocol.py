@@ -54,6 +54,14 @@ class Family(Protocol):
             UsageError: there is no such device. NeuralCodecError: it is no weights file of this version.
         """
 
+    def stages(self, model: Any, header: Header) -> int:
+        """Count the stages, or layers, of a file with this header."""
+        return header.stages
+
+    def quality_of(self, file: WeightsFile, stages: int) -> float:
+        """Return the quality that a file has of which only so many stages, or layers, are kept."""
+        return self.codec.quality_of(stages)
+
     def encode(
         self,
         model: Any,
@@ -80,7 +88,7 @@ class Family(Protocol):
         """Decode a region of a file.
 
         Args:
-            stages: number of stages to decode, from 1 to those that the file holds.
+            stages: number of stages, or layers, to decode, from 1 to those that the file holds.
             reduce: 1, 2, 4, 8 or 16: give means of so many pixels to a side, as `box_reduced` makes them.
             partial: approximate lost tiles, and add to `file.damage` what else is wrong.
 
@@ -89,8 +97,7 @@ class Family(Protocol):
         """
 
     def decode_stages(self, model: Any, file: Container, *, stages: int) -> Iterator[Pixels]:
-        """Decode the whole picture `(H, W, 1 or 3)` after each of the first stages, of a codec in stages."""
-        raise UsageError(f"{self.codec.name} files have no stages")
+        """Decode the whole picture `(H, W, 1 or 3)` after each of the first stages or layers."""
 
     def sample(self, model: Any, header: Header, draw: Draw, report: Progress) -> list[bytes]:
         """Draw the segments of all tiles from the prior, in the order of `encode`."""

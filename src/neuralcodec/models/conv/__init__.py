@@ -5,5 +5,7 @@ STRIDE = 16
 #: Latent positions on each side that a transform's result depends on, in any of the shipped weights;
 #: `tests/coding/test_tiling.py` measures it.
 HALO = 7
+#: The same for the pixels and the latent of a detail layer.
+DETAIL_HALO = HALO + 2
 #: The default quality, and the default side of a tile in pixels.
 QUALITY, TILE = 50.0, 1024

@@ -10,8 +10,10 @@ import numpy as np
 from neuralcodec import weights
 from neuralcodec.arrays import Floats, Pixels
 from neuralcodec.entropy import canary
-from neuralcodec.entropy.prior import IntegerPrior
+from neuralcodec.entropy.detail import ConvPriors
 from neuralcodec.format.header import CONV
+from neuralcodec.models.conv.config import ConvConfig
+from neuralcodec.models.conv.quality import QualityTable
 from neuralcodec.models.graphs import Graphs
 from neuralcodec.processes import available_cores
 from neuralcodec.weights import WeightsFile
@@ -25,7 +27,7 @@ class Features(NamedTuple):
 
 
 class LightModel:
-    """One weights file, ready to code: `prior` for the exact part, methods for the transforms."""
+    """One weights file, ready to code: a `TileModel`."""
 
     def __init__(self, file: WeightsFile) -> None:
         stored = weights.read(file)
@@ -33,9 +35,10 @@ class LightModel:
         try:
             if file.codec != CONV:
                 raise ValueError(f"it is for codec {file.codec.name!r}")
-            self.prior = IntegerPrior(stored.arrays)
-            canary.check(self.prior, stored.canary)
-            self._levels = stored.model["levels"]
+            priors = ConvPriors(stored.arrays)
+            canary.check(priors, stored.canary)
+            self.prior, self.detail_prior = priors.base, priors.detail
+            self.levels = QualityTable(ConvConfig(**stored.model), stored.arrays)
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             raise weights.not_weights(file.path, error) from None
         self._graphs = Graphs(file, stored.arrays)
@@ -59,10 +62,27 @@ class LightModel:
         """Compute z `(h/4, w/4, C_z)` from y `(h, w, C)`, h and w multiples of four."""
         return np.asarray(self._graphs.run("hyper_analysis", y=y)[0])
 
-    def synthesise(self, y_hat: Floats, quality: float, reduce: int = 1) -> Pixels:
-        """Decode y_hat `(h, w, C)`: pixels `(16 h / reduce, 16 w / reduce, 3)`, means of `reduce` a side."""
+    def analyse_detail(self, pixels: Pixels | Floats, y_hat: Floats, quality: float) -> Floats:
+        """Compute y2 `(2h, 2w, D)` from pixels `(16h, 16w, 3)` and the y_hat `(h, w, C)` of their base."""
+        feeds = self._gains("synthesis", quality) | self._detail_gains("analysis", quality)
+        x = np.asarray(pixels, np.float32)
+        return np.asarray(self._graphs.run("detail_analysis", pixels=x, y_hat=y_hat, **feeds)[0])
+
+    def synthesise(
+        self, y_hat: Floats, quality: float, reduce: int = 1, detail: Floats | None = None
+    ) -> Pixels:
+        """Decode y_hat `(h, w, C)`: pixels `(16 h / reduce, 16 w / reduce, 3)`, means of `reduce` a side.
+
+        Args:
+            detail: the decoded detail latent `(2h, 2w, D)`.
+        """
         pixels: Pixels
-        [pixels] = self._graphs.run("synthesis", y_hat=y_hat, **self._gains("synthesis", quality))
+        feeds = {"y_hat": y_hat, **self._gains("synthesis", quality)}
+        if detail is None:
+            [pixels] = self._graphs.run("synthesis", **feeds)
+        else:
+            feeds |= {"y2_hat": detail, **self._detail_gains("synthesis", quality)}
+            [pixels] = self._graphs.run("detail_synthesis", **feeds)
         if reduce == 1:
             return pixels
         height, width = pixels.shape[0] // reduce, pixels.shape[1] // reduce
@@ -70,8 +90,14 @@ class LightModel:
         return squares.mean((1, 3), dtype=np.float32).round().astype(np.uint8)
 
     def _gains(self, half: str, quality: float) -> dict[str, Floats]:
-        level = quality * (self._levels - 1) / 100
+        level = self.levels(quality).base
         names = {"latent_gain": f"{half}_gain", "feature_gain": f"{half}_feature_gain"}
+        return {name: self._graphs.gains(table, level) for name, table in names.items()}
+
+    def _detail_gains(self, half: str, quality: float) -> dict[str, Floats]:
+        level = self.levels(quality).detail
+        assert level is not None
+        names = {"latent_gain2": f"detail_{half}_gain", "feature_gain2": f"detail_{half}_feature_gain"}
         return {name: self._graphs.gains(table, level) for name, table in names.items()}
 
 

@@ -12,7 +12,6 @@ untrained network is a codec. The deep paths learn what a block transform cannot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -20,27 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralcodec.models.blocks import GainTable, depthwise, pointwise, residual_blocks
+from neuralcodec.models.conv.config import ConvConfig
+from neuralcodec.models.conv.detail import DetailAnalysis, DetailPrior, DetailSynthesis
 from neuralcodec.models.prior import LATENT_UNIT, Prior
 
 
 def level_of(quality: Tensor, levels: int) -> Tensor:
     """Convert qualities of 0 to 100 to trained levels, which are real numbers."""
     return quality.float() * ((levels - 1) / 100)
-
-
-@dataclass(frozen=True)
-class ConvConfig:
-    """Sizes of the model; every field is stored beside the weights."""
-
-    levels: int = 8
-    fine: int = 96  # channels at 1/8
-    coarse: int = 192  # channels at 1/16
-    fine_blocks: int = 3
-    coarse_blocks: int = 3
-    latent: int = 128
-    hyper: int = 64
-    features: int = 160
-    width: int = 128
 
 
 def blocks_of(x: Tensor) -> Tensor:
@@ -119,8 +105,15 @@ class Synthesis(nn.Module):
                 The last layers are linear, so their rows are averaged instead of the pixels.
         """
         y = y_hat * latent_gain
+        return self.render(self.features(y, feature_gain), y, reduce)
+
+    def features(self, y: Tensor, feature_gain: Tensor) -> Tensor:
+        """Compute the features `(B, fine, H/8, W/8)` that pixels are made of, from `y_hat * latent_gain`."""
         f = self.coarse(self.stem(y) * feature_gain)  # (B, coarse, H/16, W/16)
-        f = self.fine(F.pixel_shuffle(self.up(f), 2))  # (B, fine, H/8, W/8)
+        return self.fine(F.pixel_shuffle(self.up(f), 2))
+
+    def render(self, f: Tensor, y: Tensor, reduce: int = 1) -> Tensor:
+        """Compute the blocks from the result of `features` and its `y`."""
         # A block of 16x16 as four of 8x8, see `Analysis.features`.
         side = 8 // reduce
         weight, bias = self.shortcut.weight, self.shortcut.bias
@@ -156,6 +149,13 @@ class HyperAnalysis(nn.Module):
         return self.head(x) * LATENT_UNIT
 
 
+class Base(NamedTuple):
+    """A decoded base: the features `(B, fine, H/8, W/8)` and the pixels as blocks `(B, 192, H/8, W/8)`."""
+
+    fine: Tensor
+    blocks: Tensor
+
+
 class Transforms(nn.Module):
     """The part that stays in floating point: pixels to latents and back, with the gains of each quality.
 
@@ -173,6 +173,14 @@ class Transforms(nn.Module):
         self.synthesis_gain = GainTable(config.levels, config.latent, 1 / 4.0, 1 / 60.0)
         self.analysis_feature_gain = GainTable(config.levels, config.fine)
         self.synthesis_feature_gain = GainTable(config.levels, config.coarse)
+        if config.detail:
+            self.detail_analysis = DetailAnalysis(config)
+            self.detail_synthesis = DetailSynthesis(config)
+            # Blocks are of 8x8 here, and steps of 1/10 to 1/60 of the pixel range span 33 to 45 dB.
+            self.detail_analysis_gain = GainTable(config.detail_levels, config.detail, 10.0, 60.0)
+            self.detail_synthesis_gain = GainTable(config.detail_levels, config.detail, 1 / 10.0, 1 / 60.0)
+            self.detail_analysis_feature_gain = GainTable(config.detail_levels, config.detail_width)
+            self.detail_synthesis_feature_gain = GainTable(config.detail_levels, config.detail_width)
 
     def analyse(self, x: Tensor, level: Tensor) -> Tensor:
         """Compute y `(B, C, H/16, W/16)` from pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 16."""
@@ -194,6 +202,32 @@ class Transforms(nn.Module):
         """Compute the pixels as blocks `(B, 192 / reduce², H/8, W/8)`; `reduce` is that of `Synthesis`."""
         gains = self.synthesis_gain(level), self.synthesis_feature_gain(level)
         return self.synthesis(y_hat, *gains, reduce) + 0.5
+
+    def base(self, y_hat: Tensor, level: Tensor) -> Base:
+        """Decode the base's latent to what a detail layer builds on."""
+        y = y_hat * self.synthesis_gain(level)
+        fine = self.synthesis.features(y, self.synthesis_feature_gain(level))
+        return Base(fine, self.synthesis.render(fine, y) + 0.5)
+
+    def analyse_detail(self, blocks: Tensor, base: Base, level: Tensor) -> Tensor:
+        """Compute y2 `(B, D, H/8, W/8)` from blocks `(B, 192, H/8, W/8)` of pixels in [0, 1]."""
+        gains = self.detail_analysis_feature_gain(level), self.detail_analysis_gain(level)
+        return self.detail_analysis(blocks - base.blocks, base.fine, *gains)
+
+    def synthesise_detail(self, y_hat: Tensor, base: Base, level: Tensor) -> Tensor:
+        """Compute blocks `(B, 192, H/8, W/8)` of pixels around [0, 1] from y2_hat `(B, D, H/8, W/8)`."""
+        gains = self.detail_synthesis_gain(level), self.detail_synthesis_feature_gain(level)
+        return base.blocks + self.detail_synthesis(y_hat, base.fine, *gains)
+
+    @torch.no_grad()
+    def start_detail_from_components(self, components: Tensor) -> None:
+        """Start the linear shortcuts of the detail layer as a block transform.
+
+        Args:
+            components: orthonormal rows `(D, 192)`, the leading principal components of the residual.
+        """
+        self.detail_analysis.shortcut.weight.copy_(components[:, :, None, None])
+        self.detail_synthesis.shortcut.weight.copy_(components.T[:, :, None, None])
 
     @torch.no_grad()
     def start_from_components(self, components: Tensor) -> None:
@@ -224,9 +258,28 @@ class ConvCodec(nn.Module):
         self.config = config
         self.transforms = Transforms(config)
         self.prior = Prior(config.levels, config.latent, config.hyper, config.features, config.width)
+        if config.detail:
+            self.detail_prior = DetailPrior(config)
 
-    def forward(self, x: Tensor, level: Tensor) -> Reconstruction:
-        """Code pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 64, at `level` `(B,)`."""
+    def forward(self, x: Tensor, level: Tensor, *, detail: bool = False) -> Reconstruction:
+        """Code pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 64, at `level` `(B,)`.
+
+        With `detail`, `level` is that of the detail layer. The base then has the level that the configuration
+        says, and gets no gradient.
+        """
+        if detail:
+            return self._with_detail(x, level)
         y = self.transforms.analyse(x, level)
         out = self.prior(y, self.transforms.hyper_analysis(y), level)
         return Reconstruction(self.transforms.synthesise(out.y_hat, level), out.y_bits, out.z_bits)
+
+    def _with_detail(self, x: Tensor, level: Tensor) -> Reconstruction:
+        blocks = blocks_of(x)
+        with torch.no_grad():
+            base_level = torch.full_like(level, self.config.base_level / 100)
+            y = self.transforms.latent(self.transforms.features(blocks), base_level)
+            out = self.prior(y, self.transforms.hyper_analysis(y), base_level)
+            base = self.transforms.base(out.y_hat, base_level)
+        detail = self.detail_prior(self.transforms.analyse_detail(blocks, base, level), out.y_hat, level)
+        x_hat = F.pixel_shuffle(self.transforms.synthesise_detail(detail.y_hat, base, level), 8)
+        return Reconstruction(x_hat, out.y_bits + detail.bits, out.z_bits)

@@ -11,17 +11,23 @@ from torch.nn import functional as F
 from neuralcodec import weights
 from neuralcodec.arrays import Floats, Pixels
 from neuralcodec.entropy import canary
-from neuralcodec.entropy.prior import IntegerPrior
+from neuralcodec.entropy.detail import ConvPriors
 from neuralcodec.format.header import CONV
 from neuralcodec.models.conv import STRIDE
-from neuralcodec.models.conv.network import ConvConfig, Features, Transforms, blocks_of, level_of
+from neuralcodec.models.conv.config import ConvConfig
+from neuralcodec.models.conv.network import Features, Transforms, blocks_of
+from neuralcodec.models.conv.quality import QualityTable
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.weights import Arrays, WeightsFile
 from neuralcodec.weights.identity import is_encoder
 
 
 class Model:
-    """One weights file, ready to code: `prior` for the exact part, methods for the transforms."""
+    """One weights file, ready to code: the priors for the exact part, methods for the transforms.
+
+    `prior` is that of the base, `detail_prior` that of the detail layer, None where the model has none.
+    `levels` finds the levels and the rows of tables of a quality.
+    """
 
     def __init__(self, file: WeightsFile, device: torch.device | None = None) -> None:
         self.device = device or transforms_device()
@@ -30,9 +36,11 @@ class Model:
         try:
             if file.codec != CONV:
                 raise ValueError(f"it is for codec {file.codec.name!r}")
-            self.prior = IntegerPrior(stored.arrays)
-            canary.check(self.prior, stored.canary)
+            priors = ConvPriors(stored.arrays)
+            canary.check(priors, stored.canary)
+            self.prior, self.detail_prior = priors.base, priors.detail
             config = ConvConfig(**stored.model)
+            self.levels = QualityTable(config, stored.arrays)
             self.tradeoff = stored.tradeoff
             with torch.device("meta"):  # no time spent on initial values
                 self.transforms = Transforms(config).eval()
@@ -47,8 +55,11 @@ class Model:
         return torch.get_num_threads()
 
     def level(self, quality: float) -> Tensor:
-        """Return the trained level `(1,)`, a real number, of a quality."""
-        return level_of(torch.tensor([quality], device=self.device), self.transforms.config.levels)
+        """Return the level `(1,)` of the base, a real number, of a quality."""
+        return torch.tensor([self.levels(quality).base], device=self.device)
+
+    def _detail_level(self, quality: float) -> Tensor:
+        return torch.tensor([self.levels(quality).detail], device=self.device)
 
     @torch.inference_mode()
     def analyse(self, pixels: Pixels, quality: float) -> Floats:
@@ -74,11 +85,31 @@ class Model:
         return to_numpy(self.transforms.hyper_analysis(from_numpy(y, self.device)))
 
     @torch.inference_mode()
-    def synthesise(self, y_hat: Floats, quality: float, reduce: int = 1) -> Pixels:
-        """Decode y_hat `(h, w, C)`: pixels `(16 h / reduce, 16 w / reduce, 3)`, means of `reduce` a side."""
+    def analyse_detail(self, pixels: Pixels | Floats, y_hat: Floats, quality: float) -> Floats:
+        """Compute y2 `(2h, 2w, D)` from pixels `(16h, 16w, 3)` and the y_hat `(h, w, C)` of their base."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            y_hat_on_device = from_numpy(y_hat, self.device)
-            blocks = self.transforms.synthesise_blocks(y_hat_on_device, self.level(quality), min(reduce, 8))
+            base = self.transforms.base(from_numpy(y_hat, self.device), self.level(quality))
+            blocks = blocks_of(from_numpy(pixels, self.device)).float().div_(255)
+            return to_numpy(self.transforms.analyse_detail(blocks, base, self._detail_level(quality)))
+
+    @torch.inference_mode()
+    def synthesise(
+        self, y_hat: Floats, quality: float, reduce: int = 1, detail: Floats | None = None
+    ) -> Pixels:
+        """Decode y_hat `(h, w, C)`: pixels `(16 h / reduce, 16 w / reduce, 3)`, means of `reduce` a side.
+
+        Args:
+            detail: the decoded detail latent `(2h, 2w, D)`.
+        """
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            y_hat_on_device, level = from_numpy(y_hat, self.device), self.level(quality)
+            if detail is None:
+                blocks = self.transforms.synthesise_blocks(y_hat_on_device, level, min(reduce, 8))
+            else:
+                base = self.transforms.base(y_hat_on_device, level)
+                y2_hat = from_numpy(detail, self.device)
+                blocks = self.transforms.synthesise_detail(y2_hat, base, self._detail_level(quality))
+                blocks = means_of(blocks, min(reduce, 8))
         if reduce == STRIDE:
             blocks = F.avg_pool2d(blocks.float(), 2)
         return to_pixels(F.pixel_shuffle(to_bytes(blocks), max(8 // reduce, 1)))
@@ -125,6 +156,15 @@ def from_numpy(x: Floats | Pixels, device: torch.device) -> Tensor:
 
 def to_numpy(x: Tensor) -> Floats:
     return x.float()[0].permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def means_of(blocks: Tensor, reduce: int) -> Tensor:
+    """Average squares of `reduce` pixels in blocks `(B, 192, h, w)`: `(B, 192 / reduce², h, w)`."""
+    if reduce == 1:
+        return blocks
+    side = 8 // reduce
+    parts = blocks.reshape(-1, 3, side, reduce, side, reduce, *blocks.shape[2:])
+    return parts.mean((3, 5)).flatten(1, 3)
 
 
 def to_bytes(x: Tensor) -> Tensor:
