@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 #: Below this quality the mean colour of the decoded picture is checked.
 COLOUR_KEPT_BELOW = 35
-#: An error of the detail latent is worth half of this, in bits, by the square of quantization steps.
-DETAIL_ERROR_WEIGHT = 60.0
 #: How far the mean of a channel may be off, in 8-bit levels; how far off a correction leaves it, since moving
 #: it more than needed makes spots of colour; and how many encodes that may take.
 MOST_SHIFT, AIM = 0.9, 0.5
@@ -177,11 +175,10 @@ def _encode_detail(
     tiles = list(boxes(plane, size))
     for box, values in zip(tiles, y_hat, strict=True):
         base.at(box)[:] = values
-    rounding = Rounding(prior.tables, DETAIL_ERROR_WEIGHT)
 
     def write_tile(tile: tuple[Box, Floats]) -> bytes:
         writer = SymbolWriter(codec.prior.tables)
-        prior.code(writer, row, base.at(tile[0]), tile[1], rounding=rounding)
+        prior.code(writer, row, base.at(tile[0]), tile[1])  # cheaper symbols cost what they save
         return writer.finish()
 
     segments: list[bytes] = []

@@ -28,7 +28,6 @@ from neuralcodec.entropy.prior import (
     enter,
     integers_of,
 )
-from neuralcodec.entropy.rounding import Rounding
 from neuralcodec.entropy.tables import SCALE_COUNT, Index, Int32, Tables
 
 
@@ -74,8 +73,6 @@ class DetailPrior:
         row: int,
         base: Floats,
         y: Floats | None = None,
-        *,
-        rounding: Rounding | None = None,
     ) -> Floats:
         """Write or read the detail latent of one tile.
 
@@ -84,7 +81,6 @@ class DetailPrior:
             row: of `rows`.
             base: y_hat of the tile's base `(h, w, C)`.
             y: `(2h, 2w, D)`.
-            rounding: how a writer rounds y; by default to the nearest symbol.
 
         Returns:
             The decoded detail latent `(2h, 2w, D)`, as a decoder sees it.
@@ -95,7 +91,7 @@ class DetailPrior:
         features = self.features(enter(base * np.float32(LATENT_ONE)))
         features = np.clip(features + self.rows[row].astype(np.float32), self._low, self._high)
         size = (features.shape[0], features.shape[1])
-        coded = code_in_steps(_Mapped(coder, self.table), self.steps, features, size, y, rounding=rounding)
+        coded = code_in_steps(_Mapped(coder, self.table), self.steps, features, size, y)
         return coded / np.float32(LATENT_ONE)
 
 
