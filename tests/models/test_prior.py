@@ -15,6 +15,7 @@ from neuralcodec.entropy.exact import FRACTION_BITS
 from neuralcodec.entropy.layers import LATENT_MAX
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.entropy.tables import SCALE_COUNT, TOTAL, gaussian_tables
+from neuralcodec.models.conv.network import level_of
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.prior import LATENT_UNIT, STEPS, Prior, as_activation, bits, step_masks
 from neuralcodec.training.conv import integer_tensors
@@ -140,7 +141,7 @@ def test_the_integer_form_of_the_shipped_weights_is_as_good_as_the_trained(
     """Rate and y_hat of both forms on a photograph, through `export` once more."""
     arrays = dict(weights.read(weights.by_name("conv")).arrays)
     prior = trained_form(arrays)
-    integer = IntegerPrior(integer_tensors(prior))
+    integer = IntegerPrior(integer_tensors(prior, level_of(torch.arange(101), len(prior.z_mean))))
     y = model.analyse(photograph(128, 192), quality)
     z = model.hyper_analyse(y)
     counter = Counter(integer)

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import photograph
+from tiny import write_detail_weights
 
 import neuralcodec
 from neuralcodec import NeuralCodecError, UsageError, weights
 from neuralcodec.models import runtime as runtimes
 from neuralcodec.models.conv.light import LightModel
 from neuralcodec.models.runtime import VARIABLE, described, on_gpu, require_torch, runtime
+from neuralcodec.training.export_graphs import write_graphs
 
 
 @pytest.fixture
@@ -92,6 +94,20 @@ def test_both_code_alike(monkeypatch: pytest.MonkeyPatch, arguments: dict[str, A
     # torch may work in bfloat16.
     assert np.abs(pixels["onnx"] - pixels["torch"]).max() <= 4
     assert np.abs(pixels["onnx"] - pixels["torch"]).mean() < 0.5
+
+
+def test_both_code_details_alike(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = write_detail_weights(tmp_path / "two.safetensors")
+    write_graphs(file.path)
+    monkeypatch.setenv(VARIABLE, "onnx")
+    picture = photograph(70, 90)
+    files = {q: neuralcodec.encode(picture, quality=q, model=file.path) for q in (69, 70, 95)}
+    light = {q: neuralcodec.decode(data, as_array=True).astype(int) for q, data in files.items()}
+    monkeypatch.setenv(VARIABLE, "torch")
+    for q, data in files.items():
+        by_torch = neuralcodec.encode(picture, quality=q, model=file.path)
+        assert abs(len(by_torch) - len(data)) <= 0.02 * len(data) + 4
+        assert np.abs(neuralcodec.decode(data, as_array=True) - light[q]).max() <= 4
 
 
 def test_graphs_must_be_those_of_the_weights(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from neuralcodec.entropy.coder import SymbolReader, SymbolWriter
 from neuralcodec.entropy.exact import EXACT, Range
 from neuralcodec.entropy.prior import IntegerPrior
 from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.models.conv.network import level_of
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.prior import Prior
 from neuralcodec.training import export as exporting
@@ -64,7 +65,7 @@ def test_exported_weights_load_and_code(checkpoint: Path, recipe: Recipe, tmp_pa
     file = weights.read(weights.by_name(out))
     assert report == {"bytes": sum(array.nbytes for array in file.arrays.values())}
     assert file.codec == "conv"
-    assert file.model == vars(recipe.model)
+    assert file.model == recipe.model.sizes()  # type: ignore[attr-defined]
     trained = vars(recipe.training)
     assert file.tradeoff == Tradeoff(**{f.name: trained[f.name] for f in fields(Tradeoff)})
     assert written == weights.by_name(out)
@@ -208,7 +209,7 @@ def test_tables_of_z_cover_every_quality() -> None:
     with torch.no_grad():
         prior.z_mean.copy_(torch.linspace(-3 / 8, 3 / 8, 5)[:, None].expand_as(prior.z_mean))
         prior.z_index.copy_(torch.linspace(-20 / 8, 90 / 8, 5)[:, None].expand_as(prior.z_index))
-    arrays = integer_tensors(prior)
+    arrays = integer_tensors(prior, level_of(torch.arange(101), 5))
     IntegerPrior(arrays)
     assert arrays["z.mean"].shape == arrays["z.index"].shape == (101, config.hyper)
     assert arrays["z.mean"][[0, 50, 100], 0].tolist() == [-48, 0, 48]

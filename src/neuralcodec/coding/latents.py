@@ -34,7 +34,7 @@ class Latents(NamedTuple):
     detail: Floats | None = None
 
     @classmethod
-    def empty(cls, box: Box, codec: Model, *, detail: bool) -> Latents:
+    def empty(cls, box: Box, codec: TileModel, *, detail: bool) -> Latents:
         """Make latents whose values are still to be filled in."""
         latents = np.empty((*box.shape, codec.prior.latent), np.float32)
         if not detail or codec.detail_prior is None:
@@ -197,7 +197,7 @@ def _decode_tile(file: Container, codec: TileModel, number: int, box: Box) -> Fl
     return codec.prior.code(reader, codec.levels(file.header.quality).base_row, box.height, box.width)
 
 
-def _decode_detail(file: Container, codec: Model, number: int, y_hat: Floats) -> Floats:
+def _decode_detail(file: Container, codec: TileModel, number: int, y_hat: Floats) -> Floats:
     """Decode the detail latent of a tile whose base is `y_hat`."""
     levels = codec.levels(file.header.quality)
     if codec.detail_prior is None or levels.detail is None:

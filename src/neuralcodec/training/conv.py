@@ -95,23 +95,30 @@ class DetailObjective:
         return [(out.x_hat, out.y_bits + out.z_bits) for out in outs]
 
 
-def integer_tensors(model: ConvCodec, table: Tensors) -> Tensors:
-    """Make every array that `ConvPriors` needs; `table` is that of the qualities."""
-    prior, tables = model.prior, gaussian_tables()
+def integer_tensors(prior: Prior, level: Tensor) -> Tensors:
+    """Make every array that `IntegerPrior` needs; `level` `(101,)` is that of each whole quality."""
+    tables = gaussian_tables()
     arrays: Tensors = {"tables.counts": tables.counts, "tables.radius": tables.radius}
-    levels = QualityTable(model.config, table)
-    arrays |= _z_tables(prior, torch.tensor([levels.alone(quality) for quality in range(QUALITY_ROWS)]))
+    arrays |= _z_tables(prior, level)
     latents = Range.uniform(prior.z_mean.shape[1], -LATENT_CLIP, LATENT_CLIP)
     layers, features = chain_layers(prior, HYPER_SYNTHESIS, "", latents)
     layers |= step_layers(prior.steps, "steps", features)
-    if model.config.detail:
-        arrays |= table | _detail_tables(model.detail_prior, torch.from_numpy(table["quality.detail"]))
-        base = Range.uniform(model.config.latent, -LATENT_CLIP, LATENT_CLIP)
-        chain, features = chain_layers(model.detail_prior, DETAIL_FEATURES, "", base)
-        top = DETAIL_FEATURES[-1]
-        features = Range.uniform(len(features.low), top.low * ONE, top.high * ONE)
-        layers |= chain | step_layers(model.detail_prior.steps, "detail_steps", features)
     return arrays | stored(layers)
+
+
+def detail_tensors(prior: DetailPrior, base: int, levels: Tensor) -> Tensors:
+    """Make every array that the integer `DetailPrior` needs.
+
+    Args:
+        base: channels of the base's latent.
+        levels: of the detail layer, at each quality that has one.
+    """
+    latents = Range.uniform(base, -LATENT_CLIP, LATENT_CLIP)
+    layers, features = chain_layers(prior, DETAIL_FEATURES, "", latents)
+    top = DETAIL_FEATURES[-1]
+    features = Range.uniform(len(features.low), top.low * ONE, top.high * ONE)
+    layers |= step_layers(prior.steps, "detail_steps", features)
+    return _detail_tables(prior, levels) | stored(layers)
 
 
 @torch.no_grad()
@@ -191,7 +198,13 @@ class ConvForm(Form[ConvConfig, ConvCodec]):
 
     def integer_arrays(self, model: ConvCodec, images: Path | None = None) -> Tensors:
         model.config, table = with_table(model, images)
-        return integer_tensors(model, table)
+        levels = QualityTable(model.config, table)
+        alone = torch.tensor([levels.alone(quality) for quality in range(QUALITY_ROWS)])
+        arrays = integer_tensors(model.prior, alone) | table
+        if model.config.detail:
+            details = torch.from_numpy(table["quality.detail"])
+            arrays |= detail_tensors(model.detail_prior, model.config.latent, details)
+        return arrays
 
     def integer_prior(self, config: ConvConfig, arrays: Tensors) -> ConvPriors:
         return ConvPriors(arrays)
