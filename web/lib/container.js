@@ -44,6 +44,8 @@ export class Header {
     Object.assign(this, fields);
     this.tileCount = Math.ceil(this.width / this.tile) * Math.ceil(this.height / this.tile);
     this.stages = this.codec === GRU ? 1 + Math.floor((7 * this.quality + 5000) / 10000) : 1;
+    /** How many times all tiles may be there; of `conv`, the second time are a detail layer. */
+    this.layers = this.codec === CONV ? 2 : this.stages;
   }
 
   /** The header at the start of some bytes and its length, or null where they end before it does. */
@@ -152,7 +154,7 @@ export class Container {
       throw new DamagedFileError(`damaged file: there is a chunk of unknown type ${type}`);
     }
     const number = this._counts.get(type) ?? 0;
-    const most = {T: header.tileCount * header.stages, A: header.alpha ? 1 : 0, Z: 1, i: 1, e: 1, x: 1}[name];
+    const most = {T: header.tileCount * header.layers, A: header.alpha ? 1 : 0, Z: 1, i: 1, e: 1, x: 1}[name];
     if (number >= (most ?? Infinity)) throw new DamagedFileError(`damaged file: there are too many chunks ${name}`);
     const read = varint(data, offset + 1);
     if (!read) return null;
@@ -178,8 +180,8 @@ export class Container {
   }
 
   _finishWhole() {
-    const {tileCount, stages} = this.header;
-    if (this.tiles.length < tileCount * stages) throw new DamagedFileError("damaged file: tiles are missing");
+    const {tileCount, stages, layers} = this.header, held = this.tiles.length / tileCount;
+    if (held !== stages && held !== layers) throw new DamagedFileError("damaged file: tiles are missing");
     this._checkAlpha();
     this.complete = true;
   }

@@ -3,7 +3,8 @@
 import {unpackAlpha} from "./alpha.js";
 import {CONV, Container} from "./container.js";
 import {colorSpaceOf, inflated, orientationOf, turned} from "./metadata.js";
-import {Prior, StagePrior} from "./prior.js";
+import {DamagedFileError} from "./errors.js";
+import {DetailPrior, Prior, StagePrior} from "./prior.js";
 
 const STRIDE = 16;
 /** Latent positions that the synthesis of `conv` reads at once, about: 2^14 are 4 megapixels. */
@@ -68,6 +69,7 @@ class Model {
     model.ort = ort;
     model.weights = weights;
     model.prior = weights.model.stages ? new StagePrior(weights, weights.model.stages) : new Prior(weights);
+    model.detail = weights.model.detail ? new DetailPrior(weights, model.prior) : null;
     model.sessions = {};
     for (const [name, graph] of Object.entries(graphs)) {
       const externalData = [{path: file, data: weights.bytes}];
@@ -81,7 +83,7 @@ class Model {
   }
 
   gains(name, level) {
-    const gains = this.weights.gains(`synthesis${name}`, level);
+    const gains = this.weights.gains(name, level);
     return this.tensor(gains, [1, gains.length, 1, 1]);
   }
 }
@@ -115,12 +117,11 @@ class Job {
     this.options.signal?.throwIfAborted();
   }
 
-  /** Put the latent of a tile into a plane, in quantization steps. */
-  place(plane, latent, {top, left, height, width}) {
-    const channels = this.model.prior.latent;
-    for (let row = 0, from = 0; row < height; row++) {
-      const to = ((top + row) * this.columns + left) * channels;
-      for (let n = 0; n < width * channels; n++) plane[to + n] = latent[from++] / 16;
+  /** Put the latent of a tile into a plane, in quantization steps; `scale` 2 is that of a detail layer. */
+  place(plane, latent, {top, left, height, width}, channels = this.model.prior.latent, scale = 1) {
+    for (let row = 0, from = 0; row < scale * height; row++) {
+      const to = ((scale * top + row) * scale * this.columns + scale * left) * channels;
+      for (let n = 0; n < scale * width * channels; n++) plane[to + n] = latent[from++] / 16;
     }
   }
 
@@ -151,25 +152,58 @@ class Job {
 class ConvJob extends Job {
   constructor(...all) {
     super(...all);
+    this.levels = this.model.weights.levels(this.header.quality);
+    this.stages = this.levels.detail === undefined ? 1 : 2;
+    this.last = Math.min(this.options.stage ?? this.stages, this.stages);
     this.latent = new Float32Array(this.rows * this.columns * this.model.prior.latent);
+    this.bases = []; // latents of tiles, for their details
   }
 
   async advance() {
-    while (this.done < this.container.tiles.length) {
-      const tile = this.tiles[this.done], segment = this.container.tiles[this.done];
-      const decoded = this.model.prior.decode(segment, this.header.quality, tile.height, tile.width);
-      this.place(this.latent, decoded, tile);
+    const count = this.tiles.length, {tiles: segments} = this.container, {prior} = this.model;
+    if (segments.length > count * this.stages) throw new DamagedFileError("damaged file: there is a layer too many");
+    while (this.done < Math.min(segments.length, count * this.last)) {
+      const tile = this.tiles[this.done % count], segment = segments[this.done];
+      if (this.done < count) {
+        const decoded = prior.decode(segment, this.levels.quality, tile.height, tile.width);
+        this.place(this.latent, decoded, tile);
+        if (this.last > 1) this.bases.push(decoded);
+      } else this.decodeDetail(segment, this.done - count);
       this.done++;
-      await this.breathe((0.5 * this.done) / this.tiles.length);
+      await this.breathe((0.5 * this.done) / (count * this.last));
+      const waits = this.options.everyStage || (segments.length === count && !this.container.complete);
+      if (this.last > 1 && this.done === count && waits) this.options.onPicture?.(await this.render(1));
     }
+    this.enough = this.done === count * this.last && this.last < this.stages;
   }
 
-  async finish() {
-    const {model, rows, columns, header} = this, {levels, coarse_blocks, fine_blocks} = model.weights.model;
-    const level = (header.quality * (levels - 1)) / 10000, halo = coarse_blocks + Math.ceil(fine_blocks / 2);
-    const gains = {latent_gain: model.gains("_gain", level), feature_gain: model.gains("_feature_gain", level)};
+  decodeDetail(segment, number) {
+    const {detail} = this.model, tile = this.tiles[number];
+    this.details ??= new Float32Array(4 * this.rows * this.columns * detail.latent);
+    const decoded = detail.decode(segment, this.levels.row, this.bases[number], tile.height, tile.width);
+    this.bases[number] = null;
+    this.place(this.details, decoded, tile, detail.latent, 2);
+  }
+
+  finish() {
+    if (this.done < this.tiles.length * this.last) throw new DamagedFileError("damaged file: its second layer is missing");
+    return this.render(this.last);
+  }
+
+  /** The picture of the first layer, or of both. */
+  async render(layers) {
+    const {model, rows, columns, header, levels} = this, {coarse_blocks, fine_blocks} = model.weights.model;
+    const two = layers > 1, extra = two ? Math.ceil(model.weights.model.detail_synthesis_blocks / 2) : 0;
+    const halo = coarse_blocks + Math.ceil(fine_blocks / 2) + extra;
+    const gains = {
+      latent_gain: model.gains("synthesis_gain", levels.level),
+      feature_gain: model.gains("synthesis_feature_gain", levels.level),
+    };
+    if (two) {
+      gains.latent_gain2 = model.gains("detail_synthesis_gain", levels.detail);
+      gains.feature_gain2 = model.gains("detail_synthesis_feature_gain", levels.detail);
+    }
     const across = STRIDE * columns, rgb = new Uint8Array(3 * across * header.height);
-    const channels = model.prior.latent;
     const wide = Math.ceil(columns / Math.ceil(columns / WINDOW_COLUMNS));
     const high = Math.max(Math.floor(WINDOW / Math.min(wide + 2 * halo, columns)) - 2 * halo, 1);
     for (let top = 0; top < rows; top += high) {
@@ -177,13 +211,11 @@ class ConvJob extends Job {
         const bottom = Math.min(top + high, rows), right = Math.min(left + wide, columns);
         const from = {top: Math.max(top - halo, 0), left: Math.max(left - halo, 0)};
         const height = Math.min(bottom + halo, rows) - from.top, width = Math.min(right + halo, columns) - from.left;
-        const part = new Float32Array(height * width * channels);
-        for (let row = 0; row < height; row++) {
-          const start = ((from.top + row) * columns + from.left) * channels;
-          part.set(this.latent.subarray(start, start + width * channels), row * width * channels);
-        }
-        const feeds = {y_hat: model.tensor(part, [height, width, channels]), ...gains};
-        const {pixels} = await this.exclusively(() => model.sessions.synthesis.run(feeds));
+        const box = {...from, height, width};
+        const feeds = {y_hat: this.part(this.latent, box, model.prior.latent, 1), ...gains};
+        if (two) feeds.y2_hat = this.part(this.details, box, model.detail.latent, 2);
+        const session = two ? model.sessions.detail_synthesis : model.sessions.synthesis;
+        const {pixels} = await this.exclusively(() => session.run(feeds));
         const last = Math.min(bottom * STRIDE, header.height), stride = 3 * STRIDE * width;
         for (let row = top * STRIDE; row < last; row++) {
           const start = (row - from.top * STRIDE) * stride + 3 * STRIDE * (left - from.left);
@@ -193,7 +225,17 @@ class ConvJob extends Job {
         await this.breathe(0.5 + (0.5 * (top + ((bottom - top) * right) / columns)) / rows);
       }
     }
-    return this.picture(rgb, across, {stage: 1, stages: 1});
+    return this.picture(rgb, across, {stage: layers, stages: this.stages});
+  }
+
+  /** A box of a plane as a tensor; `scale` 2 is that of a detail layer. */
+  part(plane, {top, left, height, width}, channels, scale) {
+    const out = new Float32Array(scale * scale * height * width * channels), line = scale * width * channels;
+    for (let row = 0; row < scale * height; row++) {
+      const start = ((scale * top + row) * scale * this.columns + scale * left) * channels;
+      out.set(plane.subarray(start, start + line), row * line);
+    }
+    return this.model.tensor(out, [scale * height, scale * width, channels]);
   }
 }
 
@@ -238,8 +280,8 @@ class StageJob extends Job {
     const {model, stage} = this, {priming} = model.weights.model;
     const feeds = {
       y_hat: model.tensor(latent, [this.rows, this.columns, model.prior.latent]),
-      latent_gain: model.gains(".latent_gain", stage),
-      feature_gain: model.gains(".feature_gain", stage),
+      latent_gain: model.gains("synthesis.latent_gain", stage),
+      feature_gain: model.gains("synthesis.feature_gain", stage),
       linear: this.linear,
     };
     for (const layer of ["stem", "shortcut"]) {

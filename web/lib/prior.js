@@ -136,6 +136,44 @@ export class Prior {
   }
 }
 
+/** The prior of the detail layer of a `conv` weights file, beside that of its base. */
+export class DetailPrior {
+  constructor(weights, base) {
+    this.tables = base.tables;
+    this.base = base.latent;
+    this.rows = weights.array("detail.rows");
+    this.table = weights.array("detail.table");
+    const dense = name => new Dense(weights.layer(name), 0, ACTIVATION);
+    this.into = dense("detail_in");
+    this.blur1 = new Depthwise(weights.layer("detail_blur1"), -LATENT, LATENT);
+    this.mid = dense("detail_mid");
+    this.up = dense("detail_up");
+    this.blur2 = new Depthwise(weights.layer("detail_blur2"), -ACTIVATION, ACTIVATION);
+    this.features = this.up.outputs / 4;
+    this.steps = [0, 1, 2, 3].map(k => new Step(weights, `detail_steps.${k}`, k, this.features));
+    this.latent = this.steps[0].latent;
+  }
+
+  /** The latent, twice `height` × `width` positions, of a segment over a base, `row` that of the quality. */
+  decode(segment, row, base, height, width) {
+    const reader = new SymbolReader(this.tables, segment), positions = height * width, {features} = this;
+    const read = (index, symbols) => {
+      for (let n = 0; n < index.length; n++) index[n] = this.table[index[n]];
+      reader.read(index, symbols);
+    };
+    let x = this.into.run(Float32Array.from(base, entered), positions);
+    x = this.mid.run(this.blur1.run(x, height, width), positions);
+    x = up(this.up.run(x, positions), height, width, this.up.outputs);
+    const phi = this.blur2.run(x, 2 * height, 2 * width);
+    for (let n = 0; n < phi.length; n++) {
+      const sum = phi[n] + this.rows[row * features + (n % features)];
+      phi[n] = Math.min(Math.max(sum, -ACTIVATION), ACTIVATION);
+    }
+    const [latent] = decodeSteps(this.steps, read, phi, 2 * height, 2 * width, 2 * height, 2 * width);
+    return latent;
+  }
+}
+
 /** The prior of a `gru` weights file. */
 export class StagePrior {
   constructor(weights, stages) {

@@ -39,6 +39,23 @@ export class Weights {
     return {weight, bias, shift};
   }
 
+  /**
+   * What a quality, in hundredths, stands for in a `conv` model (docs/format.md, "detail layer"): the level of the base
+   * and the quality whose tables code it; with a detail layer also its level, `detail`, and its row of tables.
+   */
+  levels(quality) {
+    const {levels, detail, base_quality: base} = this.model;
+    if (!detail) return {level: (quality * (levels - 1)) / 10000, quality};
+    const alone = this.array("quality.base"), both = this.array("quality.detail"), first = alone.length - 1;
+    const at = (table, place) => {
+      const row = Math.min(Math.floor(place), table.length - 2), share = place - row;
+      return table[row] * (1 - share) + table[row + 1] * share;
+    };
+    if (quality < 100 * first) return {level: at(alone, quality / 100), quality};
+    const row = Math.floor((quality + 50) / 100) - first;
+    return {level: alone[base], quality: 100 * base, detail: at(both, quality / 100 - first), row};
+  }
+
   /** exp of the rows of a table of gains, interpolated at a level. */
   gains(name, level) {
     const table = this.array(`transforms.${name}.log_gain`), [levels, channels] = this.shape(`transforms.${name}.log_gain`);
