@@ -152,7 +152,7 @@ def test_a_region_is_a_crop() -> None:
 def test_what_it_does_not_have_is_refused() -> None:
     pixels = photograph(70, 90)
     data = neuralcodec.encode(pixels, model="toy")
-    with pytest.raises(UsageError, match="no stages: it was written by the toy model"):
+    with pytest.raises(UsageError, match="no stages: the toy model wrote it"):
         neuralcodec.decode(data, stage=1)
     with pytest.raises(UsageError, match="toy model has no other effort than 1"):
         neuralcodec.encode(pixels, model="toy", effort=2)

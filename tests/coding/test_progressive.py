@@ -60,7 +60,7 @@ def test_truncating_twice_is_truncating_once(data: bytes) -> None:
 
 
 def test_what_cannot_be_truncated(data: bytes) -> None:
-    with pytest.raises(UsageError, match="has no stages"):
+    with pytest.raises(UsageError, match="has one layer"):
         truncate(encode_picture(Picture(photograph(20, 20))), stages=1)
     with pytest.raises(UsageError, match="either"):
         truncate(data)

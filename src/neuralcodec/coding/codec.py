@@ -236,7 +236,7 @@ def decode_file(
         report=progress or quiet,
     )
     coarse = stage is None and held < stages
-    damage = _damage(file, range(header.tile_count) if coarse else decoded.lost, region, family.margin)
+    damage = _damage(file, range(header.tile_count) if coarse else decoded.lost, region, family.margin(file))
     alpha = None if alpha is None else box_reduced(alpha[region.slices], reduce)
     return Picture(decoded.pixels, alpha, file.icc, file.exif, file.xmp, damage)
 

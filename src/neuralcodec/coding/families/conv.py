@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from neuralcodec.arrays import Box, quiet
 from neuralcodec.coding.families.protocol import Decoded, Family
 from neuralcodec.format.header import CONV, Header
-from neuralcodec.models.conv import DETAIL_HALO, QUALITY, STRIDE, TILE
+from neuralcodec.models.conv import DETAIL_HALO, HALO, QUALITY, STRIDE, TILE
 from neuralcodec.options import MOST_EFFORT
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ class ConvFamily(Family):
     quality = QUALITY
     tile = TILE
     efforts = MOST_EFFORT
-    margin = DETAIL_HALO * STRIDE
 
     def load(self, file: WeightsFile, device: str | None) -> TileModel:
         from neuralcodec.models.runtime import ONNX, runtime
@@ -47,6 +46,9 @@ class ConvFamily(Family):
 
     def stages(self, model: TileModel, header: Header) -> int:
         return 1 if model.levels(header.quality).detail is None else 2
+
+    def margin(self, file: Container) -> int:
+        return halo_of(file) * STRIDE
 
     def quality_of(self, file: WeightsFile, stages: int) -> float:
         return float(file.said["model"]["base_quality"])
@@ -85,7 +87,7 @@ class ConvFamily(Family):
         recovered: Latents | None = None
         lost: list[int] = []
         if partial:
-            recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(DETAIL_HALO))
+            recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(halo_of(file)))
         ends = (0, file.header.height, 0, file.header.width)
         if any(edge % reduce and edge != end for edge, end in zip(region, ends, strict=True)):
             # The region's squares do not coincide with those of the synthesis.
@@ -116,6 +118,11 @@ class ConvFamily(Family):
         from neuralcodec.models.device import transforms_device
 
         return BatchedCodec(file).to(transforms_device(device))
+
+
+def halo_of(file: Container) -> int:
+    """Return how many latent positions around it the pixels of a position depend on."""
+    return DETAIL_HALO if len(file.tiles) > file.header.tile_count else HALO
 
 
 FAMILY = ConvFamily()

@@ -42,8 +42,6 @@ class Family(Protocol):
     efforts: int = 1
     #: The largest picture, in pixels; None is no limit.
     max_pixels: int | None = None
-    #: Pixels that the synthesis sees beyond a tile, on each side.
-    margin: int = 0
     #: The module with its form in training, see `neuralcodec.training.forms`; None if it is not trained here.
     trained: str | None = None
 
@@ -61,6 +59,10 @@ class Family(Protocol):
     def quality_of(self, file: WeightsFile, stages: int) -> float:
         """Return the quality that a file has of which only so many stages, or layers, are kept."""
         return self.codec.quality_of(stages)
+
+    def margin(self, file: Container) -> int:
+        """Return how many pixels beyond a tile, on each side, its latent has an influence on."""
+        return 0
 
     def encode(
         self,
