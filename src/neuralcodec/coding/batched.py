@@ -34,7 +34,6 @@ from neuralcodec.format import container
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import CONV, Header
 from neuralcodec.models.conv import QUALITY, STRIDE, TILE
-from neuralcodec.models.conv.network import level_of
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.options import checked_quality
 from neuralcodec.weights import WeightsFile
@@ -163,10 +162,8 @@ class BatchedCodec(nn.Module):
         if any(file.header.weights_id != self._model.id for file in parsed):
             raise UsageError("a file was written with other weights than these")
         decoded = np.stack([decode_latents(file, self._model).values for file in parsed])
-        device = self._device
         y_hat = torch.from_numpy(decoded).to(self._device, self._dtype).permute(0, 3, 1, 2)
-        quality = torch.tensor([file.header.quality for file in parsed], device=device)
-        x_hat = self.transforms.synthesise(y_hat, level_of(quality, self.transforms.config.levels))
+        x_hat = self.transforms.synthesise(y_hat, self._levels([file.header.quality for file in parsed]))
         [(height, width)] = sizes
         return x_hat[..., :height, :width].clamp(0, 1)
 
@@ -204,10 +201,21 @@ class BatchedCodec(nn.Module):
 
     def _analyse(self, x: Tensor, quality: Quality) -> tuple[Tensor, Tensor]:
         """Compute y `(B, C, H/16, W/16)` and the level `(B,)`."""
-        level = torch.tensor(_qualities(quality, len(x)), device=x.device, dtype=torch.float32)
-        level = level_of(level, self.transforms.config.levels)
+        level = self._levels(_qualities(quality, len(x)))
         down, right = (-side % STRIDE for side in x.shape[2:])
         return self.transforms.analyse(F.pad(x, (0, right, 0, down), mode="replicate"), level), level
+
+    def _levels(self, qualities: Sequence[float]) -> Tensor:
+        """Find the level `(B,)` of each picture.
+
+        Raises:
+            UsageError: a quality stands for two layers.
+        """
+        levels = [self._model.levels(quality) for quality in qualities]
+        if any(each.detail is not None for each in levels):
+            most = self._model.levels.first
+            raise UsageError(f"batches have one layer: with these weights, a quality below {most}")
+        return torch.tensor([each.base for each in levels], device=self._device, dtype=torch.float32)
 
     def _estimate(self, y: Tensor, header: Header) -> _Estimated:
         """Estimate what the coder makes of y `(C, h, w)`, tile by tile, on the CPU, with gradients."""
@@ -216,7 +224,7 @@ class BatchedCodec(nn.Module):
         for box in boxes(Box.whole(*latent.shape[:2]), header.tile // STRIDE):
             tile = latent[box.slices]
             z = self._hyper(tile).float().cpu()
-            coded = prior(tile.float().cpu(), z, header.quality_row)
+            coded = prior(tile.float().cpu(), z, self._model.levels(header.quality).base_row)
             if box.left == 0:
                 rows.append([])
             rows[-1].append(_Estimated(z, *coded))
@@ -235,7 +243,8 @@ class BatchedCodec(nn.Module):
     def _code(self, y: Floats, header: Header) -> tuple[list[bytes], Floats]:
         """Code y `(h, w, C)` to the segments of the tiles, and y_hat `(h, w, C)` as a decoder sees it."""
         prior = self._model.prior
-        rounding = Rounding(prior.tables, error_weight(header.quality / 100))
+        levels = self._model.levels(header.quality)
+        rounding = Rounding(prior.tables, error_weight(levels.base / self._model.levels.highest))
         y_hat = np.empty_like(y)
         tiles = []
         for box in boxes(Box.whole(*y.shape[:2]), header.tile // STRIDE):
@@ -249,7 +258,7 @@ class BatchedCodec(nn.Module):
             box, values, z = tile
             writer = SymbolWriter(prior.tables)
             y_hat[box.slices] = prior.code(
-                writer, header.quality_row, *box.shape, (values, z), rounding=rounding
+                writer, levels.base_row, *box.shape, (values, z), rounding=rounding
             )
             return writer.finish()
 
