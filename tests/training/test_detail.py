@@ -17,20 +17,21 @@ from neuralcodec.models.conv.quality import QualityTable
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.picture.picture import Picture
 from neuralcodec.training import export as exporting
-from neuralcodec.training.conv import DetailObjective
+from neuralcodec.training.conv import ConvObjective
 from neuralcodec.training.export import export
 from neuralcodec.training.loop import CHECKPOINT, Trainer
 from neuralcodec.training.quality import table_of
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.training.start import start_from_weights
+from neuralcodec.weights import Tradeoff
 
 pytestmark = pytest.mark.usefixtures("quick_start")
 
 
 @pytest.fixture
 def detail_recipe(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    monkeypatch.setattr(DetailObjective, "SEEN", 2)
-    return Recipe(replace(recipe.training, frozen_base=1), "conv", TINY_DETAIL)
+    monkeypatch.setattr(ConvObjective, "SEEN", 2)
+    return Recipe(replace(recipe.training, detail_share=1.0), "conv", TINY_DETAIL, Tradeoff())
 
 
 @pytest.fixture
@@ -47,6 +48,26 @@ def test_only_the_detail_layer_is_trained(trainer: Trainer) -> None:
     assert changed == {name for name in before if "detail_" in name}
 
 
+def test_both_layers_learn_together(detail_recipe: Recipe, images: Path, tmp_path: Path) -> None:
+    training = replace(detail_recipe.training, detail_share=0.5)
+    start = write_detail_weights(tmp_path / "two.safetensors")
+    trainer = Trainer(
+        replace(detail_recipe, training=training), images, tmp_path / "run", images, start=start
+    )
+    x = trainer._pixels(trainer.sampler.crops(0))
+    one, two = trainer.objective.terms(trainer.model, x, trainer.sampler, 0)
+    assert (one.detail, two.detail) == (False, True)
+    assert len(one.x) == len(two.x) == 1
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    for _ in range(3):
+        trainer._train_step()
+    unchanged = [name for name, p in trainer.model.named_parameters() if torch.equal(p, before[name])]
+    assert unchanged == []
+    points = trainer.validate()["valid"]
+    assert isinstance(points, list)
+    assert len(points) == TINY_DETAIL.levels + TINY_DETAIL.detail_levels
+
+
 def test_the_shortcuts_begin_as_an_orthonormal_transform(trainer: Trainer) -> None:
     rows = trainer.objective.model.transforms.detail_analysis.shortcut.weight.detach()[..., 0, 0]
     assert torch.allclose(rows @ rows.T, torch.eye(len(rows)), atol=1e-5)
@@ -55,8 +76,8 @@ def test_the_shortcuts_begin_as_an_orthonormal_transform(trainer: Trainer) -> No
 def test_a_model_without_a_detail_layer_has_nothing_to_train(
     recipe: Recipe, images: Path, tmp_path: Path
 ) -> None:
-    frozen = Recipe(replace(recipe.training, frozen_base=1), "conv", TINY_MODEL)
-    with pytest.raises(UsageError, match="the model has none"):
+    frozen = Recipe(replace(recipe.training, detail_share=1.0), "conv", TINY_MODEL, Tradeoff())
+    with pytest.raises(UsageError, match="this one has none"):
         Trainer(frozen, images, tmp_path / "run")
 
 

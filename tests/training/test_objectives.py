@@ -12,7 +12,7 @@ from neuralcodec.training.conv import ConvObjective
 from neuralcodec.training.forms import form_of
 from neuralcodec.training.gru import STAGES_SEEN, RecurrentObjective
 from neuralcodec.training.loop import Trainer, read_checkpoint
-from neuralcodec.training.objectives import loss_of
+from neuralcodec.training.objectives import Terms, loss_of
 from neuralcodec.training.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("quick_start", "signals")
@@ -25,7 +25,7 @@ def trainer(gru_recipe: Recipe, images: Path, tmp_path: Path) -> Trainer:
 
 def test_a_stage_is_charged_for_all_before_it(trainer: Trainer) -> None:
     x = trainer._pixels(trainer.sampler.crops(0))
-    x_hat, bits, lam = trainer.objective.terms(trainer.model, x, trainer.sampler, 0)
+    [(_, x_hat, bits, lam, _)] = trainer.objective.terms(trainer.model, x, trainer.sampler, 0)
     assert x_hat.shape == (STAGES_SEEN * len(x), 3, 192, 192)
     assert bits.shape == lam.shape == (STAGES_SEEN * len(x),)
     by_stage = bits.view(STAGES_SEEN, len(x))
@@ -46,7 +46,9 @@ def test_the_loss_compares_each_stage_with_its_own_sample(trainer: Trainer) -> N
     x = trainer._pixels(trainer.sampler.crops(0))
     share = torch.ones(2 * len(x))
     bits = torch.full((2 * len(x),), 192.0 * 192.0)
-    loss, bpp, error = loss_of(trainer.config, x, (x.repeat(2, 1, 1, 1), bits, share), mse_only=False)
+    twice = x.repeat(2, 1, 1, 1)
+    terms = Terms(twice, twice, bits, share)
+    loss, bpp, error = loss_of(trainer.config.tradeoff, terms, mse_only=False)
     assert error.abs().max() < 1e-5
     assert (bpp == 1).all()
     assert loss.item() == pytest.approx(trainer.config.lambda_high**-0.5, abs=1e-4)

@@ -27,72 +27,69 @@ from neuralcodec.training.data import CropSampler, load_crops
 from neuralcodec.training.fitting import fitted_tables
 from neuralcodec.training.forms import Form, Objective
 from neuralcodec.training.integers import CountingWriter, Tensors, chain_layers, rates, step_layers, stored
+from neuralcodec.training.objectives import Terms
 from neuralcodec.training.quality import with_table
 
 
 class ConvObjective:
-    """The conv codec in training: each sample of a batch has a level of its own."""
+    """The conv codec in training: each sample of a batch has a level of its own.
 
-    def __init__(self, config: ConvConfig) -> None:
-        self.levels = config.levels
-        self.model = ConvCodec(config)
-        self.components = config.latent
-
-    def begin(self, crops: Iterator[Tensor]) -> None:
-        """Have nothing to prepare."""
-
-    def terms(
-        self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        level = sampler.levels(step, self.levels).to(x.device)
-        out: Reconstruction = replica(x, level)
-        return out.x_hat, out.y_bits + out.z_bits, level / (self.levels - 1)
-
-    def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-        levels = (torch.full((1,), float(level), device=x.device) for level in range(self.levels))
-        outs = (self.model(x, level) for level in levels)
-        return [(out.x_hat, out.y_bits + out.z_bits) for out in outs]
-
-
-class DetailObjective:
-    """The detail layer in training, over a base that stays as it is."""
+    Args:
+        detail_share: the share of a batch that is coded in two layers. If it is all, the base stays as it is.
+    """
 
     #: Batches that the components of the residual are computed from.
     SEEN = 100
 
-    def __init__(self, config: ConvConfig) -> None:
-        self.levels = config.detail_levels
+    def __init__(self, config: ConvConfig, detail_share: float = 0.0) -> None:
+        if detail_share and not config.detail:
+            raise UsageError("detail_share is of models with a detail layer, and this one has none")
         self.model = ConvCodec(config)
         self.components = config.latent
+        self.detail_share = detail_share
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_("detail_" in name)
+            trained = detail_share > 0 if "detail_" in name else detail_share < 1
+            parameter.requires_grad_(trained)
 
     @torch.no_grad()
     def begin(self, crops: Iterator[Tensor]) -> None:
-        """Start the shortcuts of the detail layer as the Karhunen-Loève transform of the residual."""
-        transforms = self.model.transforms
+        """Start the shortcuts of a new detail layer as the Karhunen-Loève transform of the residual."""
+        transforms, config = self.model.transforms, self.model.config
         total = torch.zeros(3 * 64, 3 * 64, dtype=torch.float64)
-        for x in itertools.islice(crops, self.SEEN):
-            level = torch.full((len(x),), self.model.config.base_level / 100, device=x.device)
+        for x in itertools.islice(crops, self.SEEN if config.detail else 0):
+            level = torch.full((len(x),), config.base_level / 100, device=x.device)
             blocks = blocks_of(x)
             y = transforms.latent(transforms.features(blocks), level)
             y_hat = self.model.prior(y, transforms.hyper_analysis(y), level).y_hat
             residual = (blocks - transforms.base(y_hat, level).blocks).permute(0, 2, 3, 1).flatten(0, 2)
             total += (residual.T @ residual).double().cpu()
-        _, vectors = torch.linalg.eigh(total)
-        transforms.start_detail_from_components(vectors.T.flip(0)[: self.model.config.detail].float())
+        if config.detail:
+            _, vectors = torch.linalg.eigh(total)
+            transforms.start_detail_from_components(vectors.T.flip(0)[: config.detail].float())
 
-    def terms(
-        self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        level = sampler.levels(step, self.levels).to(x.device)
-        out: Reconstruction = replica(x, level, detail=True)
-        return out.x_hat, out.y_bits + out.z_bits, level / (self.levels - 1)
+    def terms(self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int) -> list[Terms]:
+        two = round(self.detail_share * len(x))
+        parts = []
+        for part, detail in ((x[: len(x) - two], False), (x[len(x) - two :], True)):
+            if len(part):
+                levels = self._levels(detail)
+                level = sampler.levels(step, levels, len(part)).to(x.device)
+                out: Reconstruction = replica(part, level, detail=detail, frozen=self.detail_share == 1)
+                bits = out.y_bits + out.z_bits
+                parts.append(Terms(part, out.x_hat, bits, level / (levels - 1), detail))
+        return parts
 
     def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-        levels = (torch.full((1,), float(level), device=x.device) for level in range(self.levels))
-        outs = (self.model(x, level, detail=True) for level in levels)
-        return [(out.x_hat, out.y_bits + out.z_bits) for out in outs]
+        kinds = [False] * (self.detail_share < 1) + [True] * (self.detail_share > 0)
+        found = []
+        for detail in kinds:
+            for level in range(self._levels(detail)):
+                out = self.model(x, torch.full((1,), float(level), device=x.device), detail=detail)
+                found.append((out.x_hat, out.y_bits + out.z_bits))
+        return found
+
+    def _levels(self, detail: bool) -> int:
+        return self.model.config.detail_levels if detail else self.model.config.levels
 
 
 def integer_tensors(prior: Prior, level: Tensor) -> Tensors:
@@ -191,10 +188,8 @@ class ConvForm(Form[ConvConfig, ConvCodec]):
     def model(self, config: ConvConfig) -> ConvCodec:
         return ConvCodec(config)
 
-    def objective(self, config: ConvConfig, *, frozen_base: bool = False) -> Objective:
-        if frozen_base and not config.detail:
-            raise UsageError("frozen_base trains a detail layer, and the model has none: give it detail")
-        return DetailObjective(config) if frozen_base else ConvObjective(config)
+    def objective(self, config: ConvConfig, *, detail_share: float = 0.0) -> Objective:
+        return ConvObjective(config, detail_share)
 
     def integer_arrays(self, model: ConvCodec, images: Path | None = None) -> Tensors:
         model.config, table = with_table(model, images)

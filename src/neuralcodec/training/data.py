@@ -137,11 +137,16 @@ class CropSampler:
             out[i] = crop[:, ::-1] if rng.random() < 0.5 else crop
         return torch.from_numpy(out).permute(0, 3, 1, 2)
 
-    def levels(self, step: int, count: int) -> Tensor:
-        """Draw quality levels `(B,)` in `[0, count - 1]`, spread evenly over the batch and then jittered."""
+    def levels(self, step: int, count: int, samples: int | None = None) -> Tensor:
+        """Draw quality levels in `[0, count - 1]`, spread evenly over the samples and then jittered.
+
+        Args:
+            samples: how many; by default a batch.
+        """
+        samples = self.batch if samples is None else samples
         rng = np.random.default_rng((self.seed, self.rank, step, 1))
-        strata = rng.permutation(self.batch) + rng.random(self.batch)
-        return torch.from_numpy((strata / self.batch * (count - 1)).astype(np.float32))
+        strata = rng.permutation(samples) + rng.random(samples)
+        return torch.from_numpy((strata / samples * (count - 1)).astype(np.float32))
 
     def choose(self, step: int, count: int, size: int) -> list[int]:
         """Draw `size` different numbers below `count`, in ascending order."""

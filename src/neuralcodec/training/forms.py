@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from neuralcodec.training.data import CropSampler
     from neuralcodec.training.integers import Tensors
+    from neuralcodec.training.objectives import Terms
 
 C = TypeVar("C", bound="DataclassInstance")
 M = TypeVar("M", bound=nn.Module)
@@ -33,15 +34,8 @@ class Objective(Protocol):
     #: The number of those components that the linear shortcuts start with.
     components: int
 
-    def terms(
-        self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Run a step.
-
-        Returns:
-            Pixels `(N, 3, H, W)` to compare with `x`, repeated as needed; their bits `(N,)`; and their
-            places `(N,)` between the lowest quality, 0, and the highest, 1.
-        """
+    def terms(self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int) -> list[Terms]:
+        """Run a step on pixels `(B, 3, H, W)` in [0, 1]."""
         ...
 
     def begin(self, crops: Iterator[Tensor]) -> None:
@@ -65,11 +59,11 @@ class Form(Protocol[C, M]):
     def model(self, config: C) -> M:
         """Make the network, untrained; its `transforms` goes into a weights file as it is."""
 
-    def objective(self, config: C, *, frozen_base: bool = False) -> Objective:
+    def objective(self, config: C, *, detail_share: float = 0.0) -> Objective:
         """Make the network together with the terms that a training step minimises.
 
         Args:
-            frozen_base: train the detail layer alone.
+            detail_share: share of the crops that are coded in two layers; with 1, the base is not trained.
 
         Raises:
             UsageError: the model has no detail layer.

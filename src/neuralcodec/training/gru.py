@@ -19,6 +19,7 @@ from neuralcodec.models.gru.prior import StagePriors as TrainedPriors
 from neuralcodec.training.data import CropSampler, load_crops
 from neuralcodec.training.forms import Form, Objective
 from neuralcodec.training.integers import CountingWriter, Tensors, chain_layers, rates, step_layers, stored
+from neuralcodec.training.objectives import Terms
 
 #: Stages whose pixels one training step compares.
 STAGES_SEEN = 3
@@ -35,14 +36,12 @@ class RecurrentObjective:
     def begin(self, crops: Iterator[Tensor]) -> None:
         """Have nothing to prepare."""
 
-    def terms(
-        self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def terms(self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int) -> list[Terms]:
         seen = sampler.choose(step, self.stages, STAGES_SEEN)
         out = self._summed(replica(x, seen[-1] + 1))
         share = torch.tensor(seen, dtype=torch.float32, device=x.device) / (self.stages - 1)
         x_hat, bits = torch.cat([out[s].x_hat for s in seen]), torch.cat([out[s].bits for s in seen])
-        return x_hat, bits, share.repeat_interleave(x.shape[0])
+        return [Terms(x.repeat(len(seen), 1, 1, 1), x_hat, bits, share.repeat_interleave(x.shape[0]))]
 
     def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         return [(out.x_hat, out.bits) for out in self._summed(self.model(x, self.stages))]
@@ -112,9 +111,9 @@ class GruForm(Form[RecurrentConfig, RecurrentCodec]):
     def model(self, config: RecurrentConfig) -> RecurrentCodec:
         return RecurrentCodec(config)
 
-    def objective(self, config: RecurrentConfig, *, frozen_base: bool = False) -> Objective:
-        if frozen_base:
-            raise UsageError("frozen_base trains a detail layer, which gru has not")
+    def objective(self, config: RecurrentConfig, *, detail_share: float = 0.0) -> Objective:
+        if detail_share:
+            raise UsageError("detail_share is of models with a detail layer, and gru has none")
         return RecurrentObjective(config)
 
     def integer_arrays(self, model: RecurrentCodec, images: Path | None = None) -> Tensors:

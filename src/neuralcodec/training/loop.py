@@ -93,9 +93,7 @@ class Trainer:
         self.valid = [] if valid is None else load_crops(valid, width=768, height=512)
 
         torch.manual_seed(self.config.seed)
-        self.objective = form_of(recipe.codec).objective(
-            recipe.model, frozen_base=bool(self.config.frozen_base)
-        )
+        self.objective = form_of(recipe.codec).objective(recipe.model, detail_share=self.config.detail_share)
         if compiled and shutil.which(os.environ.get("CXX", "g++")) is None:
             raise UsageError("--compile needs a C++ compiler: install g++, or name another in CXX")
         self.loss_of = torch.compile(loss_of, dynamic=False) if compiled else loss_of
@@ -107,10 +105,10 @@ class Trainer:
             start_from_weights(self.model, start)
         #: What encoders of the base pursue, which the weights file will say.
         self.tradeoff = self.config.tradeoff
-        if self.config.frozen_base and start is not None:
+        if self.config.detail_share == 1 and start is not None:
             self.tradeoff = Tradeoff(**start.said["tradeoff"])
         self.model.to(self.device).to(memory_format=torch.channels_last)
-        if not (out / CHECKPOINT).exists():
+        if not (out / CHECKPOINT).exists() and not (start and start.said["model"].get("detail")):
             self.objective.begin(self._pixels(self.sampler.crops(step)) for step in itertools.count(10**9))
         torch.manual_seed(self.config.seed + self.rank)  # each process draws noise of its own
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
@@ -208,7 +206,15 @@ class Trainer:
         x = self._pixels(self.sampler.crops(self.step))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             terms = self.objective.terms(self.replica, x, self.sampler, self.step)
-        return self.loss_of(self.config, x, terms, mse_only=mse_only)
+        loss, parts = torch.zeros((), device=x.device), []
+        for part in terms:
+            tradeoff = self.recipe.detail if part.detail else self.config.tradeoff
+            assert tradeoff is not None
+            one, *logged = self.loss_of(tradeoff, part, mse_only=mse_only)
+            loss = loss + one * len(part.bits)
+            parts.append(logged)
+        bpp, error = (torch.cat(each) for each in zip(*parts, strict=True))
+        return loss / len(bpp), bpp, error
 
     def _pixels(self, crops: Tensor) -> Tensor:
         return crops.to(self.device, torch.float32, memory_format=torch.channels_last) / 255
@@ -289,7 +295,7 @@ class Trainer:
                 target.data.copy_(tensors[f"{kind}.{name}"])
         self.step, self.seconds = int(run["step"]), float(run["seconds"])
         self.skipped, self.optimizer.steps = int(run["skipped"]), int(run["step"])
-        if self.config.frozen_base:
+        if self.config.detail_share == 1:
             self.tradeoff = tradeoff_of(run)
 
     def _log(self, record: dict[str, float] | dict[str, object]) -> None:

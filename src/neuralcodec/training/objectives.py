@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import Tensor
 
 from neuralcodec.models.losses import distortion, lambda_at, rate_distortion
-from neuralcodec.training.recipe import TrainingConfig
+from neuralcodec.weights import Tradeoff
 
 
-def loss_of(
-    config: TrainingConfig, x: Tensor, terms: tuple[Tensor, Tensor, Tensor], *, mse_only: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+class Terms(NamedTuple):
+    """What a step compares.
+
+    Args:
+        x: pixels `(N, 3, H, W)` in [0, 1].
+        x_hat: what they decode to.
+        bits: of each sample `(N,)`.
+        share: the place `(N,)` of each sample between the lowest quality, 0, and the highest, 1.
+        detail: whether they were coded in two layers, and have the trade-off of these.
+    """
+
+    x: Tensor
+    x_hat: Tensor
+    bits: Tensor
+    share: Tensor
+    detail: bool = False
+
+
+def loss_of(tradeoff: Tradeoff, terms: Terms, *, mse_only: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the scalar loss; also return, for the log, bits per pixel `(N,)` and distortions `(N,)`."""
-    x_hat, bits, share = terms
-    tradeoff = config.tradeoff
-    bpp = bits / x[0, 0].numel()
-    error = distortion(x.repeat(len(x_hat) // len(x), 1, 1, 1), x_hat, tradeoff, share, mse_only=mse_only)
-    return rate_distortion(bpp, error, lambda_at(tradeoff, share)), bpp, error
+    bpp = terms.bits / terms.x[0, 0].numel()
+    error = distortion(terms.x, terms.x_hat, tradeoff, terms.share, mse_only=mse_only)
+    return rate_distortion(bpp, error, lambda_at(tradeoff, terms.share)), bpp, error

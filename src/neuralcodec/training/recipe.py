@@ -28,7 +28,8 @@ class TrainingConfig:
     """The settings of a training run.
 
     `constant_share`, `mse_share` and `rounded_share` are of the run's length, which is `minutes` spent in
-    steps, or a number of `steps`. With `frozen_base` 1, only the detail layer is trained.
+    steps, or a number of `steps`. `detail_share` of the crops are coded in two layers; with 1,
+    the base stays as it is.
     """
 
     batch: int
@@ -52,7 +53,7 @@ class TrainingConfig:
     mse_growth: float = 1.0
     reduced_share: float = 0.0
     grain_share: float = 0.0
-    frozen_base: int = 0
+    detail_share: float = 0.0
     minutes: float = 0.0
     steps: int = 0
 
@@ -64,11 +65,15 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A codec by name, the sizes of its model, and its training."""
+    """A codec by name, the sizes of its model, and its training.
+
+    `detail` is the trade-off of crops that are coded in two layers, where `training.detail_share` is above 0.
+    """
 
     training: TrainingConfig
     codec: str
     model: DataclassInstance
+    detail: Tradeoff | None = None
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -89,12 +94,15 @@ def read_recipe(path: Path) -> Recipe:
     training = _fill(TrainingConfig, tables.get("training", {}), f"{file} [training]")
     if (training.minutes > 0) == (training.steps > 0):
         raise UsageError(f"{file} [training]: give minutes or steps, one of them above 0")
-    codecs = [name for name in tables if name != "training"]
+    detail = _fill(Tradeoff, tables["detail"], f"{file} [detail]") if "detail" in tables else None
+    if (training.detail_share > 0) != (detail is not None) or training.detail_share > 1:
+        raise UsageError(f"{file}: a detail_share from 0 to 1 and a table [detail] come together")
+    codecs = [name for name in tables if name not in ("training", "detail")]
     if len(codecs) != 1:
         tables_of_models = " or ".join(f"[{name}]" for name in trained_codecs())
         raise UsageError(f"{file} must have one table of a model beside [training]: {tables_of_models}")
     codec = codecs[0]
-    return Recipe(training, codec, _fill(form_of(codec).config, tables[codec], f"{file} [{codec}]"))
+    return Recipe(training, codec, _fill(form_of(codec).config, tables[codec], f"{file} [{codec}]"), detail)
 
 
 def _fill(kind: type[T], table: dict[str, Any], where: str) -> T:

@@ -261,21 +261,25 @@ class ConvCodec(nn.Module):
         if config.detail:
             self.detail_prior = DetailPrior(config)
 
-    def forward(self, x: Tensor, level: Tensor, *, detail: bool = False) -> Reconstruction:
+    def forward(
+        self, x: Tensor, level: Tensor, *, detail: bool = False, frozen: bool = False
+    ) -> Reconstruction:
         """Code pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 64, at `level` `(B,)`.
 
-        With `detail`, `level` is that of the detail layer. The base then has the level that the configuration
-        says, and gets no gradient.
+        Args:
+            detail: code in two layers. `level` is that of the second; the first has the level that the
+                configuration says.
+            frozen: give the first of two layers no gradient.
         """
         if detail:
-            return self._with_detail(x, level)
+            return self._with_detail(x, level, frozen)
         y = self.transforms.analyse(x, level)
         out = self.prior(y, self.transforms.hyper_analysis(y), level)
         return Reconstruction(self.transforms.synthesise(out.y_hat, level), out.y_bits, out.z_bits)
 
-    def _with_detail(self, x: Tensor, level: Tensor) -> Reconstruction:
+    def _with_detail(self, x: Tensor, level: Tensor, frozen: bool) -> Reconstruction:
         blocks = blocks_of(x)
-        with torch.no_grad():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             base_level = torch.full_like(level, self.config.base_level / 100)
             y = self.transforms.latent(self.transforms.features(blocks), base_level)
             out = self.prior(y, self.transforms.hyper_analysis(y), base_level)
