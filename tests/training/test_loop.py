@@ -91,7 +91,7 @@ def test_repeating_a_batch_lowers_its_loss(start: Start, monkeypatch: pytest.Mon
     trainer = start()
     crops, levels = trainer.sampler.crops(0), trainer.sampler.levels(0, 3)
     monkeypatch.setattr(trainer.sampler, "crops", lambda step: crops)
-    monkeypatch.setattr(trainer.sampler, "levels", lambda step, count: levels)
+    monkeypatch.setattr(trainer.sampler, "levels", lambda step, count, samples: levels)
     losses = [trainer._train_step()["loss"] for _ in range(12)]
     assert losses[-1] < 0.9 * losses[0]
 

@@ -91,3 +91,11 @@ def test_state_restores_the_next_step() -> None:
     minimise(other, resumed, 3)
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         assert a.equal(b)
+
+
+def test_matrices_of_one_shape_do_not_know_of_each_other() -> None:
+    """Together they get the very updates that each gets alone."""
+    generator = torch.manual_seed(0)
+    stack = torch.randn((3, 6, 9), generator=generator)
+    alone = torch.stack([orthogonalise(matrix) for matrix in stack])
+    assert torch.allclose(orthogonalise(stack), alone, atol=1e-5)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.picture.formats import SUFFIXES
@@ -60,7 +60,7 @@ def open_store(folder: Path, cache: Path, *, minimum: int) -> PixelStore:
         raise UsageError(f"no image of at least {minimum} px on both sides in {folder}")
     sizes = np.array([h * w * 3 for h, w in shapes], np.int64)
     offsets = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    return PixelStore(np.memmap(cache, np.uint8, mode="r"), shapes, offsets)
+    return PixelStore(np.memmap(cache, np.uint8, mode="c"), shapes, offsets)
 
 
 def _decode_all(files: list[Path], cache: Path, minimum: int) -> list[tuple[int, int]]:
@@ -95,6 +95,9 @@ class CropSampler:
     the many small ones dominate. A crop is a synthetic drawing with probability `drawn_share`. Of the others,
     `reduced_share` are reduced to between two thirds and half of their size, which hides most of the
     compression that the pictures had. `grain_share` get a little film grain, which compression removes.
+
+    Args:
+        device: where crops are made; it holds all the pixels.
     """
 
     def __init__(
@@ -108,34 +111,44 @@ class CropSampler:
         drawn_share: float = 0.0,
         reduced_share: float = 0.0,
         grain_share: float = 0.0,
+        device: torch.device | None = None,
     ) -> None:
+        # All pixels move to the device at once; on the CPU, they stay in the mapped file.
+        self.pixels = torch.from_numpy(store.data).to(device or "cpu")
         self.store, self.size, self.batch, self.seed, self.rank = store, size, batch, seed, rank
         self.drawn_share, self.reduced_share, self.grain_share = drawn_share, reduced_share, grain_share
         weights = np.sqrt([h * w for h, w in store.shapes])
         self.odds = weights / weights.sum()
 
     def crops(self, step: int) -> Tensor:
-        """Draw the crops of a step: pixels `(B, 3, size, size)`, uint8, channels-last."""
+        """Draw the crops of a step: pixels `(B, 3, size, size)`, uint8, on the device of the pixels."""
         rng = np.random.default_rng((self.seed, self.rank, step))
-        out = np.empty((self.batch, self.size, self.size, 3), np.uint8)
-        for i, index in enumerate(rng.choice(len(self.odds), self.batch, p=self.odds)):
+        out = []
+        for index in rng.choice(len(self.odds), self.batch, p=self.odds):
             if rng.random() < self.drawn_share:
-                out[i] = draw(rng, self.size)
+                out.append(torch.from_numpy(draw(rng, self.size)).permute(2, 0, 1).to(self.pixels.device))
                 continue
-            picture = self.store.picture(int(index))
-            reduced = rng.random() < self.reduced_share
-            side = round(self.size * rng.uniform(1.5, 2.0)) if reduced else self.size
-            side = min(side, *picture.shape[:2])
-            top = rng.integers(picture.shape[0] - side + 1)
-            left = rng.integers(picture.shape[1] - side + 1)
-            crop = picture[top : top + side, left : left + side]
-            if side > self.size:
-                whole = Image.fromarray(crop)
-                crop = np.asarray(whole.resize((self.size, self.size), Image.Resampling.LANCZOS))
+            crop = self._crop(rng, int(index))
             if rng.random() < self.grain_share:
                 crop = _grainy(rng, crop)
-            out[i] = crop[:, ::-1] if rng.random() < 0.5 else crop
-        return torch.from_numpy(out).permute(0, 3, 1, 2)
+            out.append(crop.flip(2) if rng.random() < 0.5 else crop)
+        return torch.stack(out)
+
+    def _crop(self, rng: np.random.Generator, index: int) -> Tensor:
+        """Cut a crop `(3, size, size)` out of a picture."""
+        height, width = self.store.shapes[index]
+        reduced = rng.random() < self.reduced_share
+        side = round(self.size * rng.uniform(1.5, 2.0)) if reduced else self.size
+        side = min(side, height, width)
+        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+        start = int(self.store.offsets[index])
+        picture = self.pixels[start : start + height * width * 3].view(height, width, 3)
+        crop = picture[top : top + side, left : left + side].permute(2, 0, 1)
+        if side == self.size:
+            return crop
+        size = (self.size, self.size)
+        smaller = F.interpolate(crop[None].float(), size, mode="bicubic", antialias=True)[0]
+        return smaller.round().clamp(0, 255).to(torch.uint8)
 
     def levels(self, step: int, count: int, samples: int | None = None) -> Tensor:
         """Draw quality levels in `[0, count - 1]`, spread evenly over the samples and then jittered.
@@ -154,12 +167,15 @@ class CropSampler:
         return [int(n) for n in np.sort(rng.choice(count, size, replace=False))]
 
 
-def _grainy(rng: np.random.Generator, crop: Pixels) -> Pixels:
-    """Add film grain to `crop`, of standard deviation 1 to 4, three parts grey and one part coloured."""
-    height, width = crop.shape[:2]
-    grain = rng.normal(size=(height, width, 1)) + rng.normal(size=(height, width, 3)) / 3
-    noisy = np.rint(crop + rng.uniform(1, 4) * grain.astype(np.float32))
-    return noisy.clip(0, 255).astype(np.uint8)
+def _grainy(rng: np.random.Generator, crop: Tensor) -> Tensor:
+    """Add film grain, of standard deviation 1 to 4, three parts grey and one coloured, to `(3, H, W)`."""
+    generator = torch.Generator(crop.device).manual_seed(int(rng.integers(2**62)))
+
+    def noise(channels: int) -> Tensor:
+        return torch.randn((channels, *crop.shape[1:]), generator=generator, device=crop.device)
+
+    grain = (noise(1) + noise(3) / 3) * rng.uniform(1, 4)
+    return (crop + grain).round().clamp(0, 255).to(torch.uint8)
 
 
 def load_crops(folder: Path, *, width: int, height: int, limit: int | None = None) -> list[Tensor]:

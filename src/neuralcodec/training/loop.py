@@ -89,6 +89,7 @@ class Trainer:
             drawn_share=self.config.drawn_share,
             reduced_share=self.config.reduced_share,
             grain_share=self.config.grain_share,
+            device=self.device,
         )
         self.valid = [] if valid is None else load_crops(valid, width=768, height=512)
 
@@ -223,8 +224,7 @@ class Trainer:
     def _average(self) -> None:
         # A young average must soon forget the start.
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        for name, parameter in self.model.named_parameters():
-            self.ema[name].lerp_(parameter, 1 - decay)
+        torch._foreach_lerp_(list(self.ema.values()), list(self.model.parameters()), 1 - decay)
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
