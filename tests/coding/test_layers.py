@@ -13,7 +13,7 @@ from neuralcodec.cli.main import main
 from neuralcodec.coding import codec
 from neuralcodec.coding.codec import decode_picture, encode_picture
 from neuralcodec.coding.progressive import frames, truncate
-from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.errors import DamagedFileError, NeuralCodecWarning, UsageError
 from neuralcodec.format import container
 from neuralcodec.models.conv.runner import load
 from neuralcodec.picture.picture import Picture
@@ -53,6 +53,18 @@ def test_details_begin_at_a_quality(picture: Picture) -> None:
         q: len(container.read(encode_picture(picture, quality=q, tile=64)).tiles) for q in (0, 69.99, 70, 100)
     }
     assert counts == {0: 12, 69.99: 12, 70: 24, 100: 24}
+
+
+def test_the_default_is_a_score_of_70(picture: Picture) -> None:
+    assert container.read(encode_picture(picture)).header.quality == 70
+    assert container.read(encode_picture(picture, model="gru")).header.quality != 70
+
+
+def test_efforts_are_of_one_layer(picture: Picture) -> None:
+    with pytest.warns(NeuralCodecWarning, match="effort 3: files of two layers, from quality 70 on"):
+        slow = encode_picture(picture, quality=80, effort=3)
+    assert slow == encode_picture(picture, quality=80)
+    assert encode_picture(picture, quality=60, effort=3) != encode_picture(picture, quality=60)
 
 
 def test_the_second_layer_adds_to_the_first(picture: Picture, data: bytes) -> None:

@@ -128,7 +128,7 @@ def start_file(
         weights_id=stored.id,
         width=size[0],
         height=size[1],
-        quality=checked_quality(family.quality if quality is None else quality),
+        quality=checked_quality(family.default_quality(stored) if quality is None else quality),
         tile=family.tile if tile is None else tile,
         grey=grey,
         alpha=alpha,

@@ -21,7 +21,7 @@ from neuralcodec.coding.pixels import Kept, grey, padded_pixels, part
 from neuralcodec.coding.tiling import WINDOW, Window, band_height, bands, boxes, latent_size, windows
 from neuralcodec.entropy.coder import SymbolWriter
 from neuralcodec.entropy.rounding import Rounding, error_weight
-from neuralcodec.errors import UsageError
+from neuralcodec.errors import UsageError, warn
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
 from neuralcodec.models.conv import DETAIL_HALO, HALO, STRIDE
@@ -61,6 +61,12 @@ def encode_tiles(
     """
     levels = codec.levels(header.quality)
     if levels.detail is not None:
+        if effort > 1:
+            warn(
+                [
+                    f"effort {effort}: files of two layers, from quality {codec.levels.first} on, are made with 1"
+                ]
+            )
         base, y_hat = _encode(codec, pixels, header, effort=1, report=part(report, 0, 0.5), kept=kept)
         return base + _encode_detail(codec, pixels, header, y_hat, part(report, 0.5, 1))
     if header.quality >= COLOUR_KEPT_BELOW:

@@ -161,7 +161,8 @@ def _is_there(job: Job, args: Namespace) -> bool:
         return False
     coding.refuse_older(job)
     header = file.header
-    if header.weights_id != weights.by_name(args.model).id:
+    stored = weights.by_name(args.model)
+    if header.weights_id != stored.id:
         model = weights.name_of(header.weights_id) or header.weights_id.hex()
         raise coding.another(job, f"was made with model {model}, not {args.model}")
     largest = args.target_size
@@ -169,7 +170,7 @@ def _is_there(job: Job, args: Namespace) -> bool:
         largest = int(args.target_bpp * header.width * header.height / 8)
     if largest is not None and len(data) > largest:
         raise coding.another(job, f"has {len(data):,} bytes, more than {largest:,}")
-    wanted = family_of(header.codec).quality if args.quality is None else args.quality
+    wanted = family_of(header.codec).default_quality(stored) if args.quality is None else args.quality
     free = largest is not None or args.target_msssim is not None or args.target_ssimulacra2 is not None
     if not free and header.quality != round(wanted, 2):
         raise coding.another(job, f"was made with quality {header.quality:g}, not {wanted:g}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from neuralcodec.arrays import Box, quiet
 from neuralcodec.coding.families.protocol import Decoded, Family
 from neuralcodec.format.header import CONV, Header
-from neuralcodec.models.conv import DETAIL_HALO, HALO, QUALITY, STRIDE, TILE
+from neuralcodec.models.conv import DETAIL_HALO, HALO, QUALITY, QUALITY_AS_SCORE, STRIDE, TILE
 from neuralcodec.options import MOST_EFFORT
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class ConvFamily(Family):
 
     def stages(self, model: TileModel, header: Header) -> int:
         return 1 if model.levels(header.quality).detail is None else 2
+
+    def default_quality(self, file: WeightsFile) -> float:
+        # With a detail layer, a quality is about a SSIMULACRA2 score, of which 70 is high.
+        return QUALITY_AS_SCORE if file.said["model"].get("detail") else QUALITY
 
     def margin(self, file: Container) -> int:
         return halo_of(file) * STRIDE

@@ -60,6 +60,10 @@ class Family(Protocol):
         """Return the quality that a file has of which only so many stages, or layers, are kept."""
         return self.codec.quality_of(stages)
 
+    def default_quality(self, file: WeightsFile) -> float:
+        """Return the quality of files whose quality nobody chose."""
+        return self.quality
+
     def margin(self, file: Container) -> int:
         """Return how many pixels beyond a tile, on each side, its latent has an influence on."""
         return 0

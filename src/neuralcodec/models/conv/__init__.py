@@ -9,3 +9,5 @@ HALO = 7
 DETAIL_HALO = HALO + 2
 #: The default quality, and the default side of a tile in pixels.
 QUALITY, TILE = 50.0, 1024
+#: The default quality of weights with a detail layer.
+QUALITY_AS_SCORE = 70.0
