@@ -61,7 +61,7 @@ def test_the_default_is_a_score_of_70(picture: Picture) -> None:
 
 
 def test_efforts_are_of_one_layer(picture: Picture) -> None:
-    with pytest.warns(NeuralCodecWarning, match="effort 3: files of two layers, from quality 70 on"):
+    with pytest.warns(NeuralCodecWarning, match="effort 3: files of two layers, those of quality 70"):
         slow = encode_picture(picture, quality=80, effort=3)
     assert slow == encode_picture(picture, quality=80)
     assert encode_picture(picture, quality=60, effort=3) != encode_picture(picture, quality=60)

@@ -62,11 +62,8 @@ def encode_tiles(
     levels = codec.levels(header.quality)
     if levels.detail is not None:
         if effort > 1:
-            warn(
-                [
-                    f"effort {effort}: files of two layers, from quality {codec.levels.first} on, are made with 1"
-                ]
-            )
+            first = codec.levels.first
+            warn([f"effort {effort}: files of two layers, those of quality {first} and above, have effort 1"])
         base, y_hat = _encode(codec, pixels, header, effort=1, report=part(report, 0, 0.5), kept=kept)
         return base + _encode_detail(codec, pixels, header, y_hat, part(report, 0.5, 1))
     if header.quality >= COLOUR_KEPT_BELOW:
