@@ -58,7 +58,9 @@ def write_detail_weights(out: Path) -> WeightsFile:
         block_components(store, TINY_DETAIL.detail, block=8, samples=2000)
     )
     arrays = arrays_of("conv", model)
-    return write_weights(out, arrays, "conv", model.config, Tradeoff())
+    return write_weights(
+        out, arrays, "conv", model.config, Tradeoff(), detail_tradeoff=Tradeoff(50.0, 2000.0)
+    )
 
 
 def write_recurrent_weights(out: Path) -> WeightsFile:

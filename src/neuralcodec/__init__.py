@@ -158,7 +158,7 @@ def decode(
     Args:
         source: its bytes, in whatever holds bytes, a path, or an open binary file.
         region: `(x, y, width, height)` of the pixels to decode; far cheaper than all of a large picture.
-        stage: of a file of the gru model, stop after this many of its stages, from 1.
+        stage: of a file in stages or layers, stop after this many of them, from 1.
         reduce: 2, 4, 8 or 16: a picture so many times smaller to a side, the means of its pixels.
         partial: of a damaged file, decode what is left. A `DamageWarning` says what is not: its `damage` has
             the numbers and boxes of lost tiles, `map()` as a mask, and what is wrong with the file.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import photograph
 from tiny import TINY_DETAIL, write_detail_weights
 
@@ -13,9 +14,11 @@ from neuralcodec.cli.main import main
 from neuralcodec.coding import codec
 from neuralcodec.coding.codec import decode_picture, encode_picture
 from neuralcodec.coding.progressive import frames, truncate
-from neuralcodec.errors import DamagedFileError, NeuralCodecWarning, UsageError
+from neuralcodec.coding.refine import _enlarged
+from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
 from neuralcodec.models.conv.runner import load
+from neuralcodec.models.losses import distortion, lambda_at
 from neuralcodec.picture.picture import Picture
 
 #: The quality of the base under a detail layer in the plain table.
@@ -60,11 +63,28 @@ def test_the_default_is_a_score_of_70(picture: Picture) -> None:
     assert container.read(encode_picture(picture, model="gru")).header.quality != 70
 
 
-def test_efforts_are_of_one_layer(picture: Picture) -> None:
-    with pytest.warns(NeuralCodecWarning, match="effort 3: files of two layers, those of quality 70"):
-        slow = encode_picture(picture, quality=80, effort=3)
-    assert slow == encode_picture(picture, quality=80)
-    assert encode_picture(picture, quality=60, effort=3) != encode_picture(picture, quality=60)
+@pytest.mark.parametrize("size", [(150, 210), (40, 30)])
+def test_an_effort_refines_the_details(file: Path, size: tuple[int, int]) -> None:
+    """The objective falls, and the base stays as it is."""
+    picture = Picture(photograph(*size))
+    quick, slow = (encode_picture(picture, quality=80, effort=n) for n in (1, 6))
+    assert truncate(quick, stages=1) == truncate(slow, stages=1)
+    assert cost(slow, picture, file) < 0.97 * cost(quick, picture, file)
+
+
+def cost(data: bytes, picture: Picture, file: Path) -> float:
+    """Bits and lambda times distortion of a file of quality 80, in bits."""
+    model = load(weights.by_name(file))
+    pixels = picture.pixels.shape[0] * picture.pixels.shape[1]
+    x, x_hat = (
+        torch.from_numpy(p.pixels).permute(2, 0, 1)[None].float() / 255
+        for p in (picture, decode_picture(data))
+    )
+    level = model.levels(80).detail
+    assert model.detail_tradeoff is not None and level is not None
+    share = torch.tensor([level / (TINY_DETAIL.detail_levels - 1)])
+    wrong = distortion(_enlarged(x), _enlarged(x_hat), model.detail_tradeoff, share)
+    return 8 * len(data) + float(lambda_at(model.detail_tradeoff, share) * wrong) * pixels
 
 
 def test_the_second_layer_adds_to_the_first(picture: Picture, data: bytes) -> None:

@@ -23,13 +23,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neuralcodec.arrays import Box, Floats
-from neuralcodec.coding.soft_prior import SoftPrior
+from neuralcodec.coding.soft_prior import SoftDetailPrior, SoftPrior
 from neuralcodec.coding.tiling import Window, boxes
 from neuralcodec.models.losses import distortion, lambda_at
 
 if TYPE_CHECKING:
     from neuralcodec.arrays import Pixels
     from neuralcodec.models.conv.runner import Model
+    from neuralcodec.weights import Tradeoff
 
 #: Gradient steps of each effort from 1, the analysis alone.
 STEPS_OF_EFFORT = (0, 2, 4, 7, 10, 15, 25, 40, 60)
@@ -73,14 +74,17 @@ class Refiner:
 
     #: Latent positions refined at once, halo included; memory grows with them.
     window = 5500
+    #: Positions of the latent in each of these, to a side.
+    scale = 1
 
     def __init__(self, model: Model, quality: float, row: int, tile: int, steps: int) -> None:
         self.model, self.quality, self.row, self.tile, self.steps = model, quality, row, tile, steps
-        self.prior = SoftPrior(model.prior)
-        self.level = model.level(quality)
-        self.tradeoff = model.tradeoff
-        self.share = self.level / (model.transforms.config.levels - 1)
-        self.lam = float(lambda_at(self.tradeoff, self.share))
+        self.prior: SoftPrior | SoftDetailPrior = SoftPrior(model.prior)
+        self._aim(model.tradeoff, model.level(quality), model.transforms.config.levels)
+
+    def _aim(self, tradeoff: Tradeoff, level: Tensor, levels: int) -> None:
+        self.tradeoff, self.level, self.share = tradeoff, level, level / (levels - 1)
+        self.lam = float(lambda_at(tradeoff, self.share))
 
     def __call__(
         self, pixels: Pixels | Floats, y: Floats, window: Window, report: Callable[[float], None]
@@ -94,10 +98,10 @@ class Refiner:
         """
         x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
         around = torch.from_numpy(y).round()
-        latent = torch.from_numpy(y[window.inner.slices].copy())
+        latent = torch.from_numpy(y[window.inner.scaled(self.scale).slices].copy())
         # Tiles larger than a window are estimated in parts: at the cuts, a little context is missing.
         parts = [
-            (box, self._hyper_analyse(latent[box.slices]))
+            (box.scaled(self.scale), self._context(latent, box, window))
             for box in boxes(Box.whole(*window.keep.shape), self.tile)
         ]
         move = torch.zeros_like(latent)
@@ -122,10 +126,15 @@ class Refiner:
         assert best is not None
         return best[1].numpy()
 
-    def _hyper_analyse(self, y: Tensor) -> Tensor:
+    def _context(self, latent: Tensor, box: Box, window: Window) -> Tensor:
         """Compute z of a tile. It stays that of y before any step: refining it as well gained nothing."""
+        y = latent[box.slices]
         padded = F.pad(y, (0, 0, 0, -y.shape[1] % 4, 0, -y.shape[0] % 4))
         return torch.from_numpy(self.model.hyper_analyse(padded.numpy()))
+
+    def _synthesise(self, y_hat: Tensor) -> Tensor:
+        """Decode the latent `(1, C, h, w)` of a window to pixels `(1, 3, H, W)`."""
+        return self.model.transforms.synthesise(y_hat, self.level)
 
     def _view(
         self, x: Tensor, latent: Tensor, around: Tensor, window: Window, parts: list[tuple[Box, Tensor]]
@@ -133,16 +142,16 @@ class Refiner:
         """Compute the objective at `latent`, in bits, and its gradients."""
         latent = latent.detach().requires_grad_()
         y_hat, bits, smooth_bits = torch.zeros_like(latent), 0.0, torch.zeros(())
-        for box, z in parts:
-            coded = self.prior(latent[box.slices], z, self.row)
+        for box, context in parts:
+            coded = self.prior(latent[box.slices], context, self.row)
             y_hat[box.slices] = coded.y_hat
             bits += coded.bits
             smooth_bits = smooth_bits + coded.y_bits.sum()
         seen = around.clone()
-        seen[window.inner.slices] = y_hat
+        seen[window.inner.scaled(self.scale).slices] = y_hat
         device = self.model.device  # of the synthesis alone; the prior stays on the CPU
         with torch.autocast(device.type, torch.bfloat16, enabled=self.model.bfloat16):
-            x_hat = self.model.transforms.synthesise(seen.permute(2, 0, 1)[None].to(device), self.level)
+            x_hat = self._synthesise(seen.permute(2, 0, 1)[None].to(device))
         x_hat = x_hat.float().cpu()[..., : x.shape[2], : x.shape[3]].clamp(0, 1)
         error = distortion(_enlarged(x), _enlarged(x_hat), self.tradeoff, self.share)
         cost = self.lam * x[0, 0].numel() * error.sum()
@@ -150,6 +159,40 @@ class Refiner:
         slope = slope.nan_to_num(0.0, 0.0, 0.0)  # MS-SSIM has no gradient where a scale is not alike at all
         (gradient,) = torch.autograd.grad((y_hat, smooth_bits), latent, (slope, torch.ones(())))
         return _View(bits + float(cost.detach()), y_hat.detach(), slope, gradient)
+
+
+class DetailRefiner(Refiner):
+    """Refines the detail latent of the windows of one picture, over a base that stays as it is.
+
+    Args:
+        quality, tile, steps: as in `Refiner`.
+    """
+
+    window = 3000
+    scale = 2
+
+    def __init__(self, model: Model, quality: float, tile: int, steps: int) -> None:
+        levels, tradeoff = model.levels(quality), model.detail_tradeoff
+        assert model.detail_prior is not None and tradeoff is not None
+        super().__init__(model, quality, levels.detail_row, tile, steps)
+        self.prior = SoftDetailPrior(model.detail_prior)
+        level = torch.tensor([levels.detail], device=model.device)
+        self._aim(tradeoff, level, model.transforms.config.detail_levels)
+
+    @torch.no_grad()
+    def over(self, y_hat: Floats) -> None:
+        """Take the base y_hat `(h, w, C)` of the window that is refined next."""
+        self._y_hat, device = torch.from_numpy(y_hat), self.model.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.model.bfloat16):
+            decoded = self._y_hat.permute(2, 0, 1)[None].to(device)
+            self._base = self.model.transforms.base(decoded, self.model.level(self.quality))
+
+    def _context(self, latent: Tensor, box: Box, window: Window) -> Tensor:
+        return self._y_hat[window.inner.slices][box.slices]
+
+    def _synthesise(self, y_hat: Tensor) -> Tensor:
+        blocks = self.model.transforms.synthesise_detail(y_hat, self._base, self.level)
+        return F.pixel_shuffle(blocks, 8)
 
 
 def largest_step(steps: int) -> float:

@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from neuralcodec.entropy import exact
+from neuralcodec.entropy.detail import DetailPrior
 from neuralcodec.entropy.prior import LATENT_CLIP, LATENT_ONE, STEPS, IntegerPrior, Step
-from neuralcodec.entropy.tables import SILENT_INDEX, TOTAL, Tables
+from neuralcodec.entropy.tables import SCALE_COUNT, SILENT_INDEX, TOTAL, Tables
 from neuralcodec.models.prior import element_bits
 
 
@@ -42,13 +43,54 @@ class Coded(NamedTuple):
         return float(self.y_bits.detach().double().sum() + self.z_bits.detach().double().sum())
 
 
-class SoftPrior:
+class _SoftSteps:
+    """The four steps that a latent is coded in.
+
+    Args:
+        table: the table of each scale index, `(SCALE_COUNT,)`.
+    """
+
+    def __init__(self, steps: list[Step], tables: Tables, table: Tensor) -> None:
+        self.steps = [_Step(step) for step in steps]
+        self.lengths, self.table = _Lengths(tables), table
+
+    def code(self, y: Tensor, features: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Code a latent `(h, w, C)`, h and w even; return y_hat and the bits of each element.
+
+        Args:
+            features: φ `(h, w, F)`.
+            inside: 1 at positions that are coded, `(h, w, 1)`, and 0 at the others, which are zero.
+        """
+        parts = _to_places(y).chunk(STEPS, 2)  # the groups of channels, each (4, n, C/4)
+        mask = None if inside is None else _to_places(inside)
+        known: list[list[Tensor | None]] = [[None] * STEPS for _ in range(4)]  # by place and group
+        lengths: list[list[Tensor | None]] = [[None] * STEPS for _ in range(4)]
+        for k, step in enumerate(self.steps):
+            context = _from_places(_assembled(known, parts[0]), *y.shape[:2])
+            mean, index = step(features, context.mul(LATENT_ONE).clamp(-LATENT_CLIP, LATENT_CLIP))
+            if mask is not None:
+                mean, index = mean * mask, index * mask
+            values = torch.stack([parts[place ^ k][place] for place in range(4)])
+            distance = values - mean
+            coded = index.detach() > SILENT_INDEX
+            symbols = distance.detach().round() * coded
+            bits = self.lengths(symbols, self.table[index.detach().long()])
+            if distance.requires_grad:
+                bits = _with_gradient_of(bits, element_bits(distance, index) * coded)
+            decoded = _with_gradient_of((symbols + mean).detach(), values)
+            for place in range(4):
+                known[place][place ^ k] = decoded[place]
+                lengths[place][place ^ k] = bits[place]
+        y_hat, y_bits = (_from_places(_assembled(each, parts[0]), *y.shape[:2]) for each in (known, lengths))
+        return y_hat, y_bits
+
+
+class SoftPrior(_SoftSteps):
     """The networks of an `IntegerPrior` in torch, for one tile at a time."""
 
     def __init__(self, prior: IntegerPrior) -> None:
+        super().__init__(prior.steps, prior.tables, torch.arange(SCALE_COUNT))
         self.hyper_synthesis = _stack(prior.hyper_synthesis)
-        self.steps = [_Step(step) for step in prior.steps]
-        self.lengths = _Lengths(prior.tables)
         self.z_index = torch.from_numpy(prior.z_index.astype(np.int64))
         self.z_mean = torch.from_numpy(prior.z_mean).float() / LATENT_ONE
 
@@ -71,31 +113,32 @@ class SoftPrior:
             z_bits = _with_gradient_of(z_bits, self.lengths.between(z_distance, z_index))
 
         height, width = y.shape[:2]
-        y = F.pad(y, (0, 0, 0, -width % 4, 0, -height % 4))
-        parts = _to_places(y).chunk(STEPS, 2)  # the groups of channels, each (4, n, C/4)
-        mask = None
-        if y.shape[:2] != (height, width):
-            mask = _to_places(F.pad(torch.ones(height, width, 1), (0, 0, 0, -width % 4, 0, -height % 4)))
-        known: list[list[Tensor | None]] = [[None] * STEPS for _ in range(4)]  # by place and group
-        lengths: list[list[Tensor | None]] = [[None] * STEPS for _ in range(4)]
-        for k, step in enumerate(self.steps):
-            context = _from_places(_assembled(known, parts[0]), *y.shape[:2])
-            mean, index = step(features, context.mul(LATENT_ONE).clamp(-LATENT_CLIP, LATENT_CLIP))
-            if mask is not None:
-                mean, index = mean * mask, index * mask
-            values = torch.stack([parts[place ^ k][place] for place in range(4)])
-            distance = values - mean
-            coded = index.detach() > SILENT_INDEX
-            symbols = distance.detach().round() * coded
-            bits = self.lengths(symbols, index.detach().long())
-            if distance.requires_grad:
-                bits = _with_gradient_of(bits, element_bits(distance, index) * coded)
-            decoded = _with_gradient_of((symbols + mean).detach(), values)
-            for place in range(4):
-                known[place][place ^ k] = decoded[place]
-                lengths[place][place ^ k] = bits[place]
-        y_hat, y_bits = (_from_places(_assembled(each, parts[0]), *y.shape[:2]) for each in (known, lengths))
+        beyond = (0, 0, 0, -width % 4, 0, -height % 4)
+        inside = F.pad(torch.ones(height, width, 1), beyond) if any(beyond) else None
+        y_hat, y_bits = self.code(F.pad(y, beyond), features, inside)
         return Coded(y_hat[:height, :width], y_bits[:height, :width], z_bits)
+
+
+class SoftDetailPrior(_SoftSteps):
+    """The networks of a `DetailPrior` in torch, for one tile at a time."""
+
+    def __init__(self, prior: DetailPrior) -> None:
+        super().__init__(prior.steps, prior.tables, torch.from_numpy(prior.table.astype(np.int64)))
+        self.features = _stack(prior.features)
+        self.rows = torch.from_numpy(prior.rows).float()
+        self.low, self.high = float(prior.low), float(prior.high)
+
+    def __call__(self, y: Tensor, base: Tensor, row: int) -> Coded:
+        """Code the detail latent of a tile.
+
+        Args:
+            y: `(2h, 2w, D)`.
+            base: y_hat of the tile's base `(h, w, C)`.
+            row: see `DetailPrior.code`.
+        """
+        features = self.features((base * LATENT_ONE).clamp(-LATENT_CLIP, LATENT_CLIP))
+        features = (features + self.rows[row]).clamp(self.low, self.high)
+        return Coded(*self.code(y, features), torch.zeros(()))
 
 
 class _Lengths:

@@ -21,14 +21,15 @@ from neuralcodec.coding.pixels import Kept, grey, padded_pixels, part
 from neuralcodec.coding.tiling import WINDOW, Window, band_height, bands, boxes, latent_size, windows
 from neuralcodec.entropy.coder import SymbolWriter
 from neuralcodec.entropy.rounding import Rounding, error_weight
-from neuralcodec.errors import UsageError, warn
+from neuralcodec.errors import UsageError
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
 from neuralcodec.models.conv import DETAIL_HALO, HALO, STRIDE
 from neuralcodec.models.runtime import TORCH, require_torch, runtime
 
 if TYPE_CHECKING:
-    from neuralcodec.coding.refine import Refiner
+    from neuralcodec.coding.refine import DetailRefiner, Refiner
+    from neuralcodec.models.conv.runner import Model
     from neuralcodec.models.protocols import TileModel
 
 #: Below this quality the mean colour of the decoded picture is checked.
@@ -61,11 +62,8 @@ def encode_tiles(
     """
     levels = codec.levels(header.quality)
     if levels.detail is not None:
-        if effort > 1:
-            first = codec.levels.first
-            warn([f"effort {effort}: files of two layers, those of quality {first} and above, have effort 1"])
         base, y_hat = _encode(codec, pixels, header, effort=1, report=part(report, 0, 0.5), kept=kept)
-        return base + _encode_detail(codec, pixels, header, y_hat, part(report, 0.5, 1))
+        return base + _encode_detail(codec, pixels, header, y_hat, effort=effort, report=part(report, 0.5, 1))
     if header.quality >= COLOUR_KEPT_BELOW:
         return _encode(codec, pixels, header, effort=effort, report=report, kept=kept)[0]
     mean = pixels.mean((0, 1))
@@ -168,7 +166,7 @@ def _encode(
 
 
 def _encode_detail(
-    codec: TileModel, pixels: Pixels, header: Header, y_hat: list[Floats], report: Progress
+    codec: TileModel, pixels: Pixels, header: Header, y_hat: list[Floats], *, effort: int, report: Progress
 ) -> list[bytes]:
     """Encode the detail layer of pixels whose base, tile after tile, is `y_hat`."""
     prior, row, size = codec.detail_prior, codec.levels(header.quality).detail_row, header.tile // STRIDE
@@ -185,16 +183,25 @@ def _encode_detail(
         return writer.finish()
 
     segments: list[bytes] = []
-    for band in bands(plane, band_height(plane, size, DETAIL_HALO)):
+    refine = _detail_refiner(codec, header, effort)
+    most = WINDOW if refine is None else refine.window
+    for band in bands(plane, band_height(plane, size, DETAIL_HALO, most)):
         report_band = part(report, band.top / plane.height, band.bottom / plane.height)
         y = np.empty((2 * band.height, 2 * band.width, prior.latent), np.float32)
-        cut = list(windows(plane, band, DETAIL_HALO))
+        cut = list(windows(plane, band, DETAIL_HALO, most))
         for number, window in enumerate(cut, 1):
             seen = padded_pixels(pixels, window.read.scaled(STRIDE).slices)
-            latent = codec.analyse_detail(seen, np.ascontiguousarray(base.at(window.read)), header.quality)
+            decoded = np.ascontiguousarray(base.at(window.read))
+            latent = codec.analyse_detail(seen, decoded, header.quality)
             place = window.keep.moved(-band.top, 0).scaled(2).slices
-            y[place] = latent[window.inner.scaled(2).slices]
-            report_band(0.6 * number / len(cut))
+            report_window = part(report_band, 0.6 * (number - 1) / len(cut), 0.6 * number / len(cut))
+            if refine is None:
+                y[place] = latent[window.inner.scaled(2).slices]
+            else:
+                refine.over(decoded)
+                inside = window.read.scaled(STRIDE).within(Box.whole(*pixels.shape[:2]))
+                y[place] = refine(padded_pixels(pixels, inside.slices), latent, window, report_window)
+            report_window(1)
         inside = [(box, y[box.moved(-band.top, 0).scaled(2).slices]) for box in boxes(band, size)]
         segments += parallel.run(write_tile, inside, codec.threads, part(report_band, 0.6, 1))
     return segments
@@ -204,15 +211,42 @@ def _refiner(codec: TileModel, header: Header, effort: int) -> Refiner | None:
     """Make the refiner for an effort above 1; None for effort 1."""
     if effort == 1:
         return None
+    model = _with_gradients(codec, effort)
+    from neuralcodec.coding.refine import STEPS_OF_EFFORT, Refiner
+
+    tile, steps = header.tile // STRIDE, STEPS_OF_EFFORT[effort - 1]
+    return Refiner(model, header.quality, codec.levels(header.quality).base_row, tile, steps)
+
+
+def _detail_refiner(codec: TileModel, header: Header, effort: int) -> DetailRefiner | None:
+    """Make the refiner of a detail layer for an effort above 1; None for effort 1.
+
+    Raises:
+        UsageError: the weights do not say what their detail layer was trained for.
+    """
+    if effort == 1:
+        return None
+    model = _with_gradients(codec, effort)
+    from neuralcodec.coding.refine import STEPS_OF_EFFORT, DetailRefiner
+
+    if model.detail_tradeoff is None:
+        raise UsageError(f"effort {effort}: these weights do not say what their detail layer was trained for")
+    return DetailRefiner(model, header.quality, header.tile // STRIDE, STEPS_OF_EFFORT[effort - 1])
+
+
+def _with_gradients(codec: TileModel, effort: int) -> Model:
+    """Return the model, if it is one in torch.
+
+    Raises:
+        UsageError: it is not.
+    """
     if runtime() != TORCH:
         require_torch(f"effort {effort}")
         raise UsageError(f"effort {effort}: runtime onnx has no gradients; leave it to torch")
-    from neuralcodec.coding.refine import STEPS_OF_EFFORT, Refiner
     from neuralcodec.models.conv.runner import Model
 
     assert isinstance(codec, Model)
-    tile, steps = header.tile // STRIDE, STEPS_OF_EFFORT[effort - 1]
-    return Refiner(codec, header.quality, codec.levels(header.quality).base_row, tile, steps)
+    return codec
 
 
 def _decoded_mean(codec: TileModel, file: Container) -> npt.NDArray[np.float64]:

@@ -58,7 +58,7 @@ class DetailPrior:
         )
         self.features = layers
         top = DETAIL_FEATURES[-1]
-        self._low, self._high = np.float32(top.low * ONE), np.float32(top.high * ONE)
+        self.low, self.high = np.float32(top.low * ONE), np.float32(top.high * ONE)
         seen = Range.uniform(len(layers.range.low), top.low * ONE, top.high * ONE)
         if self.rows.ndim != 2 or self.rows.shape[1] != len(layers.range.low):
             raise ValueError("the rows of the detail layer do not fit its features")
@@ -89,7 +89,7 @@ class DetailPrior:
             DamagedFileError: the segment is damaged.
         """
         features = self.features(enter(base * np.float32(LATENT_ONE)))
-        features = np.clip(features + self.rows[row].astype(np.float32), self._low, self._high)
+        features = np.clip(features + self.rows[row].astype(np.float32), self.low, self.high)
         size = (features.shape[0], features.shape[1])
         coded = code_in_steps(_Mapped(coder, self.table), self.steps, features, size, y)
         return coded / np.float32(LATENT_ONE)

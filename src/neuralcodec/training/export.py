@@ -50,6 +50,7 @@ def export(
     form = form_of(codec)
     model = form.model(config)
     tradeoff = tradeoff_of(run)
+    details = tradeoff_of(run, "detail.") if "detail.lambda_low" in run else None
     ema = {name.removeprefix("ema."): t for name, t in tensors.items() if name.startswith("ema.")}
     model.eval().load_state_dict(ema, strict=False)
     try:
@@ -69,7 +70,7 @@ def export(
         raise
     except ValueError as error:
         raise NeuralCodecError(f"{checkpoint} cannot be exported: {error}") from None
-    file = write_weights(out, arrays, codec, model.config, tradeoff)
+    file = write_weights(out, arrays, codec, model.config, tradeoff, detail_tradeoff=details)
     write_graphs(file.path)
     return file, report
 
@@ -90,7 +91,13 @@ def arrays_of(codec: str, model: Any, images: Path | None = None) -> Tensors:
 
 
 def write_weights(
-    out: Path, arrays: Tensors, codec: str, config: DataclassInstance, tradeoff: Tradeoff
+    out: Path,
+    arrays: Tensors,
+    codec: str,
+    config: DataclassInstance,
+    tradeoff: Tradeoff,
+    *,
+    detail_tradeoff: Tradeoff | None = None,
 ) -> WeightsFile:
     """Write a weights file with a canary: `out`, or if that is a folder, a file in it named by codec and id.
 
@@ -99,4 +106,12 @@ def write_weights(
     """
     known = canary.make(form_of(codec).integer_prior(config, arrays))
     sizes = form_of(codec).sizes(config)
-    return weights.write(out, arrays, codec=codec, model=sizes, tradeoff=tradeoff, canary=known)
+    return weights.write(
+        out,
+        arrays,
+        codec=codec,
+        model=sizes,
+        tradeoff=tradeoff,
+        detail_tradeoff=detail_tradeoff,
+        canary=known,
+    )

@@ -266,6 +266,8 @@ class Trainer:
         tensors |= {f"optimizer.{n}": t.contiguous() for n, t in self.optimizer.state.items()}
         run = {"step": self.step, "seconds": self.seconds, "skipped": self.skipped}
         run |= asdict(self.tradeoff)
+        if self.recipe.detail is not None:
+            run |= {f"detail.{name}": value for name, value in asdict(self.recipe.detail).items()}
         model = json.dumps(asdict(self.recipe.model))
         metadata = {"run": json.dumps(run), "codec": self.recipe.codec, "model": model}
         metadata["training"] = json.dumps(asdict(self.config))
@@ -350,9 +352,10 @@ class Checkpoint(NamedTuple):
     run: dict[str, float]
 
 
-def tradeoff_of(run: dict[str, float]) -> Tradeoff:
+def tradeoff_of(run: dict[str, float], prefix: str = "") -> Tradeoff:
     """Return the trade-off that a checkpoint states; where it states none, the default."""
-    return Tradeoff(**{f.name: run[f.name] for f in fields(Tradeoff) if f.name in run})
+    names = [f.name for f in fields(Tradeoff)]
+    return Tradeoff(**{name: run[prefix + name] for name in names if prefix + name in run})
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -90,12 +90,16 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights in memory: arrays by name, the sizes of the model, and what it was trained for."""
+    """Weights in memory: arrays by name, the sizes of the model, and what it was trained for.
+
+    `detail_tradeoff` is that of a detail layer, if there is one and somebody said so.
+    """
 
     id: bytes
     codec: str
     model: Mapping[str, int]
     tradeoff: Tradeoff
+    detail_tradeoff: Tradeoff | None
     canary: Canary | None
     arrays: Arrays
 
@@ -250,10 +254,11 @@ def read(file: WeightsFile) -> Weights:
             if type(size) is not int or not 0 <= size <= most:
                 raise ValueError(f"{name} of its model is out of range")
         tradeoff = Tradeoff(**file.said["tradeoff"])
+        details = Tradeoff(**file.said["detail_tradeoff"]) if "detail_tradeoff" in file.said else None
         canary = None
         if (known := decoder.said.get("canary")) is not None:
             canary = Canary(tuple(map(bytes.fromhex, known["segments"])), known["latent"])
-        return Weights(file.id, codec, model, tradeoff, canary, arrays)
+        return Weights(file.id, codec, model, tradeoff, details, canary, arrays)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise not_weights(file.path, error) from None
 
@@ -281,6 +286,7 @@ def write(
     codec: str,
     model: Mapping[str, int],
     tradeoff: Tradeoff,
+    detail_tradeoff: Tradeoff | None = None,
     canary: Canary | None = None,
     encodes: bool = True,
     decoder: str | None = None,
@@ -302,6 +308,8 @@ def write(
     decoder = decoder or decoder_hash(codec, model, arrays)
     said: dict[str, Any] = {"codec": codec, "decoder": decoder, "model": dict(model), "parts": parts}
     said["tradeoff"] = asdict(tradeoff)
+    if detail_tradeoff is not None:
+        said["detail_tradeoff"] = asdict(detail_tradeoff)
     if canary is not None:
         segments = [segment.hex() for segment in canary.segments]
         said["canary"] = {"segments": segments, "latent": canary.latent}

@@ -49,7 +49,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="X,Y,W,H",
         help="decode these pixels only: left, top, width, height",
     )
-    parser.add_argument("--stage", type=count, metavar="N", help="of a gru file, stop after N stages")
+    parser.add_argument(
+        "--stage", type=count, metavar="N", help="of a file in stages or layers, stop after N"
+    )
     parser.add_argument("--format", metavar="EXT", help="format of the pictures (default: by name, else png)")
     parser.add_argument(
         "-q",

@@ -41,7 +41,7 @@ class Model:
             self.prior, self.detail_prior = priors.base, priors.detail
             config = ConvConfig(**stored.model)
             self.levels = QualityTable(config, stored.arrays)
-            self.tradeoff = stored.tradeoff
+            self.tradeoff, self.detail_tradeoff = stored.tradeoff, stored.detail_tradeoff
             with torch.device("meta"):  # no time spent on initial values
                 self.transforms = Transforms(config).eval()
             read_transforms(self.transforms, stored.arrays, self.device)
