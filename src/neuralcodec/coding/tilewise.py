@@ -199,8 +199,8 @@ def _encode_detail(
                 y[place] = latent[window.inner.scaled(2).slices]
             else:
                 refine.over(decoded)
-                inside = window.read.scaled(STRIDE).within(Box.whole(*pixels.shape[:2]))
-                y[place] = refine(padded_pixels(pixels, inside.slices), latent, window, report_window)
+                visible = window.read.scaled(STRIDE).within(Box.whole(*pixels.shape[:2]))
+                y[place] = refine(padded_pixels(pixels, visible.slices), latent, window, report_window)
             report_window(1)
         inside = [(box, y[box.moved(-band.top, 0).scaled(2).slices]) for box in boxes(band, size)]
         segments += parallel.run(write_tile, inside, codec.threads, part(report_band, 0.6, 1))
