@@ -11,12 +11,15 @@ QUALITIES := 0,5,10,15,20,25,30,35,40,45,50,55,60,65,70,75,80,85,90,95,100
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 BENCH_STAMP := $(VENV)/.installed-bench
+# What `pip install neuralcodec` gives, without any extra.
+LIGHT := .venv-light
+LIGHT_STAMP := $(LIGHT)/.installed
 # CompressAI asks for packages that do not go together with ours, so its tests have an environment of their own.
 ZOO := .venv-compressai
 ZOO_STAMP := $(ZOO)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compressai fuzz lint bench figures man clean
+.PHONY: help demo test test-light test-compressai fuzz lint bench figures man clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +29,10 @@ demo: $(RUN_STAMP) ## encode the sample images and compare with JPEG
 
 test: $(DEV_STAMP) ## run the tests (ARGS="-k name" for some of them)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-light: $(LIGHT_STAMP) ## run the tests of the package without torch, in an environment of their own
+	$(LIGHT)/bin/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is not None)'
+	$(LIGHT)/bin/python -m pytest tests/test_without_torch.py $(ARGS)
 
 test-compressai: $(ZOO_STAMP) ## run the tests against CompressAI, in an environment of their own
 	$(ZOO)/bin/python -m pytest tests/coding/test_compressai.py tests/entropy/test_against_compressai.py tests/bench/test_zoo.py $(ARGS)
@@ -76,6 +83,13 @@ $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 $(BENCH_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	@touch $@ $(RUN_STAMP)
+
+# Not editable, so that what is tested is what a wheel has in it.
+$(LIGHT_STAMP): pyproject.toml constraints.txt $(shell find src -name '*.py' -o -name '*.onnx' -o -name '*.json')
+	$(PYTHON) -m venv $(LIGHT)
+	rm -rf build  # whatever an earlier build left there would be in the wheel
+	$(LIGHT)/bin/python -m pip install --quiet --constraint constraints.txt . 'pytest>=8' 'pytest-timeout>=2.3'
+	@touch $@
 
 # Of CompressAI and torchvision only the Python is used beside our release of torch; their own pins would replace it.
 $(ZOO_STAMP): pyproject.toml constraints.txt

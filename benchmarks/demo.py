@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
+from tqdm import tqdm
 
 import neuralcodec
 from neuralcodec.bench.peers import Jpeg, as_array, match
@@ -80,8 +79,7 @@ def run(args: argparse.Namespace) -> None:
     if not sources:
         raise UsageError(f"no PNG pictures in {args.images}")
     args.out.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
-    progress = track(sources, "encoding", console=console, transient=True, disable=not sys.stderr.isatty())
+    progress = tqdm(sources, "encoding", leave=False, disable=None)
     rows = [demonstrate(source, args.out, args.quality, args.model) for source in progress]
     print(HEADER)
     print(*rows, sep="\n")

@@ -13,7 +13,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from rich.progress import track
+from tqdm import tqdm
 
 from neuralcodec.bench.download import fetch
 from neuralcodec.errors import NeuralCodecError
@@ -63,7 +63,7 @@ def download(folder: Path, address: str) -> None:
             missing.append((path, sha256))
         elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             raise NeuralCodecError(f"{path} is not the original picture: delete it and start again")
-    for path, sha256 in track(missing, "fetching Kodak", disable=not missing):
+    for path, sha256 in tqdm(missing, "fetching Kodak", disable=not missing):
         fetch(address + path.name, path, limit=LARGEST, sha256=sha256)
 
 

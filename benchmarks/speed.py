@@ -1,10 +1,11 @@
-"""Encode and decode speed beside JPEG and AVIF by Pillow, on one photograph, in one run.
+"""Speed of encoders and decoders on one photograph, in one run: ours, JPEG, WebP, AVIF and JPEG XL.
 
     python benchmarks/speed.py photo.jpg
 
 The photograph is resized to --megapixels first. The codecs take turns, each with the same number of threads,
-from pixels in memory to bytes in memory and back. Medians are printed, and how fast each is beside AVIF:
-encoders beside its encoder, decoders beside its decoder.
+from pixels in memory to bytes in memory and back; the others are Pillow's. Printed are medians: megapixels a
+second, the share of AVIF's speed, encoder against encoder and decoder against decoder, and the seconds of
+processor time that a megapixel takes, which depend less on what else the machine does.
 """
 
 from __future__ import annotations
@@ -16,15 +17,28 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 SAMPLE = Path(__file__).parent.parent / "sample_images" / "coffee.png"
+REFERENCE = "AVIF speed 6"
+
+Work = Callable[[], object]
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def seconds(work: Work) -> tuple[float, float]:
+    """Time one call: by the clock, and of all processors."""
+    began = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - began[0], time.process_time() - began[1]
+
+
+def with_runtime(runtime: str, work: Work) -> Work:
+    def run() -> object:
+        os.environ["NCODEC_RUNTIME"] = runtime
+        return work()
+
+    return run
 
 
 def main() -> int:
@@ -36,15 +50,19 @@ def main() -> int:
     parser.add_argument("--quality", type=int, default=50, help="ours; default %(default)s")
     parser.add_argument("--avif-quality", type=int, default=75, help="Pillow's default is %(default)s")
     parser.add_argument("--jpeg-quality", type=int, default=85)
+    parser.add_argument("--webp-quality", type=int, default=80, help="Pillow's default is %(default)s")
+    parser.add_argument("--jxl-quality", type=int, default=80)
+    parser.add_argument("--runtimes", default="torch,onnx", help="ours; default %(default)s")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(args.threads)
 
-    import torch
     from PIL import AvifImagePlugin, Image
 
     import neuralcodec
 
-    torch.set_num_threads(args.threads)
+    threads = 0 if args.threads == 1 else args.threads  # of libjxl: beside the caller's
+    import_module("pillow_jxl.JpegXLImagePlugin").DECODE_THREADS = threads
+    AvifImagePlugin.DEFAULT_MAX_THREADS = args.threads
     with Image.open(args.photo) as opened:
         photo = opened.convert("RGB")
     scale = (args.megapixels * 1e6 / (photo.width * photo.height)) ** 0.5
@@ -59,32 +77,41 @@ def main() -> int:
 
         return encode
 
-    def opened(data: bytes) -> Callable[[], object]:
-        return lambda: Image.open(io.BytesIO(data)).load()
-
-    AvifImagePlugin.DEFAULT_MAX_THREADS = args.threads
-    encoders = {
+    peers = {
         "JPEG": saved(format="JPEG", quality=args.jpeg_quality, optimize=True, progressive=True),
-        "AVIF speed 6": saved(format="AVIF", quality=args.avif_quality, speed=6),
-        "ours": lambda: neuralcodec.encode(photo, quality=args.quality),
+        "WebP": saved(format="WEBP", quality=args.webp_quality),
+        REFERENCE: saved(format="AVIF", quality=args.avif_quality, speed=6),
+        "JPEG XL": saved(format="JXL", quality=args.jxl_quality, num_threads=threads),
     }
-    files = {name: encode() for name, encode in encoders.items()}  # also loads the weights
-    decoders = {name: opened(files[name]) for name in ("JPEG", "AVIF speed 6")}
-    decoders["ours"] = lambda: neuralcodec.decode(files["ours"])
-    neuralcodec.decode(files["ours"])
-    works = {("encode", name): work for name, work in encoders.items()}
-    works |= {("decode", name): work for name, work in decoders.items()}
-    times: dict[tuple[str, str], list[float]] = {key: [] for key in works}
+    files = {name: encode() for name, encode in peers.items()}
+    files["ours"] = neuralcodec.encode(photo, quality=args.quality)
+    works: dict[tuple[str, str], Work] = {("encode", name): encode for name, encode in peers.items()}
+    runtimes = args.runtimes.split(",")
+    for runtime in runtimes:
+        encode = with_runtime(runtime, lambda: neuralcodec.encode(photo, quality=args.quality))
+        works["encode", f"ours, {runtime}"] = encode
+    for name in peers:
+        works["decode", name] = lambda data=files[name]: Image.open(io.BytesIO(data)).load()
+    for runtime in runtimes:
+        works["decode", f"ours, {runtime}"] = with_runtime(runtime, lambda: neuralcodec.decode(files["ours"]))
+    for work in works.values():
+        work()  # loads what it needs
+    times: dict[tuple[str, str], list[tuple[float, float]]] = {key: [] for key in works}
     for _ in range(args.repeats):
         for key, work in works.items():
             times[key].append(seconds(work))
 
+    medians = {
+        key: [statistics.median(kind) for kind in zip(*taken, strict=True)] for key, taken in times.items()
+    }
     print(f"{args.photo.name}, {photo.width}x{photo.height}, {args.threads} threads, {args.repeats} rounds")
     print(", ".join(f"{name} {8e-6 * len(file) / megapixels:.3f} bpp" for name, file in files.items()))
-    for what, name in times:
-        median, reference = (statistics.median(times[what, of]) for of in (name, "AVIF speed 6"))
-        speed, ratio = megapixels / median, reference / median
-        print(f"{what} {name:12} {median:6.3f} s  {speed:6.1f} MP/s  {ratio:5.2f} of AVIF's speed")
+    for (what, name), (wall, processor) in medians.items():
+        ratio = medians[what, REFERENCE][0] / wall
+        print(
+            f"{what} {name:12} {megapixels / wall:6.1f} MP/s  {ratio:5.2f} of AVIF's speed"
+            f"  {processor / megapixels:.3f} processor seconds a megapixel"
+        )
     return 0
 
 

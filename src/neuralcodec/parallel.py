@@ -1,5 +1,8 @@
 """Threads: a limit on their number, and work on tiles shared among them, each with a single-threaded BLAS.
 
+The matrix products of a tile are many and small. Shared among the threads of BLAS, which spin while they
+wait, they take several times as long where other work needs the cores.
+
 A forked child has none of its parent's threads, but torch's OpenMP would wait for them for ever. So torch
 gets one thread there. Work on tiles starts threads of its own. A fork while another thread codes is not safe:
 the child may wait for a lock that no thread of it holds.
@@ -53,22 +56,24 @@ def run(
     report: Progress = quiet,
 ) -> list[R]:
     """Apply `work` to every item, and return the results in order; tell `report` the share that is done."""
-    from concurrent.futures import ThreadPoolExecutor  # here, since the command line imports this module
+    with single_threaded_blas():
+        if len(items) == 1:
+            results = [work(items[0])]
+            report(1.0)
+            return results
+        from concurrent.futures import ThreadPoolExecutor  # here, since the command line imports this module
 
-    if len(items) == 1:  # so its matrix products may use all threads
-        results = [work(items[0])]
-        report(1.0)
-        return results
-    with _single_threaded_blas(), ThreadPoolExecutor(threads) as pool:
-        results = []
-        for result in pool.map(work, items):
-            results.append(result)
-            report(len(results) / len(items))
-        return results
+        with ThreadPoolExecutor(threads) as pool:
+            results = []
+            for result in pool.map(work, items):
+                results.append(result)
+                report(len(results) / len(items))
+            return results
 
 
 @contextmanager
-def _single_threaded_blas() -> Iterator[None]:
+def single_threaded_blas() -> Iterator[None]:
+    """Keep matrix products to one thread each inside."""
     # The limit is one for the whole process: the first of several callers sets it, the last lifts it.
     global _users, _limits  # noqa: PLW0603
     from threadpoolctl import threadpool_limits

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 from neuralcodec.errors import NeuralCodecError, NeuralCodecWarning
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from tqdm import tqdm
 
 #: Seconds from the first report to the first sight of a bar; shorter work shows none.
 PATIENCE = 1.0
@@ -151,7 +151,7 @@ def progress(label: str, *, quiet: bool) -> Iterator[Show | None]:
         yield None
         return
     start: float | None = None
-    bar: Progress | None = None
+    bar: tqdm | None = None
 
     def show(share: float, text: str = label) -> None:
         nonlocal bar, start
@@ -159,18 +159,15 @@ def progress(label: str, *, quiet: bool) -> Iterator[Show | None]:
             start = start or time.monotonic()
             if time.monotonic() - start < PATIENCE:
                 return
-            from rich.console import Console
-            from rich.progress import Progress, TextColumn
+            from tqdm import tqdm
 
-            text_column = TextColumn("{task.description}", markup=False)  # a name may look like markup
-            columns = (text_column, *Progress.get_default_columns()[1:])
-            bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            bar.add_task(printable(text), total=1.0)
-            bar.start()
-        bar.update(bar.task_ids[0], completed=share, description=printable(text))
+            look = {"bar_format": "{desc} {bar} {percentage:3.0f}% {remaining}", "dynamic_ncols": True}
+            bar = tqdm(None, printable(text), 1.0, leave=False, file=sys.stderr, initial=share, **look)
+        bar.set_description_str(printable(text), refresh=False)
+        bar.update(share - bar.n)
 
     try:
         yield show
     finally:
         if bar is not None:
-            bar.stop()
+            bar.close()

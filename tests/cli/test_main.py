@@ -87,7 +87,7 @@ def only_error(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 #: Each takes longer to load than Python itself, or is not needed before there is work.
-HEAVY = {"torch", "numpy", "PIL", "rich", "safetensors", "shtab", "multiprocessing", "ray", "concurrent"}
+HEAVY = {"torch", "numpy", "PIL", "tqdm", "safetensors", "shtab", "multiprocessing", "ray", "concurrent"}
 
 
 @pytest.mark.parametrize(

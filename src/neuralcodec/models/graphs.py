@@ -71,11 +71,14 @@ class Graphs:
         import onnxruntime  # type: ignore[import-untyped]
 
         file = self._decoder if name in DECODING else self._encoder
-        path = file.path.with_name(f"{file.path.stem}.{name}.onnx")
+        # A graph may use weights beside it only, and an installer may have put links to both here.
+        path = file.path.with_name(f"{file.path.stem}.{name}.onnx").resolve()
         if not path.is_file():
             raise NeuralCodecError(f"{path} is missing, without which these weights run on torch alone")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = available_cores()
+        # The level beyond would block channels, with which 1x1 convolutions take half as long again.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores
         options.log_severity_level = 3
         try:

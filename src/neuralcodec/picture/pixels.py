@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from neuralcodec.arrays import Plane
 from neuralcodec.errors import UsageError
@@ -95,6 +95,8 @@ def _keyed_alpha(pixels: NDArray[Any], key: object) -> Plane | None:
 
 def _cmyk_to_rgb(image: Image.Image, facts: Facts) -> Image.Image:
     if profile := facts.icc:
+        from PIL import ImageCms  # only here, since decoding loads this module as well
+
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             srgb = ImageCms.createProfile("sRGB")

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 from pytorch_msssim import ms_ssim
-from rich.console import Console
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -149,9 +149,8 @@ class Trainer:
             dist.destroy_process_group()
 
     def _run(self, stop: _StopRequest, save_minutes: float, valid_minutes: float, log_every: int) -> None:
-        console = Console(stderr=True)
         # A terminal gets one line, which is overwritten; anything else gets a line every ten seconds.
-        end, pause = ("\r", 0.0) if console.is_terminal else ("\n", SILENCE)
+        live = sys.stderr is not None and sys.stderr.isatty()
         shown = -math.inf
         saved = validated = time.monotonic()
         while self.progress < 1.0 and not self._agreed(stop.asked):
@@ -161,10 +160,10 @@ class Trainer:
             now = time.monotonic()
             if self.step % log_every == 0:
                 self._log(record | {"seconds_per_step": now - began})
-            if self.rank == 0 and now - shown >= pause:
+            if self.rank == 0 and (live or now - shown >= SILENCE):
                 shown = now
                 line = f"step {self.step}  {self.progress:.1%}  loss {record['loss']:.4f}  {self._left()}"
-                console.print(line, end=end, highlight=False)
+                print(line, end="\r", file=sys.stderr, flush=True) if live else say(line)
             if self.valid and self.rank == 0 and now - validated > 60 * valid_minutes:
                 self._log(self.validate())
                 validated = time.monotonic()
