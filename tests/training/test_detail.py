@@ -17,9 +17,10 @@ from neuralcodec.models.conv.quality import QualityTable
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.picture.picture import Picture
 from neuralcodec.training import export as exporting
+from neuralcodec.training.checkpoint import CHECKPOINT
 from neuralcodec.training.conv import ConvObjective
 from neuralcodec.training.export import export
-from neuralcodec.training.loop import CHECKPOINT, Trainer
+from neuralcodec.training.loop import Trainer
 from neuralcodec.training.quality import table_of
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.training.start import start_from_weights

@@ -23,10 +23,11 @@ from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.prior import Prior
 from neuralcodec.training import export as exporting
 from neuralcodec.training import integers
+from neuralcodec.training.checkpoint import CHECKPOINT
 from neuralcodec.training.conv import integer_tensors
 from neuralcodec.training.export import export
 from neuralcodec.training.integers import to_integers
-from neuralcodec.training.loop import CHECKPOINT, Trainer
+from neuralcodec.training.loop import Trainer
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.weights import Tradeoff
 

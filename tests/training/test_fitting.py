@@ -18,6 +18,7 @@ from neuralcodec.models.conv.network import ConvCodec
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.training import export as exporting
 from neuralcodec.training import fitting
+from neuralcodec.training.checkpoint import CHECKPOINT
 from neuralcodec.training.export import arrays_of, export, write_weights
 from neuralcodec.training.fitting import (
     REACH,
@@ -27,7 +28,7 @@ from neuralcodec.training.fitting import (
     scale_mixtures,
     scale_of,
 )
-from neuralcodec.training.loop import CHECKPOINT, Trainer
+from neuralcodec.training.loop import Trainer
 from neuralcodec.training.recipe import Recipe
 from neuralcodec.training.start import start_from_weights
 from neuralcodec.weights import Tradeoff

@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from tiny import TINY_MODEL
 
 from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.training.loop import CHECKPOINT, Trainer, read_checkpoint
+from neuralcodec.training.checkpoint import CHECKPOINT, read_checkpoint
+from neuralcodec.training.loop import Trainer
 from neuralcodec.training.objectives import loss_of
 from neuralcodec.training.recipe import Recipe
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from neuralcodec.errors import UsageError
+from neuralcodec.training.checkpoint import read_checkpoint
 from neuralcodec.training.conv import ConvObjective
 from neuralcodec.training.forms import form_of
 from neuralcodec.training.gru import STAGES_SEEN, RecurrentObjective
-from neuralcodec.training.loop import Trainer, read_checkpoint
+from neuralcodec.training.loop import Trainer
 from neuralcodec.training.objectives import Terms, loss_of
 from neuralcodec.training.recipe import Recipe
 

@@ -126,7 +126,7 @@ class CropSampler:
         out = []
         for index in rng.choice(len(self.odds), self.batch, p=self.odds):
             if rng.random() < self.drawn_share:
-                out.append(torch.from_numpy(draw(rng, self.size)).permute(2, 0, 1).to(self.pixels.device))
+                out.append(torch.tensor(draw(rng, self.size)).permute(2, 0, 1).to(self.pixels.device))
                 continue
             crop = self._crop(rng, int(index))
             if rng.random() < self.grain_share:

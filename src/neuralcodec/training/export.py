@@ -13,10 +13,10 @@ import torch
 from neuralcodec import weights
 from neuralcodec.entropy import canary
 from neuralcodec.errors import NeuralCodecError
+from neuralcodec.training.checkpoint import read_checkpoint, tradeoff_of
 from neuralcodec.training.export_graphs import write_graphs
 from neuralcodec.training.forms import form_of
 from neuralcodec.training.integers import Tensors
-from neuralcodec.training.loop import read_checkpoint, tradeoff_of
 from neuralcodec.weights import Tradeoff, WeightsFile
 
 if TYPE_CHECKING:

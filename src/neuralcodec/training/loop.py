@@ -12,14 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
 from pytorch_msssim import ms_ssim
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -27,6 +26,7 @@ from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.models.device import has_fast_bfloat16
 from neuralcodec.models.ssimulacra2 import raw_ssimulacra2, score_of
 from neuralcodec.terminal import say
+from neuralcodec.training.checkpoint import CHECKPOINT, read_checkpoint, tradeoff_of, training_of
 from neuralcodec.training.data import CropSampler, block_components, load_crops, open_store
 from neuralcodec.training.forms import form_of
 from neuralcodec.training.objectives import loss_of
@@ -35,7 +35,6 @@ from neuralcodec.training.recipe import Recipe
 from neuralcodec.training.start import start_from_weights
 from neuralcodec.weights import Tradeoff, WeightsFile
 
-CHECKPOINT = "checkpoint.safetensors"
 #: A step that took longer than this was interrupted (a stopped process, a sleeping machine).
 LONGEST_STEP = 20.0
 #: Seconds between two lines where there is no terminal.
@@ -281,7 +280,7 @@ class Trainer:
         tensors, codec, config, run = read_checkpoint(self.out / CHECKPOINT)
         if (codec, config) != (self.recipe.codec, self.recipe.model):
             raise UsageError(f"{self.out} holds a run of another model; give --out another folder")
-        before, now = _training_of(self.out / CHECKPOINT), asdict(self.config)
+        before, now = training_of(self.out / CHECKPOINT), asdict(self.config)
         changed = [
             f"{name} {before[name]} to {now[name]}" for name in before if now.get(name) != before[name]
         ]
@@ -333,42 +332,3 @@ class _StopRequest:
 
     def _ask(self, *_: object) -> None:
         self.asked = True
-
-
-def _training_of(path: Path) -> dict[str, float]:
-    """Read the `[training]` table that a checkpoint was trained by; empty if it does not say."""
-    with safe_open(path, "pt") as file:
-        table: dict[str, float] = json.loads((file.metadata() or {}).get("training", "{}"))
-    return table
-
-
-class Checkpoint(NamedTuple):
-    """The state of a run: tensors by name, its codec, the sizes of the model, and how far it came."""
-
-    tensors: dict[str, Tensor]
-    codec: str
-    model: Any  # a dataclass, the `config` of the codec's form
-    run: dict[str, float]
-
-
-def tradeoff_of(run: dict[str, float], prefix: str = "") -> Tradeoff:
-    """Return the trade-off that a checkpoint states; where it states none, the default."""
-    names = [f.name for f in fields(Tradeoff)]
-    return Tradeoff(**{name: run[prefix + name] for name in names if prefix + name in run})
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint.
-
-    Raises:
-        NeuralCodecError: the file is missing or is not a checkpoint.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        codec = metadata["codec"]
-        model = form_of(codec).config(**json.loads(metadata["model"]))
-        return Checkpoint(tensors, codec, model, json.loads(metadata["run"]))
-    except Exception as error:
-        raise NeuralCodecError(f"{path} is not a checkpoint of `ncodec train`: {error}") from None

@@ -1,0 +1,173 @@
+"""A builder of ONNX graphs whose constants are the arrays of a weights file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET, IR_VERSION = 17, 8
+
+Shape = list[int | str]
+
+
+class Graph:
+    """A graph under construction, whose constants are arrays of one weights file.
+
+    A value is the name of a node's output, `(1, C, H, W)`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        data = path.read_bytes()
+        length = int.from_bytes(data[:8], "little")
+        described = json.loads(data[8 : 8 + length])
+        parts = json.loads(described.pop("__metadata__")["neuralcodec"])
+        self.codec: str = parts["codec"]
+        self.model: Mapping[str, int] = parts["model"]
+        self._path, self._described, self._first = path, described, 8 + length
+        self._hash = hashlib.sha256(data).hexdigest()
+        #: Which halves are in the file.
+        self.encodes, self.decodes = (
+            any(name.startswith(f"transforms.{half}.") for name in described)
+            for half in ("analysis", "synthesis")
+        )
+        self._clear()
+
+    def begin(self, network: str) -> None:
+        """Start the next graph, with the arrays `transforms.<network>.*`."""
+        self._clear()
+        self._network = network
+
+    def use(self, network: str) -> None:
+        """Go on in the same graph with the arrays of another network."""
+        self._network = network
+
+    def _clear(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, TensorProto] = {}
+        self._inputs: list[onnx.ValueInfoProto] = []
+
+    def input(self, name: str, shape: Shape) -> str:
+        """Add a float32 input."""
+        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        return name
+
+    def op(self, kind: str, *values: str, outputs: int = 1, **attributes: Any) -> Any:
+        """Add a node; return its output, or a list of several."""
+        names = [f"{kind.lower()}_{len(self._nodes)}_{n}" for n in range(outputs)]
+        self._nodes.append(helper.make_node(kind, list(values), names, **attributes))
+        return names[0] if outputs == 1 else names
+
+    def number(self, value: float) -> str:
+        return self._constant(f"number {value}", np.float32(value))
+
+    def integers(self, *values: int) -> str:
+        return self._constant(f"integers {values}", np.array(values, np.int64))
+
+    def _constant(self, name: str, value: Any) -> str:
+        self._constants[name] = numpy_helper.from_array(np.asarray(value), name)
+        return name
+
+    def array(self, name: str) -> str:
+        """Add an array of the network, as float32."""
+        name = f"transforms.{self._network}.{name}"
+        if name not in self._constants:
+            start, end = self._described[name]["data_offsets"]
+            tensor = TensorProto(name=name, data_type=TensorProto.FLOAT16, data_location=TensorProto.EXTERNAL)
+            tensor.dims.extend(self._described[name]["shape"])
+            where = {"location": self._path.name, "offset": self._first + start, "length": end - start}
+            for key, value in where.items():
+                entry = tensor.external_data.add()
+                entry.key, entry.value = key, str(value)
+            self._constants[name] = tensor
+        return str(self.op("Cast", name, to=TensorProto.FLOAT))
+
+    def layer(self, x: str, name: str) -> str:
+        """Add a 1x1 convolution."""
+        return self.convolve(x, self.array(f"{name}.weight"), self.array(f"{name}.bias"))
+
+    def convolve(self, x: str, weight: str, bias: str) -> str:
+        return str(self.op("Conv", x, weight, bias, kernel_shape=[1, 1]))
+
+    def spatial(self, x: str, name: str) -> str:
+        """Add a 3x3 convolution of each channel by itself."""
+        [channels] = self._described[f"transforms.{self._network}.{name}.bias"]["shape"]
+        parts = (self.array(f"{name}.weight"), self.array(f"{name}.bias"))
+        return str(self.op("Conv", x, *parts, kernel_shape=[3, 3], pads=[1] * 4, group=channels))
+
+    def blocks(self, x: str, name: str, count: int) -> str:
+        """Add `count` residual blocks, one after another."""
+        for n in range(count):
+            hidden = self.silu(self.layer(self.spatial(x, f"{name}.{n}.spatial"), f"{name}.{n}.expand"))
+            x = self.op("Add", x, self.layer(hidden, f"{name}.{n}.project"))
+        return x
+
+    def silu(self, x: str) -> str:
+        return str(self.op("Mul", x, self.op("Sigmoid", x)))
+
+    def gru(self, x: str, state: str, name: str) -> str:
+        """Add a gated recurrent unit; return its new state."""
+        update_x, reset_x, new_x = self.op("Split", self.layer(x, f"{name}.inputs"), axis=1, outputs=3)
+        recurrent = self.layer(self.spatial(state, f"{name}.spatial"), f"{name}.recurrent")
+        update_h, reset_h, new_h = self.op("Split", recurrent, axis=1, outputs=3)
+        update = self.op("Sigmoid", self.op("Add", update_x, update_h))
+        reset = self.op("Sigmoid", self.op("Add", reset_x, reset_h))
+        candidate = self.op("Tanh", self.op("Add", new_x, self.op("Mul", reset, new_h)))
+        return str(self.op("Add", state, self.op("Mul", update, self.op("Sub", candidate, state))))
+
+    def shuffle(self, x: str, size: int) -> str:
+        """Rearrange channels into squares of `size`."""
+        return str(self.op("DepthToSpace", x, blocksize=size, mode="CRD"))
+
+    def unshuffle(self, x: str, size: int, channels: int) -> str:
+        """Rearrange squares of `size` into channels, as `torch.nn.functional.pixel_unshuffle` orders them."""
+        shape = self.op("Shape", x)
+        rows, columns = (self.op("Slice", shape, *self._at(axis)) for axis in (2, 3))
+        parts = (self.op("Div", side, self.integers(size)) for side in (rows, columns))
+        high, wide = parts
+        ones, step = self.integers(1, channels), self.integers(size)
+        x = self.op("Reshape", x, self.op("Concat", ones, high, step, wide, step, axis=0))
+        x = self.op("Transpose", x, perm=[0, 1, 3, 5, 2, 4])
+        packed = self.integers(1, channels * size * size)
+        return str(self.op("Reshape", x, self.op("Concat", packed, high, wide, axis=0)))
+
+    def _at(self, axis: int) -> tuple[str, str]:
+        return self.integers(axis), self.integers(axis + 1)
+
+    def channels_first(self, x: str) -> str:
+        """Turn `(h, w, C)` into `(1, C, h, w)`."""
+        return str(self.op("Transpose", self.op("Unsqueeze", x, self.integers(0)), perm=[0, 3, 1, 2]))
+
+    def channels_last(self, x: str) -> str:
+        """Turn `(1, C, h, w)` into `(h, w, C)`."""
+        return str(self.op("Squeeze", self.op("Transpose", x, perm=[0, 2, 3, 1]), self.integers(0)))
+
+    def latent(self, channels: int, name: str = "y_hat", gain: str = "latent_gain", scale: str = "") -> str:
+        """Add the inputs of a latent `(h, w, C)`, in quantization steps, and of its gain; multiply them."""
+        y = self.channels_first(self.input(name, [f"{scale}h", f"{scale}w", channels]))
+        return str(self.op("Mul", y, self.input(gain, [1, channels, 1, 1])))
+
+    def pixels(self, x: str) -> str:
+        """Round pixels in [0, 1], or a little beyond, to samples `(H, W, 3)`, uint8."""
+        x = self.op("Round", self.op("Mul", x, self.number(255)))
+        x = self.op("Cast", self.op("Clip", x, self.number(0), self.number(255)), to=TensorProto.UINT8)
+        return self.channels_last(x)
+
+    def finish(self, **outputs: str) -> bytes:
+        """Serialise the graph, given the value of each output; `pixels` are uint8, others float32."""
+        nodes = self._nodes + [helper.make_node("Identity", [v], [n]) for n, v in outputs.items()]
+        kinds = {"pixels": TensorProto.UINT8}
+        declared = [helper.make_tensor_value_info(n, kinds.get(n, TensorProto.FLOAT), None) for n in outputs]
+        constants = list(self._constants.values())
+        graph = helper.make_graph(nodes, "neuralcodec", self._inputs, declared, constants)
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+        )
+        helper.set_model_props(model, {"weights": self._hash})
+        return bytes(model.SerializeToString(deterministic=True))
