@@ -41,6 +41,31 @@ for _ in range(2):  # as a server does that loads before it forks
     assert os.waitpid(child, 0)[1] == 0
 assert same(work(0), expected)  # the parent goes on with its threads
 """,
+    "fork while other threads code": """
+import threading, time
+data = neuralcodec.encode(pixels)
+expected = work(0)
+stop = threading.Event()
+
+
+def code():
+    while not stop.is_set():
+        assert same(neuralcodec.decode(data, as_array=True).astype(int), expected)
+
+
+threads = [threading.Thread(target=code) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for number in range(8):
+    time.sleep(0.02 * number)  # wherever they are
+    child = os.fork()
+    if not child:
+        os._exit(0 if same(neuralcodec.decode(data, as_array=True).astype(int), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+stop.set()
+for thread in threads:
+    thread.join()
+""",
     "pool": """
 data = neuralcodec.encode(pixels)
 expected = work(0)

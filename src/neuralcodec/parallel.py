@@ -4,8 +4,8 @@ The matrix products of a tile are many and small. Shared among the threads of BL
 wait, they take several times as long where other work needs the cores.
 
 A forked child has none of its parent's threads, but torch's OpenMP would wait for them for ever. So torch
-gets one thread there. Work on tiles starts threads of its own. A fork while another thread codes is not safe:
-the child may wait for a lock that no thread of it holds.
+gets one thread there. Work on tiles starts threads of its own. Numerical libraries have locks, which a child
+would inherit for ever if another thread held them. So a fork waits until no other thread computes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -30,15 +31,83 @@ _users = 0
 _limits: threadpool_limits | None = None
 
 
-def _after_fork() -> None:
+class _Gate:
+    """Holds up forks while other threads compute, and new work while a fork waits."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()  # a fork holds its lock
+        self._depths: Counter[int] = Counter()  # how many blocks each thread is in
+        self._forks = 0  # how many threads want to fork
+
+    def enter(self, depth: int = 1) -> None:
+        """Put this thread into so many blocks."""
+        me = threading.get_ident()
+        with self._changed:
+            while self._forks and not self._depths[me]:
+                self._changed.wait()
+            self._depths[me] += depth
+
+    def leave(self, *, wholly: bool = False) -> int:
+        """Take this thread out of one block, or of all that it is in; return of how many."""
+        me = threading.get_ident()
+        with self._changed:
+            depth = self._depths[me] if wholly else 1
+            self._depths[me] -= depth
+            if not self._depths[me]:
+                del self._depths[me]
+                self._changed.notify_all()
+        return depth
+
+    def before_fork(self) -> None:
+        self._changed.acquire()
+        self._forks += 1
+        while self._depths.keys() - {threading.get_ident()}:
+            self._changed.wait()
+
+    def after_fork(self, *, in_child: bool) -> None:
+        self._forks = 0 if in_child else self._forks - 1
+        self._changed.notify_all()
+        self._changed.release()
+
+
+_gate = _Gate()
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Hold up forks by other threads, in a block that waits for other threads by `run` alone."""
+    _gate.enter()
+    try:
+        yield
+    finally:
+        _gate.leave()
+
+
+def each_computing(items: Iterator[T]) -> Iterator[T]:
+    """Yield from `items`, each of which is made in `computing`."""
+    end = object()
+    while True:
+        with computing():
+            item = next(items, end)
+        if item is end:
+            return
+        yield item  # type: ignore[misc]
+
+
+def _after_fork_in_child() -> None:
     global _lock, _users, _limits
     _lock, _users, _limits = threading.Lock(), 0, None  # another thread of the parent may have held them
+    _gate.after_fork(in_child=True)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_gate.before_fork,
+        after_in_parent=lambda: _gate.after_fork(in_child=False),
+        after_in_child=_after_fork_in_child,
+    )
 
 
 def limit_threads(count: int) -> None:
@@ -56,6 +125,7 @@ def run(
     report: Progress = quiet,
 ) -> list[R]:
     """Apply `work` to every item, and return the results in order; tell `report` the share that is done."""
+    work = computing()(work)
     with single_threaded_blas():
         if len(items) == 1:
             results = [work(items[0])]
@@ -63,12 +133,17 @@ def run(
             return results
         from concurrent.futures import ThreadPoolExecutor  # here, since the command line imports this module
 
-        with ThreadPoolExecutor(threads) as pool:
-            results = []
-            for result in pool.map(work, items):
-                results.append(result)
-                report(len(results) / len(items))
-            return results
+        depth = _gate.leave(wholly=True)  # a fork may come in between
+        try:
+            with ThreadPoolExecutor(threads) as pool:
+                results = []
+                for result in pool.map(work, items):
+                    results.append(result)
+                    report(len(results) / len(items))
+                return results
+        finally:
+            if depth:
+                _gate.enter(depth)
 
 
 @contextmanager

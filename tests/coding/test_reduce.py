@@ -1,6 +1,8 @@
 """Smaller pictures: the means of squares of pixels, whichever way they come about."""
 
 import io
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from neuralcodec.cli.main import main
 from neuralcodec.coding.pixels import box_reduced
 from neuralcodec.errors import UsageError
 from neuralcodec.models.conv.runner import Model
+from neuralcodec.models.conv.thumbnail import thumbnail_of
 
 SHAPES = {"colour": (150, 230, 3), "grey": (150, 230), "alpha": (150, 230, 4)}
 
@@ -46,8 +49,10 @@ def test_it_is_the_whole_picture_reduced(kind: str, quality: int) -> None:
         small = neuralcodec.decode(data, reduce=reduce, as_array=True)
         error = np.abs(small - means(whole, reduce))
         assert small.dtype == np.uint8
-        # More only where the whole picture was clipped first, and where its last squares are narrower.
-        assert error.mean() < 1 and np.quantile(error[:-1, :-1], 0.9) < 1
+        if reduce >= 8:  # by the network of thumbnails, of which drawn pictures at low rates ask most
+            assert error.mean() < (2 if quality > 50 else 5)
+        else:  # more only where the whole picture was clipped first, and where its last squares are narrower
+            assert error.mean() < 1 and np.quantile(error[:-1, :-1], 0.9) < 1
 
 
 @pytest.mark.parametrize("region", [(0, 0, 64, 48), (32, 16, 198, 134), (7, 9, 100, 61), (229, 149, 1, 1)])
@@ -56,7 +61,17 @@ def test_a_region_is_reduced_by_itself(region: tuple[int, int, int, int]) -> Non
     part = neuralcodec.decode(data, region=region, as_array=True)
     for reduce in (4, 16):
         small = neuralcodec.decode(data, region=region, reduce=reduce, as_array=True)
-        assert np.abs(small - means(part, reduce)).mean() < 1
+        assert np.abs(small - means(part, reduce)).mean() < (2 if reduce >= 8 else 1)
+
+
+@pytest.mark.parametrize("reduce", [8, 16])
+def test_a_region_is_a_part_of_the_thumbnail(reduce: int) -> None:
+    data = neuralcodec.encode(picture("colour"), quality=60)
+    whole = neuralcodec.decode(data, reduce=reduce, as_array=True).astype(int)
+    part = neuralcodec.decode(data, region=(32, 16, 96, 64), reduce=reduce, as_array=True)
+    top, left = 16 // reduce, 32 // reduce
+    expected = whole[top : top + part.shape[0], left : left + part.shape[1]]
+    assert np.abs(part - expected).max() <= 1
 
 
 @pytest.mark.usefixtures("tiny_gru")
@@ -67,8 +82,11 @@ def test_files_in_stages_are_reduced_too() -> None:
     assert np.abs(small - means(whole, 8)).max() <= 0.5
 
 
-def test_the_last_layers_are_those_of_a_small_picture(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pixels of the whole picture come about, and so no memory for them."""
+@pytest.mark.parametrize(("reduce", "shape"), [(4, (40, 60, 3)), (8, None), (16, None)])
+def test_the_synthesis_makes_no_more_than_is_asked_for(
+    model: Model, monkeypatch: pytest.MonkeyPatch, reduce: int, shape: tuple[int, ...] | None
+) -> None:
+    """Its last layers are those of a small picture, and thumbnails do without it."""
     made: list[tuple[int, ...]] = []
     synthesise = Model.synthesise
 
@@ -78,8 +96,36 @@ def test_the_last_layers_are_those_of_a_small_picture(model: Model, monkeypatch:
 
     monkeypatch.setattr(Model, "synthesise", spy)
     data = neuralcodec.encode(picture("colour"), quality=60)
-    neuralcodec.decode(data, reduce=16)
-    assert made == [(10, 15, 3)]
+    neuralcodec.decode(data, reduce=reduce)
+    assert made == ([] if shape is None else [shape])
+
+
+@pytest.mark.parametrize("reduce", [8, 16])
+def test_a_thumbnail_takes_a_small_part_of_the_synthesis(model: Model, reduce: int) -> None:
+    small = thumbnail_of(model.id)
+    assert small is not None
+    y = np.random.default_rng(0).normal(0, 2, (64, 96, 128)).astype(np.float32)
+
+    def seconds(work: Callable[[], object]) -> float:
+        work()
+        return min(cpu_time(work) for _ in range(3))
+
+    assert seconds(lambda: small(y, 50, reduce)) < 0.25 * seconds(lambda: model.synthesise(y, 50))
+
+
+def cpu_time(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+@pytest.mark.usefixtures("tiny_models")
+def test_weights_without_thumbnails_average_the_synthesis() -> None:
+    data = neuralcodec.encode(picture("colour"), quality=60)
+    whole = neuralcodec.decode(data, as_array=True)
+    for reduce in (8, 16):
+        error = np.abs(neuralcodec.decode(data, reduce=reduce, as_array=True) - means(whole, reduce))
+        assert np.quantile(error[:-1, :-1], 0.9) < 1
 
 
 @pytest.mark.parametrize("reduce", [0, 3, 32, 2.0, "8", True, None])

@@ -84,6 +84,7 @@ class BatchedCodec(nn.Module):
         self._model = Model(file, torch.device("cpu"))
         self.transforms = self._model.transforms.requires_grad_(True)
 
+    @parallel.computing()
     def forward(self, x: Tensor, quality: Quality = QUALITY) -> Reconstruction:
         """Code and decode pixels `(B, 3, H, W)` in [0, 1].
 
@@ -117,6 +118,7 @@ class BatchedCodec(nn.Module):
         """
         return CompressionModel(self, quality)
 
+    @parallel.computing()
     def estimate(self, x: Tensor, quality: Quality = QUALITY) -> Estimate:
         """Code and decode pixels `(B, 3, H, W)` in [0, 1] in torch alone, without the coder.
 
@@ -133,6 +135,7 @@ class BatchedCodec(nn.Module):
         x_hat = self.transforms.synthesise(y_hat, level)[..., : x.shape[2], : x.shape[3]]
         return Estimate(x_hat, y, z, y_hat, y_bits, z_bits)
 
+    @parallel.computing()
     @torch.no_grad()
     def compress(self, x: Tensor, quality: Quality = QUALITY) -> list[bytes]:
         """Encode each picture of `(B, 3, H, W)` in [0, 1] to a file that `neuralcodec.decode` reads too.
@@ -147,6 +150,7 @@ class BatchedCodec(nn.Module):
         pairs = zip(_arrays(y), headers, strict=True)
         return [container.write(Container(header, self._code(values, header)[0])) for values, header in pairs]
 
+    @parallel.computing()
     @torch.no_grad()
     def decompress(self, files: Sequence[bytes]) -> Tensor:
         """Decode files of these weights and of one size: `(B, 3, H, W)` in [0, 1], not rounded to 8 bits.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from neuralcodec import weights
+from neuralcodec import parallel, weights
 from neuralcodec.arrays import Box, Damage, Plane, Progress, quiet
 from neuralcodec.coding.families import family_of
 from neuralcodec.coding.families.protocol import Family
@@ -58,6 +58,7 @@ def encode_picture(
     return container.write(file)
 
 
+@parallel.computing()
 def encode_file(
     picture: Picture,
     *,
@@ -183,6 +184,7 @@ def decode_picture(
     )
 
 
+@parallel.computing()
 def decode_file(
     file: Container,
     *,
@@ -250,8 +252,9 @@ def decode_stages(file: Container) -> Iterator[Picture]:
     header = file.header
     family = family_of(header.codec)
     stages, alpha = _stages_held(file, family), _alpha(file, None)
-    model = family.load(_weights_of(header), None)
-    for pixels in family.decode_stages(model, file, stages=stages):
+    with parallel.computing():
+        model = family.load(_weights_of(header), None)
+    for pixels in parallel.each_computing(family.decode_stages(model, file, stages=stages)):
         yield Picture(pixels, alpha, file.icc, file.exif, file.xmp)
 
 

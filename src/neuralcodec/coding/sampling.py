@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from neuralcodec import weights
+from neuralcodec import parallel, weights
 from neuralcodec.arrays import Progress, quiet
 from neuralcodec.coding.codec import encode_file, start_file
 from neuralcodec.coding.families import family_of
@@ -23,6 +23,7 @@ from neuralcodec.options import DEFAULT_MODEL, checked_whole, is_whole
 from neuralcodec.picture.picture import Picture
 
 
+@parallel.computing()
 def sample_file(
     width: int,
     height: int,
@@ -92,6 +93,7 @@ def interpolate(
 
     start, end = coded(one), coded(other)
     family = family_of(start.header.codec)
-    loaded = family.load(weights.by_name(model), device)
-    for pixels in family.interpolate(loaded, start, end, shares):
+    with parallel.computing():
+        loaded = family.load(weights.by_name(model), device)
+    for pixels in parallel.each_computing(family.interpolate(loaded, start, end, shares)):
         yield Picture(pixels)

@@ -14,7 +14,7 @@ from itertools import pairwise
 from numbers import Real
 from typing import Any, NamedTuple, Protocol
 
-from neuralcodec import weights
+from neuralcodec import parallel, weights
 from neuralcodec.arrays import Pixels, Progress, quiet
 from neuralcodec.coding import codec
 from neuralcodec.coding.pixels import Kept
@@ -283,7 +283,9 @@ class _Metric:
         return (math.log(self.missing) + self._height(self.value)) / self.slope
 
     def judge(self, quality: float, file: Container) -> _Trial:
-        value = self.measure(self.picture.pixels, codec.decode_file(file).pixels)
+        decoded = codec.decode_file(file).pixels
+        with parallel.computing():
+            value = self.measure(self.picture.pixels, decoded)
         near = abs(value - self.value) <= self.tolerance
         excess = self._height(value) - self._height(self.value)
         words = f"{self.name} {value:.{self.digits}f}"

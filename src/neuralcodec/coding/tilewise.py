@@ -25,6 +25,7 @@ from neuralcodec.errors import UsageError
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
 from neuralcodec.models.conv import DETAIL_HALO, HALO, STRIDE
+from neuralcodec.models.conv.thumbnail import LEAST, thumbnail_of
 from neuralcodec.models.runtime import TORCH, require_torch, runtime
 
 if TYPE_CHECKING:
@@ -303,7 +304,8 @@ def decode_windows(
     Args:
         recovered: latents of the region and a halo around it, if not those of the file.
         reduce: 1, 2, 4, 8 or 16: give means of so many pixels to a side, and boxes in these. The edges of the
-            region must be multiples of it, except at the edges of the picture.
+            region must be multiples of it, except at the edges of the picture. Where the weights have a
+            network for thumbnails, it makes those of 8 and 16.
 
     Raises:
         DamagedFileError: a tile is damaged.
@@ -311,6 +313,7 @@ def decode_windows(
     header = file.header
     plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
     area = region.shrunk(STRIDE)
+    small = thumbnail_of(header.weights_id) if reduce >= LEAST and not has_detail(file) else None
     latents = None
     halo = DETAIL_HALO if has_detail(file) else HALO
     for band in bands(area, band_height(area, header.tile // STRIDE, halo)):
@@ -323,7 +326,10 @@ def decode_windows(
         cut = list(windows(plane, band, halo))
         for number, window in enumerate(cut, 1):
             y_hat, detail = np.ascontiguousarray(latents.at(window.read)), latents.detail_at(window.read)
-            pixels = codec.synthesise(y_hat, header.quality, reduce, detail)
+            if small is None:
+                pixels = codec.synthesise(y_hat, header.quality, reduce, detail)
+            else:
+                pixels = small(y_hat, header.quality, reduce)
             target = window.keep.scaled(STRIDE).within(region)
             inner = target.moved(-window.read.top * STRIDE, -window.read.left * STRIDE)
             pixels = pixels[inner.shrunk(reduce).slices]

@@ -139,19 +139,23 @@ class Depthwise:
         self.low, self.high = np.float32(low), np.float32(high)
 
     def __call__(self, x: Floats) -> Floats:
-        height, width, channels = x.shape
-        padded = np.zeros((height + 2, width + 2, channels), np.float32)
-        padded[1:-1, 1:-1] = x
-        # Work on whole rows, (h, w·C): numpy's inner loop is then long, and three times as fast as over C.
-        rows = padded.reshape(height + 2, -1)
-        taps = np.tile(self.taps, (1, 1, width))
-        total = rows[:height, : width * channels] * taps[0, 0]
-        product = np.empty_like(total)
-        for i, j in _NEIGHBOURS:
-            part = rows[i : i + height, j * channels : (j + width) * channels]
-            np.add(total, np.multiply(part, taps[i, j], out=product), out=total)
-        total = total.reshape(height, width, channels)
-        return _settle(total, self.bias, self.low, self.high)
+        return _settle(convolve_channels(x, self.taps), self.bias, self.low, self.high)
+
+
+def convolve_channels(x: Floats, taps: Floats) -> Floats:
+    """Convolve each channel of `(h, w, C)`, padded with zeros, with `taps` `(3, 3, C)`."""
+    height, width, channels = x.shape
+    padded = np.zeros((height + 2, width + 2, channels), np.float32)
+    padded[1:-1, 1:-1] = x
+    # Work on whole rows, (h, w·C): numpy's inner loop is then long, and three times as fast as over C.
+    rows = padded.reshape(height + 2, -1)
+    taps = np.tile(taps, (1, 1, width))
+    total = rows[:height, : width * channels] * taps[0, 0]
+    product = np.empty_like(total)
+    for i, j in _NEIGHBOURS:
+        part = rows[i : i + height, j * channels : (j + width) * channels]
+        np.add(total, np.multiply(part, taps[i, j], out=product), out=total)
+    return total.reshape(height, width, channels)
 
 
 class Stack:

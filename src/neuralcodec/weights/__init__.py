@@ -3,7 +3,8 @@
 A weights file is safetensors: float16 arrays `transforms.*`, the integer prior, and as metadata the codec,
 the sizes of its model, what it was trained for and a canary. Its id is the start of a hash of what a decoder
 needs, so that a better encoder writes files that earlier decoders read. An encoder may lie in a file of its
-own, which names the decoder it is for. A file without an encoder serves for decoding only.
+own, which names the decoder it is for. A file without an encoder serves for decoding only. Beside a decoder
+may lie the arrays for its thumbnails, `conv-96604f79.thumbnail`, which are no part of what its id stands for.
 
 Files are found in the folders and files that the variable `NCODEC_WEIGHTS` lists, and in this package.
 """
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 #: Environment variable that lists folders and files to search before the package, as PATH lists folders.
 VARIABLE = "NCODEC_WEIGHTS"
 SUFFIX = ".safetensors"
+#: The ending of the file beside a decoder's that makes thumbnails of its latents.
+THUMBNAIL = ".thumbnail"
 _FOLDER = Path(__file__).parent
 _TYPES = ("float16", "float32", "int8", "int16", "int32", "uint8", "uint16")
 #: Larger files and headers are refused before they are read. Those of the package have 6 MB and 60 kB.
@@ -263,6 +266,21 @@ def read(file: WeightsFile) -> Weights:
         raise not_weights(file.path, error) from None
 
 
+def read_thumbnail(decoder: WeightsFile) -> Arrays | None:
+    """Load the arrays that make thumbnails of a decoder's latents from the file beside it, if there is one.
+
+    Raises:
+        NeuralCodecError: it is no such file, or that of another decoder.
+    """
+    path = decoder.path.with_suffix(THUMBNAIL)
+    if not path.is_file():
+        return None
+    file = at(path)
+    if file.decoder != decoder.decoder:
+        raise not_weights(path, ValueError(f"it is for weights {file.id.hex()}"))
+    return _arrays(file)
+
+
 def _arrays(file: WeightsFile) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
@@ -277,6 +295,18 @@ def _arrays(file: WeightsFile) -> dict[str, Any]:
                 file.path, ValueError(f"{name} is of type {array.dtype} and shape {array.shape}")
             )
     return arrays
+
+
+def write_thumbnail(decoder: WeightsFile, arrays: Arrays) -> Path:
+    """Write the arrays of thumbnails beside the decoder that they are for.
+
+    Raises:
+        NeuralCodecError: the file cannot be written.
+    """
+    said = {"codec": decoder.codec.name, "decoder": decoder.decoder, "parts": ["thumbnail"]}
+    path = decoder.path.with_suffix(THUMBNAIL)
+    _save(path, arrays, said)
+    return path
 
 
 def write(
@@ -302,8 +332,6 @@ def write(
     Raises:
         UsageError: the folder has other weights of that name. NeuralCodecError: it cannot be written.
     """
-    from safetensors.numpy import save
-
     parts = (["encoder"] if encodes else []) + ([] if decoder else ["decoder"])
     decoder = decoder or decoder_hash(codec, model, arrays)
     said: dict[str, Any] = {"codec": codec, "decoder": decoder, "model": dict(model), "parts": parts}
@@ -314,13 +342,19 @@ def write(
         segments = [segment.hex() for segment in canary.segments]
         said["canary"] = {"segments": segments, "latent": canary.latent}
     path = out / f"{codec}-{id_of(decoder)}{SUFFIX}" if out.is_dir() else out
+    _save(path, arrays, said, replace=path == out)
+    return at(path)
+
+
+def _save(path: Path, arrays: Arrays, said: Mapping[str, Any], *, replace: bool = True) -> None:
+    from safetensors.numpy import save
+
     # A single key: safetensors writes several in random order, and equal weights would give different files.
     data = save(dict(arrays), {"neuralcodec": json.dumps(said, sort_keys=True)})
-    if path != out and path.exists() and path.read_bytes() != data:
+    if not replace and path.exists() and path.read_bytes() != data:
         raise UsageError(f"{path} exists, with another encoder: name the file to write")
     try:
         with files.writing(path) as stream:
             stream.write(data)
     except OSError as error:
         raise NeuralCodecError(f"cannot write {path}: {error.strerror}") from None
-    return at(path)
