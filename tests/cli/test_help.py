@@ -11,6 +11,7 @@ import pytest
 from neuralcodec.cli import arguments
 from neuralcodec.cli.arguments import parsers
 from neuralcodec.cli.command import EXIT_CODES
+from neuralcodec.picture.formats import FORMATS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "cli.md").read_text()
@@ -63,3 +64,17 @@ def test_exit_codes_are_those_of_the_help() -> None:
     in_help = re.findall(r"^  (\d+)  ", EXIT_CODES, re.MULTILINE)
     on_page = re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)
     assert set(in_help) <= set(on_page)
+
+
+def test_the_help_of_encode_names_every_format_that_is_read() -> None:
+    said = (
+        COMMANDS["encode"]
+        .format_help()
+        .upper()
+        .replace(" ", "")
+        .replace("HEIC", "HEIF")
+        .replace("JPEGXL", "JXL")
+    )
+    for form in FORMATS:
+        assert form.name in said.replace("\n", "")
+    assert "ANYFORMAT" not in said

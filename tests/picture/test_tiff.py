@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from neuralcodec.errors import UsageError
+from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.picture.exif import first_directory, resolution
 from neuralcodec.picture.picture import Picture
 from neuralcodec.picture.reading import load
@@ -76,8 +78,8 @@ def test_ranges_of_a_pnm(maximum: int, bits: str) -> None:
         (tiff_file(bytes(H * W * 2), W, H, 10, 1), "1 sample of 10 bits"),
         (tiff_file(bytes(H * W * 2), W, H, 14, 1), "1 sample of 14 bits"),
         (
-            tiff_file(bytes(H * W * 6), W, H, 16, 2, samples=3, tags={284: (3, [2])}),
-            "planes are not supported",
+            tiff_file(bytes(H * W * 6), W, H, 12, 2, samples=3, tags={284: (3, [2])}),
+            "3 samples of 12 bits",
         ),
         (tiff_file(bytes(H * W * 2), W, H, 16, 1, tags={339: (3, [2])}), "signed"),
         (tiff_file(bytes(H * W), W, H, 8, 1, tags={339: (3, [2])}), "signed"),
@@ -154,3 +156,71 @@ def test_resolution() -> None:
     for dpi, kept in (((300, 300), (300, 300)), ((72, 72), None), ((96, 96), None), ((400, 200), (400, 200))):
         picture = load(file_of(Image.fromarray(noise(H, W, 3)), "TIFF", dpi=dpi))
         assert (picture.exif and resolution(picture.exif)) == kept
+
+
+# ---- planes -----------------------------------------------------------------------------------------------
+
+
+def planar_file(planes: np.ndarray, order: str, strips: int, *, packed: bool) -> bytes:
+    """A TIFF of planes `(n, H, W)` in strips of some rows, perhaps deflated."""
+    count, height, width = planes.shape
+    rows = -(-height // strips)
+    parts = [
+        plane[top : top + rows].astype(planes.dtype.newbyteorder(order)).tobytes()
+        for plane in planes
+        for top in range(0, height, rows)
+    ]
+    parts = [zlib.compress(part) if packed else part for part in parts]
+    first = 8 + 2 + 12 * 16 + 4 + 2 * count + 4 * 2 * len(parts)  # room for the directory and its values
+    first += -first % 2
+    starts = [first + sum(map(len, parts[:number])) for number in range(len(parts))]
+    tags = {284: (3, [2]), 278: (4, [rows]), 279: (4, list(map(len, parts))), 259: (3, [8 if packed else 1])}
+    if count in (2, 4):
+        tags[338] = (3, [2])
+    bits, photometric = 8 * planes.itemsize, 1 if count == 2 else 2
+    shell = tiff_file(
+        b"", width, height, bits, photometric, samples=count, order=order, tags={**tags, 34675: (1, [0] * 8)}
+    )
+    # The offsets of the strips replace the single one of the helper.
+    return with_offsets(shell, order, starts, first) + b"".join(parts)
+
+
+def with_offsets(shell: bytes, order: str, starts: list[int], first: int) -> bytes:
+    """Turn a tag that is there for its place into the offsets of all strips, and fill up to the first."""
+    entries = [
+        shell[at : at + 12]
+        for at in range(10, 10 + 12 * int.from_bytes(shell[8:10], "little" if order == "<" else "big"), 12)
+    ]
+    kept = [entry for entry in entries if struct.unpack(order + "H", entry[:2])[0] not in (273, 34675)]
+    place = len(shell)
+    listed = struct.pack(f"{order}{len(starts)}I", *starts)
+    where = listed if len(listed) <= 4 else struct.pack(order + "I", place)
+    kept.append(struct.pack(order + "HHI", 273, 4, len(starts)) + where)
+    kept.sort(key=lambda entry: struct.unpack(order + "H", entry[:2])[0])
+    head = shell[:8] + struct.pack(order + "H", len(kept)) + b"".join(kept) + bytes(4)
+    whole = head + shell[len(head) :] + listed
+    assert len(whole) <= first
+    return whole.ljust(first, b"\0")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("count", "kind"), [(2, "u1"), (2, "u2"), (3, "u1"), (3, "u2"), (4, "u2")])
+def test_planes_are_laid_together(count: int, kind: str, order: str, packed: bool) -> None:
+    deep = np.stack([np.roll(DEEP, 40 * number, 1) for number in range(count)])
+    planes = deep if kind == "u2" else (deep >> 8).astype("u1")
+    for strips in (1, 3):
+        picture = load(planar_file(planes, order, strips, packed=packed))
+        found = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
+        assert found.shape == (H, W, count)
+        assert np.abs(found - deep.transpose(1, 2, 0) / 257).max() <= 1
+        assert any("16-bit" in note for note in picture.notes) == (kind == "u2")
+
+
+def test_damaged_planes_are_damage() -> None:
+    data = planar_file(np.stack([DEEP] * 3), "<", 3, packed=True)
+    for broken in (data[:-40], data[: len(data) // 2], data.replace(b"\x78\x9c", b"\0\0")):
+        with pytest.raises(NeuralCodecError):
+            load(broken)
+    with pytest.raises(DamagedFileError, match="too large"):
+        load(data, max_pixels=W * H - 1)

@@ -22,7 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.files import bytes_of
 from neuralcodec.format.container import MIN_SIDE, Limits
-from neuralcodec.picture import boxes, jpeg, png, tiff
+from neuralcodec.picture import boxes, jpeg, planar, png, tiff
 from neuralcodec.picture.exif import (
     EXIF_PREFIX,
     RESOLUTION_UNIT,
@@ -146,7 +146,15 @@ def _inspected(data: bytes, name: str, max_pixels: int) -> tuple[bytes, Facts]:
     if data[4:8] == b"ftyp":
         facts = boxes.inspect_heif(data)
     elif byte_order(data):
-        return tiff.inspect(data)
+        if (size := planar.size_of(data)) is None:
+            return tiff.inspect(data)
+        _check_size(*size, name, max_pixels)
+        try:
+            data, facts.bits = planar.interleaved(data, lambda plane: _opened(plane, name))
+        except (MemoryError, NeuralCodecError):
+            raise
+        except Exception as error:  # on hostile bytes Pillow's readers raise nearly everything
+            raise _refusal(error, name, data) from None
     elif data.startswith(boxes.JP2_SIGNATURES):
         facts = boxes.inspect_jpeg2000(data)
     elif found := _PPM.match(data[:1000]):

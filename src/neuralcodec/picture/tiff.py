@@ -83,7 +83,7 @@ def check(image: TiffImageFile, facts: Facts) -> None:
         raise UsageError("signed pixels have no agreed range: convert the picture to 8 or 16 bits first")
     if image.mode == "I" and max(bits) == 32:
         raise UsageError("32-bit pixels have no agreed range: convert the picture to 8 or 16 bits first")
-    facts.bits = max(8, *bits)
+    facts.bits = max(facts.bits, *bits)
     facts.inverted |= image.mode.startswith("I") and tags.get(_PHOTOMETRIC) == 0  # Pillow leaves it so
     if 0 in _tuple(tags.get(_EXTRA_SAMPLES, ())):
         facts.lose("a further channel")

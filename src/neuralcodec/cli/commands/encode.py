@@ -33,7 +33,8 @@ examples:
   ncodec encode -r photos/ -o small/ --resume goes on where it was stopped
   curl -s https://example.org/a.jpg | ncodec encode - a.nc
 
-Any format Pillow reads goes in, whatever its name says. ICC profile, EXIF, XMP and transparency are kept.
+PNG, JPEG, WebP, TIFF, AVIF, PPM, BMP, GIF, JPEG 2000, PSD, QOI, SGI, PCX and TGA go in, whatever the name;
+HEIC and JPEG XL with a plugin. ICC profile, EXIF, XMP and transparency are kept.
 
 """
 
