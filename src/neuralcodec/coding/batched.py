@@ -67,9 +67,7 @@ class Estimate(NamedTuple):
     z_bits: Tensor
 
 
-class _Estimated(NamedTuple):
-    """Parts of an `Estimate`, of one picture or of a tile of it."""
-
+class _Estimated(NamedTuple):  # of one picture, or of a tile of it
     z: Tensor
     y_hat: Tensor
     y_bits: Tensor
@@ -272,13 +270,11 @@ class BatchedCodec(nn.Module):
 class CompressionModel(nn.Module):
     """A codec at one quality, with the methods and results of CompressAI's models (Bégaint et al. 2020).
 
-        model = neuralcodec.load_model().at(quality=50)
-        out = model(x)  # x: (B, 3, H, W) in [0, 1]
-        out["x_hat"], out["likelihoods"]["y"], out["likelihoods"]["z"], out["latents"]["y_hat"]
-        compressed = model.compress(x)
-        model.decompress(compressed["strings"], compressed["shape"])["x_hat"]
-
-    Its `forward` exports to ONNX.
+    model = neuralcodec.load_model().at(quality=50)
+    out = model(x)  # x: (B, 3, H, W) in [0, 1]
+    out["x_hat"], out["likelihoods"]["y"], out["likelihoods"]["z"], out["latents"]["y_hat"]
+    compressed = model.compress(x)
+    model.decompress(compressed["strings"], compressed["shape"])["x_hat"]  # `forward` exports to ONNX
     """
 
     #: Bits of the least likely element, so that likelihoods are above zero in float32.

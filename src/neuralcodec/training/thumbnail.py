@@ -24,6 +24,7 @@ from neuralcodec.arrays import Box
 from neuralcodec.coding.codec import encode_file
 from neuralcodec.coding.latents import decode_latents
 from neuralcodec.coding.pixels import box_reduced, padded_pixels
+from neuralcodec.errors import UsageError
 from neuralcodec.models.blocks import GainTable, pointwise, residual_blocks
 from neuralcodec.models.conv.network import level_of
 from neuralcodec.models.conv.runner import Model, load
@@ -31,9 +32,10 @@ from neuralcodec.models.conv.thumbnail import LEAST, MOST, Thumbnail
 from neuralcodec.picture.formats import SUFFIXES
 from neuralcodec.picture.picture import Picture
 from neuralcodec.picture.reading import load as read
+from neuralcodec.weights import thumbnails
 
 CROP = 256
-CROPS, STEPS, BATCH = 1500, 2000, 8
+CROPS, STEPS, BATCH, CHECKED = 1500, 2000, 8, 48
 WIDTH, BLOCKS = 96, 3
 FIRST_RATE = 2e-3
 
@@ -89,7 +91,7 @@ def samples(model: Model, file: weights.WeightsFile, folder: Path, count: int, s
     return Samples(torch.from_numpy(np.stack(y_hats)), torch.tensor(qualities), small)
 
 
-def fit(model: Model, data: Samples, steps: int = STEPS) -> ThumbnailNetwork:
+def fit(model: Model, data: Samples) -> ThumbnailNetwork:
     """Train the network: the mean absolute difference at 1/8 and at 1/16."""
     torch.manual_seed(0)
     transforms = model.transforms
@@ -102,9 +104,9 @@ def fit(model: Model, data: Samples, steps: int = STEPS) -> ThumbnailNetwork:
         network.shortcut.bias.copy_(bias.view(3, 2, 8, 2, 8).mean((2, 4)).flatten())
     network.latent_gain.requires_grad_(False)
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], FIRST_RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, FIRST_RATE, total_steps=steps, pct_start=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, FIRST_RATE, total_steps=STEPS, pct_start=0.05)
     levels = level_of(data.quality, transforms.config.levels)
-    for _ in range(steps):
+    for _ in range(STEPS):
         chosen = torch.randint(len(data.quality), (BATCH,))
         error = network(data.y_hat[chosen], levels[chosen]) - data.small[chosen]
         loss = error.abs().mean() + F.avg_pool2d(error, 2).abs().mean()
@@ -123,19 +125,27 @@ def difference(thumbnail: Thumbnail, data: Samples) -> dict[int, list[float]]:
             pixels = thumbnail(y_hat.permute(1, 2, 0).numpy(), float(quality), factor)
             aim = (F.avg_pool2d(small[None], factor // LEAST)[0].permute(1, 2, 0).numpy() + 0.5) * 255
             ranges[min(int(quality // 25), 3)].append(float(np.abs(pixels - aim).mean()))
-    return {factor: [float(np.mean(part)) for part in ranges] for factor, ranges in found.items()}
+    return {factor: [float(np.mean(part or [np.nan])) for part in ranges] for factor, ranges in found.items()}
 
 
 def main(arguments: list[str]) -> None:
-    """Fit and write the network of one weights file."""
+    """Fit and write the network of one weights file.
+
+    Raises:
+        UsageError: the weights have a detail layer, or cannot be read.
+    """
     path, photos, held_out = map(Path, arguments)
     file = weights.at(path)
     model = load(file, "cpu")
+    if model.transforms.config.detail:
+        raise UsageError(f"{path} has a detail layer: thumbnails are of weights with one latent")
     network = fit(model, samples(model, file, photos, CROPS, seed=0))
     arrays = {name: value.half().numpy() for name, value in network.state_dict().items()}
-    print(weights.write_thumbnail(file, arrays))
-    for factor, means in difference(Thumbnail(arrays), samples(model, file, held_out, 48, seed=1)).items():
-        print(f"1/{factor}: {', '.join(f'{mean:.2f}' for mean in means)} levels in the quarters of quality")
+    print(thumbnails.write(file, arrays))
+    for factor, means in difference(
+        Thumbnail(arrays), samples(model, file, held_out, CHECKED, seed=1)
+    ).items():
+        print(f"1/{factor}, by quarters of quality: {' '.join(f'{mean:.2f}' for mean in means)} levels")
 
 
 if __name__ == "__main__":

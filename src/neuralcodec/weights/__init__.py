@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 #: Environment variable that lists folders and files to search before the package, as PATH lists folders.
 VARIABLE = "NCODEC_WEIGHTS"
 SUFFIX = ".safetensors"
-#: The ending of the file beside a decoder's that makes thumbnails of its latents.
-THUMBNAIL = ".thumbnail"
 _FOLDER = Path(__file__).parent
 _TYPES = ("float16", "float32", "int8", "int16", "int32", "uint8", "uint16")
 #: Larger files and headers are refused before they are read. Those of the package have 6 MB and 60 kB.
@@ -245,7 +243,7 @@ def read(file: WeightsFile) -> Weights:
     from neuralcodec.entropy.canary import Canary
 
     decoder = file if file.decodes else by_id(file.id)
-    arrays = _arrays(file) if decoder == file else _arrays(decoder) | _arrays(file)
+    arrays = arrays_of(file) if decoder == file else arrays_of(decoder) | arrays_of(file)
     try:
         codec, model = decoder.said["codec"], decoder.said["model"]
         if decoder_hash(codec, model, arrays) != decoder.decoder:
@@ -266,22 +264,12 @@ def read(file: WeightsFile) -> Weights:
         raise not_weights(file.path, error) from None
 
 
-def read_thumbnail(decoder: WeightsFile) -> Arrays | None:
-    """Load the arrays that make thumbnails of a decoder's latents from the file beside it, if there is one.
+def arrays_of(file: WeightsFile) -> dict[str, Any]:
+    """Load the arrays of a file, whatever it is for.
 
     Raises:
-        NeuralCodecError: it is no such file, or that of another decoder.
+        NeuralCodecError: it is damaged.
     """
-    path = decoder.path.with_suffix(THUMBNAIL)
-    if not path.is_file():
-        return None
-    file = at(path)
-    if file.decoder != decoder.decoder:
-        raise not_weights(path, ValueError(f"it is for weights {file.id.hex()}"))
-    return _arrays(file)
-
-
-def _arrays(file: WeightsFile) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -295,18 +283,6 @@ def _arrays(file: WeightsFile) -> dict[str, Any]:
                 file.path, ValueError(f"{name} is of type {array.dtype} and shape {array.shape}")
             )
     return arrays
-
-
-def write_thumbnail(decoder: WeightsFile, arrays: Arrays) -> Path:
-    """Write the arrays of thumbnails beside the decoder that they are for.
-
-    Raises:
-        NeuralCodecError: the file cannot be written.
-    """
-    said = {"codec": decoder.codec.name, "decoder": decoder.decoder, "parts": ["thumbnail"]}
-    path = decoder.path.with_suffix(THUMBNAIL)
-    _save(path, arrays, said)
-    return path
 
 
 def write(
@@ -342,15 +318,20 @@ def write(
         segments = [segment.hex() for segment in canary.segments]
         said["canary"] = {"segments": segments, "latent": canary.latent}
     path = out / f"{codec}-{id_of(decoder)}{SUFFIX}" if out.is_dir() else out
-    _save(path, arrays, said, replace=path == out)
+    save(path, arrays, said, replace=path == out)
     return at(path)
 
 
-def _save(path: Path, arrays: Arrays, said: Mapping[str, Any], *, replace: bool = True) -> None:
-    from safetensors.numpy import save
+def save(path: Path, arrays: Arrays, said: Mapping[str, Any], *, replace: bool = True) -> None:
+    """Write arrays and metadata.
+
+    Raises:
+        UsageError: another file is there, unless it may be replaced. NeuralCodecError: it cannot be written.
+    """
+    from safetensors.numpy import save as as_bytes
 
     # A single key: safetensors writes several in random order, and equal weights would give different files.
-    data = save(dict(arrays), {"neuralcodec": json.dumps(said, sort_keys=True)})
+    data = as_bytes(dict(arrays), {"neuralcodec": json.dumps(said, sort_keys=True)})
     if not replace and path.exists() and path.read_bytes() != data:
         raise UsageError(f"{path} exists, with another encoder: name the file to write")
     try:

@@ -14,15 +14,16 @@ from tiny import write_conv_weights
 import neuralcodec
 from neuralcodec import weights
 from neuralcodec.errors import NeuralCodecError
-from neuralcodec.models.conv.runner import Model
 from neuralcodec.models.conv.thumbnail import Thumbnail, thumbnail_of
 from neuralcodec.training import thumbnail
 from neuralcodec.training.thumbnail import ThumbnailNetwork
+from neuralcodec.weights import thumbnails
 
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> weights.WeightsFile:
     monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
+    thumbnail_of.cache_clear()
     return write_conv_weights(tmp_path / "own.safetensors")
 
 
@@ -54,29 +55,27 @@ def test_fitting_writes_what_decoding_uses(
     photos.mkdir()
     Image.fromarray(photograph(256, 300)).save(photos / "a.png")
     Image.fromarray(photograph(100, 300)).save(photos / "too-small.png")
-    monkeypatch.setattr(thumbnail, "CROPS", 4)
-    monkeypatch.setattr(thumbnail, "STEPS", 3)
+    for name, number in (("CROPS", 4), ("STEPS", 3), ("CHECKED", 4)):
+        monkeypatch.setattr(thumbnail, name, number)
     pixels = photograph(64, 64)
     data = neuralcodec.encode(pixels, model=own.path)
     without = neuralcodec.decode(data, reduce=8, as_array=True)
     assert thumbnail_of(own.id) is None
     thumbnail.main([str(own.path), str(photos), str(photos)])
     thumbnail_of.cache_clear()
-    assert "1/16: " in capsys.readouterr().out
+    assert "1/16, by quarters" in capsys.readouterr().out
     assert thumbnail_of(own.id) is not None
     assert neuralcodec.decode(data, reduce=8, as_array=True).shape == without.shape
 
 
 @pytest.mark.parametrize("how", ["cut", "foreign", "of another decoder", "of other arrays"])
 def test_files_that_are_none_are_refused(own: weights.WeightsFile, how: str) -> None:
-    path = own.path.with_suffix(weights.THUMBNAIL)
-    shipped = weights.by_name(str(weights.by_id(Model(own).id).path))
-    assert shipped == own
-    theirs = next(file for file in weights.available() if file.path.with_suffix(weights.THUMBNAIL).is_file())
+    path = own.path.with_suffix(thumbnails.SUFFIX)
+    theirs = next(file for file in weights.available() if file.path.with_suffix(thumbnails.SUFFIX).is_file())
     if how == "of other arrays":
-        weights.write_thumbnail(own, {"latent_gain.log_gain": np.zeros((3, 16), np.float16)})
+        thumbnails.write(own, {"latent_gain.log_gain": np.zeros((3, 16), np.float16)})
     else:
-        shutil.copy(theirs.path.with_suffix(weights.THUMBNAIL), path)
+        shutil.copy(theirs.path.with_suffix(thumbnails.SUFFIX), path)
         if how == "cut":
             path.write_bytes(path.read_bytes()[:-5])
         if how == "foreign":

@@ -18,6 +18,7 @@ import numpy as np
 from neuralcodec import weights
 from neuralcodec.arrays import Floats, Pixels
 from neuralcodec.entropy.exact import convolve_channels
+from neuralcodec.weights import thumbnails
 
 #: The least reduction that is a thumbnail, and the most.
 LEAST, MOST = 8, 16
@@ -89,8 +90,8 @@ def thumbnail_of(identity: bytes) -> Thumbnail | None:
         NeuralCodecError: it is damaged, or that of another decoder.
     """
     file = weights.by_id(identity)
-    arrays = weights.read_thumbnail(file)
+    arrays = thumbnails.read(file)
     try:
         return None if arrays is None else Thumbnail(arrays)
     except (LookupError, TypeError, ValueError) as error:
-        raise weights.not_weights(file.path.with_suffix(weights.THUMBNAIL), error) from None
+        raise weights.not_weights(file.path.with_suffix(thumbnails.SUFFIX), error) from None
