@@ -63,7 +63,7 @@ def download(folder: Path, address: str) -> None:
             missing.append((path, sha256))
         elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             raise NeuralCodecError(f"{path} is not the original picture: delete it and start again")
-    for path, sha256 in tqdm(missing, "fetching Kodak", disable=not missing):
+    for path, sha256 in tqdm(missing, "fetching Kodak", disable=None if missing else True):
         fetch(address + path.name, path, limit=LARGEST, sha256=sha256)
 
 
