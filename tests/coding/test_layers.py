@@ -245,6 +245,7 @@ def test_the_command_line_cuts_and_tells(
     (tmp_path / "a.nc").write_bytes(data)
     assert main(["info", str(tmp_path / "a.nc")]) == 0
     assert main(["truncate", str(tmp_path / "a.nc"), str(tmp_path / "b.nc"), "--stage", "1"]) == 0
+    assert "1 of 2 stages" in capsys.readouterr().err
     assert main(["verify", str(tmp_path / "a.nc"), str(tmp_path / "b.nc")]) == 0
     assert main(["decode", str(tmp_path / "b.nc"), str(tmp_path / "b.png")]) == 0
     assert (tmp_path / "b.nc").stat().st_size < len(data)
