@@ -15,7 +15,7 @@ from neuralcodec.coding import codec
 from neuralcodec.coding.codec import decode_picture, encode_picture
 from neuralcodec.coding.progressive import frames, truncate
 from neuralcodec.coding.refine import _enlarged
-from neuralcodec.errors import DamagedFileError, UsageError
+from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.format import container
 from neuralcodec.models.conv.runner import load
 from neuralcodec.models.losses import distortion, lambda_at
@@ -274,3 +274,16 @@ def test_batches_have_one_layer(file: Path) -> None:
     assert np.abs(found - expected).max() <= 1
     with pytest.raises(UsageError, match="a quality below 70"):
         batched(x, quality=80)
+
+
+def test_details_that_the_sizes_do_not_describe_are_refused(file: Path, tmp_path: Path) -> None:
+    stored, said = weights.read(weights.at(file)), weights.at(file).said
+    arrays = dict(stored.arrays)
+    without = {name: value for name, value in arrays.items() if name != "detail.rows"}
+    few = arrays | {"detail.rows": arrays["detail.rows"][:3]}
+    for number, changed in enumerate((without, few)):
+        path = tmp_path / f"{number}.safetensors"
+        keep = {"codec": "conv", "model": said["model"], "tradeoff": stored.tradeoff, "canary": stored.canary}
+        weights.write(path, changed, **keep)
+        with pytest.raises(NeuralCodecError, match="its detail layer is not the one"):
+            load(weights.by_name(path))

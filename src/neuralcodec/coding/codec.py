@@ -266,7 +266,7 @@ def _stages_held(file: Container, family: Family) -> int:
     """
     if problem := _size_problem(file.header, family):
         raise DamagedFileError(problem)
-    held = len(file.tiles) // file.header.tile_count
+    held = file.layers
     if not held:
         raise DamagedFileError("damaged file: not even the first stage is whole")
     return held

@@ -72,7 +72,7 @@ def info_of(data: bytes, limits: Limits) -> Info:
         width=header.width,
         height=header.height,
         quality=header.quality,
-        stages=max(header.stages, len(file.tiles) // header.tile_count),
+        stages=max(header.stages, file.layers),
         tile=header.tile,
         tiles=len(file.tiles),
         grey=header.grey,

@@ -74,7 +74,7 @@ def decode_latents(
     size = header.tile // STRIDE
     plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
     box = (area or plane).shrunk(size).scaled(size).within(plane)
-    latents = Latents.empty(box, codec, detail=has_detail(file))
+    latents = Latents.empty(box, codec, detail=file.layers > 1)
     fresh = box
     if known is not None:
         common = box.within(known.box)
@@ -90,11 +90,6 @@ def decode_latents(
 
     parallel.run(read_tile, list(boxes(fresh, size)), codec.threads, report)
     return latents
-
-
-def has_detail(file: Container) -> bool:
-    """Tell whether a conv file holds the segments of a detail layer."""
-    return len(file.tiles) > file.header.tile_count
 
 
 def copy_detail(latents: Latents, detail: Floats | None, box: Box) -> None:
@@ -138,7 +133,7 @@ def recover_latents(file: Container, codec: TileModel, area: Box) -> tuple[Laten
     plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
     area = area.within(plane)
     tiles = list(boxes(plane, header.tile // STRIDE))
-    latents = Latents.empty(plane, codec, detail=has_detail(file))
+    latents = Latents.empty(plane, codec, detail=file.layers > 1)
     if latents.detail is not None:
         latents.detail[:] = 0  # nothing is added to a base whose details are lost
     count = header.tile_count

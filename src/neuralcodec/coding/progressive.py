@@ -50,7 +50,7 @@ def truncate(
     if (stages is None) == (size is None):
         raise UsageError("give either a number of stages or a size")
     file = container.read(data, limits=limits)
-    held = stages_in(file)
+    held = file.layers
     if held == 1 and not file.header.codec.in_stages:
         raise UsageError("the file has one layer: gru files can be truncated, and conv files of two layers")
     if stages is not None:
@@ -65,15 +65,10 @@ def truncate(
     raise UsageError(f"one stage alone takes {len(shorter):,} bytes, more than {size:,}")
 
 
-def stages_in(file: Container) -> int:
-    """Count the stages, or layers, that an intact file holds."""
-    return len(file.tiles) // file.header.tile_count
-
-
 def first_stages(file: Container, stages: int) -> Container:
     """Keep the parts of a file that its first stages need, with the quality they stand for."""
     header = file.header
-    if stages < stages_in(file):
+    if stages < file.layers:
         family, stored = family_of(header.codec), weights.by_id(header.weights_id)
         header = replace(header, quality=family.quality_of(stored, stages))
     return replace(file, header=header, tiles=file.tiles[: stages * header.tile_count])
@@ -87,7 +82,7 @@ def frames(data: bytes, *, limits: Limits = container.DEFAULT_LIMITS) -> Iterato
     """
     file = container.read(data, limits=limits)
     for stage, picture in enumerate(decode_stages(file), 1):
-        size = len(container.write(first_stages(file, stage))) if stages_in(file) > 1 else len(data)
+        size = len(container.write(first_stages(file, stage))) if file.layers > 1 else len(data)
         yield Frame(stage, size, picture)
 
 

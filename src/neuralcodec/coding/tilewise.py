@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from neuralcodec import parallel
 from neuralcodec.arrays import Box, Floats, Pixels, Progress, quiet
-from neuralcodec.coding.latents import Latents, decode_latents, has_detail
+from neuralcodec.coding.latents import Latents, decode_latents
 from neuralcodec.coding.pixels import Kept, grey, padded_pixels, part
 from neuralcodec.coding.tiling import WINDOW, Window, band_height, bands, boxes, latent_size, windows
 from neuralcodec.entropy.coder import SymbolWriter
@@ -63,10 +63,15 @@ def encode_tiles(
     """
     levels = codec.levels(header.quality)
     if levels.detail is not None:
-        base, y_hat = _encode(codec, pixels, header, effort=1, report=part(report, 0, 0.5), kept=kept)
-        return base + _encode_detail(codec, pixels, header, y_hat, effort=effort, report=part(report, 0.5, 1))
+        plane = Box.whole(*(latent_size(side, STRIDE) for side in pixels.shape[:2]))
+        base = Latents.empty(plane, codec, detail=False)
+        segments = _encode(
+            codec, pixels, header, effort=1, report=part(report, 0, 0.5), kept=kept, decoded=base
+        )
+        half = part(report, 0.5, 1)
+        return segments + _encode_detail(codec, pixels, header, base, effort=effort, report=half)
     if header.quality >= COLOUR_KEPT_BELOW:
-        return _encode(codec, pixels, header, effort=effort, report=report, kept=kept)[0]
+        return _encode(codec, pixels, header, effort=effort, report=report, kept=kept)
     mean = pixels.mean((0, 1))
     shift, error = np.zeros_like(mean), np.zeros_like(mean)
     step = np.zeros_like(mean)
@@ -74,9 +79,7 @@ def encode_tiles(
     for number in range(MOST_ROUNDS):
         round_report = part(report, number / MOST_ROUNDS, (number + 1) / MOST_ROUNDS)
         moved = shift.astype(np.float32) if number else None
-        segments, _ = _encode(
-            codec, pixels, header, effort=effort, report=round_report, kept=kept, shift=moved
-        )
+        segments = _encode(codec, pixels, header, effort=effort, report=round_report, kept=kept, shift=moved)
         before, error = error, _decoded_mean(codec, Container(header, segments)) - mean
         worst = float(np.abs(error).max())
         if best is None or worst < best[0]:
@@ -102,11 +105,13 @@ def _encode(
     report: Progress,
     kept: Kept | None,
     shift: Floats | None = None,
-) -> tuple[list[bytes], list[Floats]]:
-    """Encode the pixels, with `shift` `(1,)` or `(3,)` added to the channels, in 8-bit levels.
+    decoded: Latents | None = None,
+) -> list[bytes]:
+    """Encode the pixels to the segments of all tiles.
 
-    Returns:
-        The segments of all tiles, and what they decode to.
+    Args:
+        shift: `(1,)` or `(3,)`, added to the channels, in 8-bit levels.
+        decoded: latents of the whole plane, which get what the segments decode to.
     """
     row = codec.levels(header.quality).base_row
 
@@ -122,11 +127,13 @@ def _encode(
             kept.features[window] = features
         return codec.latent(features, header.quality)
 
-    def write_tile(latents: tuple[Box, Floats, Floats]) -> tuple[bytes, Floats]:
+    def write_tile(latents: tuple[Box, Floats, Floats]) -> bytes:
         box, y, z = latents
         writer = SymbolWriter(codec.prior.tables)
         y_hat = codec.prior.code(writer, row, *box.shape, (y, z), rounding=rounding)
-        return writer.finish(), y_hat
+        if decoded is not None:
+            decoded.at(box)[:] = y_hat
+        return writer.finish()
 
     if shift is not None:
         kept = None  # it holds features of the unshifted pixels
@@ -136,7 +143,7 @@ def _encode(
     weight = error_weight(codec.levels(header.quality).base / codec.levels.highest)
     rounding = Rounding(codec.prior.tables, weight) if refine is None else None
     plane = Box.whole(latent_size(height, STRIDE), latent_size(width, STRIDE))
-    coded: list[tuple[bytes, Floats]] = []
+    segments: list[bytes] = []
     most = WINDOW if refine is None else refine.window
     for band in bands(plane, band_height(plane, header.tile // STRIDE, HALO, most)):
         report_band = part(report, band.top / plane.height, band.bottom / plane.height)
@@ -162,21 +169,17 @@ def _encode(
             if refine is not None:
                 tile_y = np.pad(refined[place], beyond)
             tiles.append((box, tile_y, z))
-        coded += parallel.run(write_tile, tiles, codec.threads, part(report_band, 0.7, 1))
-    return [segment for segment, _ in coded], [y_hat for _, y_hat in coded]
+        segments += parallel.run(write_tile, tiles, codec.threads, part(report_band, 0.7, 1))
+    return segments
 
 
 def _encode_detail(
-    codec: TileModel, pixels: Pixels, header: Header, y_hat: list[Floats], *, effort: int, report: Progress
+    codec: TileModel, pixels: Pixels, header: Header, base: Latents, *, effort: int, report: Progress
 ) -> list[bytes]:
-    """Encode the detail layer of pixels whose base, tile after tile, is `y_hat`."""
+    """Encode the detail layer of pixels whose base decodes to `base`, the whole plane."""
     prior, row, size = codec.detail_prior, codec.levels(header.quality).detail_row, header.tile // STRIDE
     assert prior is not None
-    plane = Box.whole(*(latent_size(side, STRIDE) for side in pixels.shape[:2]))
-    base = Latents(plane, np.empty((*plane.shape, codec.prior.latent), np.float32))
-    tiles = list(boxes(plane, size))
-    for box, values in zip(tiles, y_hat, strict=True):
-        base.at(box)[:] = values
+    plane = base.box
 
     def write_tile(tile: tuple[Box, Floats]) -> bytes:
         writer = SymbolWriter(codec.prior.tables)
@@ -313,9 +316,9 @@ def decode_windows(
     header = file.header
     plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
     area = region.shrunk(STRIDE)
-    small = thumbnail_of(header.weights_id) if reduce >= LEAST and not has_detail(file) else None
+    small = thumbnail_of(header.weights_id) if reduce >= LEAST and file.layers == 1 else None
     latents = None
-    halo = DETAIL_HALO if has_detail(file) else HALO
+    halo = DETAIL_HALO if file.layers > 1 else HALO
     for band in bands(area, band_height(area, header.tile // STRIDE, halo)):
         start, end = ((edge - area.top) / area.height for edge in (band.top, band.bottom))
         report_band = part(report, start, end)

@@ -71,6 +71,11 @@ class Container:
     lost: list[int] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
 
+    @property
+    def layers(self) -> int:
+        """The number of whole stages or layers that the tiles are."""
+        return len(self.tiles) // self.header.tile_count
+
 
 class Outline(NamedTuple):
     """The header and the metadata of a file; a field is None if there is no such metadata."""

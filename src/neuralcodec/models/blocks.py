@@ -26,6 +26,17 @@ def pointwise(inputs: int, outputs: int, *, gain: float = 1.0) -> nn.Conv2d:
     return conv
 
 
+def full_precision(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1) -> Tensor:
+    """Convolve in float32, whatever autocast says.
+
+    The linear paths carry the values themselves. In bfloat16, pixels would be off by up to half a level, and
+    elements of y beyond 128 quantization steps by up to a whole step. The deep paths only add to these
+    values, and may be coarser.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return F.conv2d(x.float(), weight.float(), None if bias is None else bias.float(), stride)
+
+
 def depthwise(channels: int) -> nn.Conv2d:
     """Make a zero-padded 3x3 convolution of each channel by itself that starts close to the identity."""
     conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.arrays import Floats
 from neuralcodec.entropy.detail import ConvPriors
 from neuralcodec.entropy.exact import ONE, Range
 from neuralcodec.entropy.layers import DETAIL_FEATURES, HYPER_SYNTHESIS
@@ -22,6 +21,7 @@ from neuralcodec.models.conv.config import ConvConfig
 from neuralcodec.models.conv.detail import DetailPrior
 from neuralcodec.models.conv.network import ConvCodec, Reconstruction, Transforms, blocks_of
 from neuralcodec.models.conv.quality import QualityTable
+from neuralcodec.models.conv.runner import to_numpy
 from neuralcodec.models.prior import Prior
 from neuralcodec.training.data import CropSampler, load_crops
 from neuralcodec.training.fitting import fitted_tables
@@ -155,7 +155,9 @@ def measure(model: ConvCodec, arrays: Tensors, images: Path) -> dict[str, float]
             z = transforms.hyper_analysis(y)
             out = model.prior(y, z, level)
             writer = CountingWriter(priors.tables)
-            y_hat = priors.base.code(writer, levels.base_row, y.shape[2], y.shape[3], (_array(y), _array(z)))
+            y_hat = priors.base.code(
+                writer, levels.base_row, y.shape[2], y.shape[3], (to_numpy(y), to_numpy(z))
+            )
             bits["bpp_float"] += float(out.y_bits + out.z_bits)
             bits["bpp_integer"] += writer.bits
             bits["bpp_coded"] += 8 * len(writer.finish())
@@ -165,16 +167,11 @@ def measure(model: ConvCodec, arrays: Tensors, images: Path) -> dict[str, float]
                 y2 = transforms.analyse_detail(blocks, transforms.base(decoded, level), level2)
                 bits["bpp_float"] += float(model.detail_prior(y2, decoded, level2).bits)
                 writer = CountingWriter(priors.tables)
-                priors.detail.code(writer, levels.detail_row, y_hat, _array(y2))
+                priors.detail.code(writer, levels.detail_row, y_hat, to_numpy(y2))
                 bits["bpp_integer"] += writer.bits
                 bits["bpp_coded"] += 8 * len(writer.finish())
             pixels += crop[0, 0].numel()
     return rates(bits, pixels)
-
-
-def _array(latent: Tensor) -> Floats:
-    """Convert a latent `(1, C, h, w)` to `(h, w, C)`."""
-    return latent[0].permute(1, 2, 0).contiguous().numpy()
 
 
 class ConvForm(Form[ConvConfig, ConvCodec]):

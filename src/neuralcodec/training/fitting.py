@@ -34,6 +34,7 @@ from neuralcodec.entropy.tables import (
 )
 from neuralcodec.models.conv.network import ConvCodec, blocks_of
 from neuralcodec.models.conv.quality import QualityTable
+from neuralcodec.models.conv.runner import to_numpy
 from neuralcodec.training.data import load_crops
 from neuralcodec.training.integers import Tensors
 
@@ -102,7 +103,7 @@ def fitted_tables(
             y = model.transforms.latent(features, level)
             z = model.transforms.hyper_analysis(y)
             counter = SymbolCounter(y_counts, z_counts[row])
-            y_hat = prior.code(counter, quality, y.shape[2], y.shape[3], (_array(y), _array(z)))
+            y_hat = prior.code(counter, quality, y.shape[2], y.shape[3], (to_numpy(y), to_numpy(z)))
             if priors.detail is None or quality != model.config.base_quality:
                 continue
             base = model.transforms.base(torch.from_numpy(y_hat).permute(2, 0, 1)[None], level)
@@ -110,7 +111,7 @@ def fitted_tables(
                 levels = table(detailed)
                 detail = torch.tensor([levels.detail], dtype=torch.float32)
                 y2 = model.transforms.analyse_detail(blocks, base, detail)
-                priors.detail.code(SymbolCounter(detail_counts), levels.detail_row, y_hat, _array(y2))
+                priors.detail.code(SymbolCounter(detail_counts), levels.detail_row, y_hat, to_numpy(y2))
     rows = [min(range(len(alone)), key=lambda n: abs(alone[n] - quality)) for quality in range(101)]
     gaussian = arrays["z.index"][alone]
     shares = scale_mixtures(y_counts)
@@ -132,12 +133,6 @@ def fitted_tables(
         "tables.radius": tables.radius,
         "z.index": index.astype(np.uint16),
     }
-
-
-def _array(latent: torch.Tensor) -> npt.NDArray[np.float32]:
-    """Convert a latent `(1, C, h, w)` to `(h, w, C)`."""
-    array: npt.NDArray[np.float32] = latent[0].permute(1, 2, 0).contiguous().numpy()
-    return array
 
 
 def scale_of(index: int) -> float:

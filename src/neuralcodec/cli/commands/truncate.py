@@ -36,7 +36,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 def truncate(args: Namespace) -> int:
     """Keep the first stages of a file, without encoding again."""
     (job,) = planning.plan([args.file, args.out], None, lambda name: name, force=args.force)
-    from neuralcodec.coding.progressive import stages_in
     from neuralcodec.coding.progressive import truncate as first_stages
 
     with about(name_of(job.source)):
@@ -47,7 +46,7 @@ def truncate(args: Namespace) -> int:
     if not args.quiet:
         from neuralcodec.format.container import read
 
-        kept, all_of_them = (stages_in(read(each, limits=limits_of(args))) for each in (shorter, data))
+        kept, all_of_them = (read(each, limits=limits_of(args)).layers for each in (shorter, data))
         stages = f"{kept} of {all_of_them} stages"
         say(f"{args.file} → {args.out}  {len(data):,} → {len(shorter):,} bytes  {stages}")
     return 0

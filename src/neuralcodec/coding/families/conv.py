@@ -126,7 +126,7 @@ class ConvFamily(Family):
 
 def halo_of(file: Container) -> int:
     """Return how many latent positions around it the pixels of a position depend on."""
-    return DETAIL_HALO if len(file.tiles) > file.header.tile_count else HALO
+    return DETAIL_HALO if file.layers > 1 else HALO
 
 
 FAMILY = ConvFamily()

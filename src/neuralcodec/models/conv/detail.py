@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from neuralcodec.entropy.layers import DETAIL_FEATURES
 from neuralcodec.models.blocks import (
     add_layers,
+    full_precision,
     interpolate_levels,
     pointwise,
     residual_blocks,
@@ -46,8 +47,7 @@ class DetailAnalysis(nn.Module):
 
     def forward(self, residual: Tensor, fine: Tensor, feature_gain: Tensor, latent_gain: Tensor) -> Tensor:
         """Compute y2; `fine` `(B, fine, H/8, W/8)` are the features that the base's synthesis ends with."""
-        with torch.autocast(residual.device.type, enabled=False):
-            linear = self.shortcut(residual.float())
+        linear = full_precision(residual, self.shortcut.weight, self.shortcut.bias)
         f = self.blocks((self.stem(residual) + self.seen(fine)) * feature_gain)
         return (self.head(f) + linear) * latent_gain
 
@@ -66,8 +66,7 @@ class DetailSynthesis(nn.Module):
     def forward(self, y_hat: Tensor, fine: Tensor, latent_gain: Tensor, feature_gain: Tensor) -> Tensor:
         """Compute `(B, 192, H/8, W/8)`; `fine` are the features that the base's synthesis ends with."""
         y = y_hat * latent_gain
-        with torch.autocast(y.device.type, enabled=False):
-            linear = self.shortcut(y.float())
+        linear = full_precision(y, self.shortcut.weight, self.shortcut.bias)
         f = self.blocks(self.stem(y) * feature_gain + self.seen(fine))
         return self.head(f) + linear
 

@@ -9,11 +9,8 @@ import numpy as np
 
 from neuralcodec import weights
 from neuralcodec.arrays import Floats, Pixels
-from neuralcodec.entropy import canary
-from neuralcodec.entropy.detail import ConvPriors
 from neuralcodec.format.header import CONV
-from neuralcodec.models.conv.config import ConvConfig
-from neuralcodec.models.conv.quality import QualityTable
+from neuralcodec.models.conv.quality import exact_parts
 from neuralcodec.models.graphs import Graphs
 from neuralcodec.processes import available_cores
 from neuralcodec.weights import WeightsFile
@@ -35,10 +32,8 @@ class LightModel:
         try:
             if file.codec != CONV:
                 raise ValueError(f"it is for codec {file.codec.name!r}")
-            priors = ConvPriors(stored.arrays)
-            canary.check(priors, stored.canary)
+            priors, self.levels = exact_parts(stored)
             self.prior, self.detail_prior = priors.base, priors.detail
-            self.levels = QualityTable(ConvConfig(**stored.model), stored.arrays)
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             raise weights.not_weights(file.path, error) from None
         self._graphs = Graphs(file, stored.arrays)

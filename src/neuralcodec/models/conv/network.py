@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neuralcodec.models.blocks import GainTable, depthwise, pointwise, residual_blocks
+from neuralcodec.models.blocks import GainTable, depthwise, full_precision, pointwise, residual_blocks
 from neuralcodec.models.conv.config import ConvConfig
 from neuralcodec.models.conv.detail import DetailAnalysis, DetailPrior, DetailSynthesis
 from neuralcodec.models.prior import LATENT_UNIT, Prior
@@ -34,17 +34,6 @@ def blocks_of(x: Tensor) -> Tensor:
     batch, colours, height, width = x.shape
     blocks = x.view(batch, colours, height // 8, 8, width // 8, 8).permute(0, 2, 4, 1, 3, 5)
     return blocks.reshape(batch, height // 8, width // 8, -1).permute(0, 3, 1, 2)
-
-
-def full_precision(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1) -> Tensor:
-    """Convolve in float32, whatever autocast says.
-
-    The linear paths carry the values themselves. In bfloat16, pixels would be off by up to half a level, and
-    elements of y beyond 128 quantization steps by up to a whole step. The deep paths only add to these
-    values, and may be coarser.
-    """
-    with torch.autocast(x.device.type, enabled=False):
-        return F.conv2d(x.float(), weight.float(), None if bias is None else bias.float(), stride)
 
 
 class Features(NamedTuple):

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from neuralcodec.entropy import canary
+from neuralcodec.entropy.detail import ConvPriors
 from neuralcodec.entropy.prior import QUALITY_ROWS
+from neuralcodec.models.conv.config import ConvConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from neuralcodec.models.conv.config import ConvConfig
+    from neuralcodec.weights import Weights
 
 
 class Levels(NamedTuple):
@@ -83,3 +86,19 @@ class QualityTable:
     @staticmethod
     def _at(levels: Any, place: float) -> float:
         return float(np.interp(place, np.arange(len(levels)), levels))
+
+
+def exact_parts(stored: Weights) -> tuple[ConvPriors, QualityTable]:
+    """Make what weights have beside their transforms, and test that this machine is exact.
+
+    Raises:
+        ValueError: the arrays do not fit together. NeuralCodecError: the machine is not exact.
+    """
+    config, priors = ConvConfig(**stored.model), ConvPriors(stored.arrays)
+    levels = QualityTable(config, stored.arrays)
+    # Of the detail layer: its channels, and its qualities.
+    described = (config.detail, QUALITY_ROWS - levels.first)
+    if described != ((0, 0) if priors.detail is None else (priors.detail.latent, len(priors.detail.rows))):
+        raise ValueError("its detail layer is not the one that its sizes and its table of qualities describe")
+    canary.check(priors, stored.canary)
+    return priors, levels

@@ -10,13 +10,11 @@ from torch.nn import functional as F
 
 from neuralcodec import weights
 from neuralcodec.arrays import Floats, Pixels
-from neuralcodec.entropy import canary
-from neuralcodec.entropy.detail import ConvPriors
 from neuralcodec.format.header import CONV
 from neuralcodec.models.conv import STRIDE
 from neuralcodec.models.conv.config import ConvConfig
 from neuralcodec.models.conv.network import Features, Transforms, blocks_of
-from neuralcodec.models.conv.quality import QualityTable
+from neuralcodec.models.conv.quality import exact_parts
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.weights import Arrays, WeightsFile
 from neuralcodec.weights.identity import is_encoder
@@ -36,11 +34,9 @@ class Model:
         try:
             if file.codec != CONV:
                 raise ValueError(f"it is for codec {file.codec.name!r}")
-            priors = ConvPriors(stored.arrays)
-            canary.check(priors, stored.canary)
+            priors, self.levels = exact_parts(stored)
             self.prior, self.detail_prior = priors.base, priors.detail
             config = ConvConfig(**stored.model)
-            self.levels = QualityTable(config, stored.arrays)
             self.tradeoff, self.detail_tradeoff = stored.tradeoff, stored.detail_tradeoff
             with torch.device("meta"):  # no time spent on initial values
                 self.transforms = Transforms(config).eval()
