@@ -316,7 +316,7 @@ def decode_windows(
     header = file.header
     plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
     area = region.shrunk(STRIDE)
-    small = thumbnail_of(header.weights_id) if reduce >= LEAST and file.layers == 1 else None
+    small = thumbnail_of(header.weights_id) if reduce >= LEAST else None
     latents = None
     halo = DETAIL_HALO if file.layers > 1 else HALO
     for band in bands(area, band_height(area, header.tile // STRIDE, halo)):
@@ -332,7 +332,7 @@ def decode_windows(
             if small is None:
                 pixels = codec.synthesise(y_hat, header.quality, reduce, detail)
             else:
-                pixels = small(y_hat, header.quality, reduce)
+                pixels = small(y_hat, codec.levels(header.quality).base, reduce)
             target = window.keep.scaled(STRIDE).within(region)
             inner = target.moved(-window.read.top * STRIDE, -window.read.left * STRIDE)
             pixels = pixels[inner.shrunk(reduce).slices]

@@ -1,11 +1,11 @@
 """Fit the network that makes thumbnails of a decoder's latents, and write it beside the weights.
 
-Its aims are the means of squares of what the whole synthesis makes of the same latents, at all qualities. On
-one core it takes about ten minutes:
+Its aims are the means of squares of what the whole synthesis makes of the same latents, at all qualities that
+have one layer. On one core it takes about ten minutes:
 
     python -m neuralcodec.training.thumbnail FOLDER/conv-96604f79.safetensors photos/ held-out/
 
-It prints the mean absolute difference on the last folder, in 8-bit levels, by factor and quality.
+It prints the mean absolute difference on the last folder, in 8-bit levels, by factor and level.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ from neuralcodec.arrays import Box
 from neuralcodec.coding.codec import encode_file
 from neuralcodec.coding.latents import decode_latents
 from neuralcodec.coding.pixels import box_reduced, padded_pixels
-from neuralcodec.errors import UsageError
 from neuralcodec.models.blocks import GainTable, pointwise, residual_blocks
-from neuralcodec.models.conv.network import level_of
 from neuralcodec.models.conv.runner import Model, load
 from neuralcodec.models.conv.thumbnail import LEAST, MOST, Thumbnail
 from neuralcodec.picture.formats import SUFFIXES
@@ -60,18 +58,19 @@ class ThumbnailNetwork(nn.Module):
 
 
 class Samples(NamedTuple):
-    """Latents `(N, C, h, w)`, their qualities `(N,)`, and pixels of 1/8 `(N, 3, 2 h, 2 w)` in [-0.5, 0.5]."""
+    """Latents `(N, C, h, w)`, their levels `(N,)`, and pixels of 1/8 `(N, 3, 2 h, 2 w)` in [-0.5, 0.5]."""
 
     y_hat: Tensor
-    quality: Tensor
+    level: Tensor
     small: Tensor
 
 
 def samples(model: Model, file: weights.WeightsFile, folder: Path, count: int, seed: int) -> Samples:
-    """Encode random crops of photographs at random qualities, and average squares of what is decoded."""
+    """Encode random crops of photographs, at random qualities of one layer, and average what is decoded."""
+    highest = min(model.levels.first - 0.01, 100)
     rng = np.random.default_rng(seed)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    y_hats, qualities, smalls = [], [], []
+    y_hats, levels, smalls = [], [], []
     for _ in range(count):
         pixels = read(paths[rng.integers(len(paths))]).pixels
         # Photographs of several megapixels show little in a crop: take them smaller.
@@ -80,15 +79,15 @@ def samples(model: Model, file: weights.WeightsFile, folder: Path, count: int, s
             continue
         top, left = (int(rng.integers(side - CROP + 1)) for side in pixels.shape[:2])
         crop = padded_pixels(pixels, Box(top, top + CROP, left, left + CROP).slices)
-        quality = float(rng.uniform(0, 100))
+        quality = float(rng.uniform(0, highest))
         coded = encode_file(Picture(crop, None, None, None, None), quality=quality, model=file.path)
         y_hat = decode_latents(coded, model).values
         whole = model.synthesise(y_hat, coded.header.quality)
         y_hats.append(y_hat.transpose(2, 0, 1))
-        qualities.append(coded.header.quality)
+        levels.append(model.levels(coded.header.quality).base)
         smalls.append(whole.reshape(CROP // 8, 8, CROP // 8, 8, 3).mean((1, 3)).transpose(2, 0, 1))
     small = torch.from_numpy(np.stack(smalls)).float() / 255 - 0.5
-    return Samples(torch.from_numpy(np.stack(y_hats)), torch.tensor(qualities), small)
+    return Samples(torch.from_numpy(np.stack(y_hats)), torch.tensor(levels), small)
 
 
 def fit(model: Model, data: Samples) -> ThumbnailNetwork:
@@ -105,10 +104,9 @@ def fit(model: Model, data: Samples) -> ThumbnailNetwork:
     network.latent_gain.requires_grad_(False)
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], FIRST_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, FIRST_RATE, total_steps=STEPS, pct_start=0.05)
-    levels = level_of(data.quality, transforms.config.levels)
     for _ in range(STEPS):
-        chosen = torch.randint(len(data.quality), (BATCH,))
-        error = network(data.y_hat[chosen], levels[chosen]) - data.small[chosen]
+        chosen = torch.randint(len(data.level), (BATCH,))
+        error = network(data.y_hat[chosen], data.level[chosen]) - data.small[chosen]
         loss = error.abs().mean() + F.avg_pool2d(error, 2).abs().mean()
         optimizer.zero_grad()
         loss.backward()
@@ -118,13 +116,14 @@ def fit(model: Model, data: Samples) -> ThumbnailNetwork:
 
 
 def difference(thumbnail: Thumbnail, data: Samples) -> dict[int, list[float]]:
-    """Measure the mean absolute difference in 8-bit levels, by factor, in four ranges of quality."""
+    """Measure the mean absolute difference in 8-bit levels, by factor, in four ranges of levels."""
+    highest = float(data.level.max())
     found: dict[int, list[list[float]]] = {factor: [[] for _ in range(4)] for factor in (LEAST, MOST)}
-    for y_hat, quality, small in zip(*data, strict=True):
+    for y_hat, level, small in zip(*data, strict=True):
         for factor, ranges in found.items():
-            pixels = thumbnail(y_hat.permute(1, 2, 0).numpy(), float(quality), factor)
+            pixels = thumbnail(y_hat.permute(1, 2, 0).numpy(), float(level), factor)
             aim = (F.avg_pool2d(small[None], factor // LEAST)[0].permute(1, 2, 0).numpy() + 0.5) * 255
-            ranges[min(int(quality // 25), 3)].append(float(np.abs(pixels - aim).mean()))
+            ranges[min(int(4 * level / highest), 3)].append(float(np.abs(pixels - aim).mean()))
     return {factor: [float(np.mean(part or [np.nan])) for part in ranges] for factor, ranges in found.items()}
 
 
@@ -132,20 +131,18 @@ def main(arguments: list[str]) -> None:
     """Fit and write the network of one weights file.
 
     Raises:
-        UsageError: the weights have a detail layer, or cannot be read.
+        UsageError: the weights cannot be read.
     """
     path, photos, held_out = map(Path, arguments)
     file = weights.at(path)
     model = load(file, "cpu")
-    if model.transforms.config.detail:
-        raise UsageError(f"{path} has a detail layer: thumbnails are of weights with one latent")
     network = fit(model, samples(model, file, photos, CROPS, seed=0))
     arrays = {name: value.half().numpy() for name, value in network.state_dict().items()}
     print(thumbnails.write(file, arrays))
     for factor, means in difference(
         Thumbnail(arrays), samples(model, file, held_out, CHECKED, seed=1)
     ).items():
-        print(f"1/{factor}, by quarters of quality: {' '.join(f'{mean:.2f}' for mean in means)} levels")
+        print(f"1/{factor}, by quarters of the levels: {' '.join(f'{mean:.2f}' for mean in means)} levels")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import photograph
-from tiny import write_conv_weights
+from tiny import write_conv_weights, write_detail_weights
 
 import neuralcodec
 from neuralcodec import weights
@@ -27,8 +27,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> weights.WeightsFile:
     return write_conv_weights(tmp_path / "own.safetensors")
 
 
-@pytest.mark.parametrize("quality", [0, 37.5, 100])
-def test_numpy_computes_what_was_trained(quality: float) -> None:
+@pytest.mark.parametrize("level", [0, 0.75, 2])
+def test_numpy_computes_what_was_trained(level: float) -> None:
     torch.manual_seed(0)
     network = ThumbnailNetwork(levels=3, latent=16).eval()
     with torch.no_grad():
@@ -37,20 +37,23 @@ def test_numpy_computes_what_was_trained(quality: float) -> None:
     small = Thumbnail({name: value.half().numpy() for name, value in network.state_dict().items()})
     y_hat = torch.randn(1, 16, 5, 7)
     with torch.no_grad():
-        expected = (network(y_hat, torch.tensor([quality / 50]))[0].permute(1, 2, 0) + 0.5) * 255
+        expected = (network(y_hat, torch.tensor([float(level)]))[0].permute(1, 2, 0) + 0.5) * 255
     latent = y_hat[0].permute(1, 2, 0).numpy()
-    pixels = small(latent, quality, 8)
+    pixels = small(latent, level, 8)
     assert pixels.shape == (10, 14, 3) and pixels.dtype == np.uint8
     assert np.abs(pixels - expected.clamp(0, 255).numpy()).max() <= 0.51
     halved = expected.numpy().reshape(5, 2, 7, 2, 3).mean((1, 3)).clip(0, 255)
-    assert np.abs(small(latent, quality, 16) - halved).max() <= 0.51
+    assert np.abs(small(latent, level, 16) - halved).max() <= 0.51
 
 
+@pytest.mark.parametrize("layers", [1, 2])
 def test_fitting_writes_what_decoding_uses(
-    own: weights.WeightsFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    own: weights.WeightsFile, layers: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from PIL import Image
 
+    if layers == 2:
+        own = write_detail_weights(own.path)
     photos = own.path.with_name("photos")
     photos.mkdir()
     Image.fromarray(photograph(256, 300)).save(photos / "a.png")
@@ -58,7 +61,8 @@ def test_fitting_writes_what_decoding_uses(
     for name, number in (("CROPS", 4), ("STEPS", 3), ("CHECKED", 4)):
         monkeypatch.setattr(thumbnail, name, number)
     pixels = photograph(64, 64)
-    data = neuralcodec.encode(pixels, model=own.path)
+    data = neuralcodec.encode(pixels, quality=95, model=own.path)
+    assert neuralcodec.info(data).stages == layers
     without = neuralcodec.decode(data, reduce=8, as_array=True)
     assert thumbnail_of(own.id) is None
     thumbnail.main([str(own.path), str(photos), str(photos)])

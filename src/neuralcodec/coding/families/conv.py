@@ -85,8 +85,9 @@ class ConvFamily(Family):
         from neuralcodec.coding.latents import recover_latents
         from neuralcodec.coding.pixels import box_reduced
         from neuralcodec.coding.tilewise import decode_region
+        from neuralcodec.models.conv.thumbnail import LEAST, thumbnail_of
 
-        if stages == 1:
+        if stages == 1 or (reduce >= LEAST and thumbnail_of(file.header.weights_id)):
             file = replace(file, tiles=file.tiles[: file.header.tile_count])
         recovered: Latents | None = None
         lost: list[int] = []

@@ -3,8 +3,8 @@
       y_hat ─÷gain─┬─ 1x1 ─×gain─ blocks ─ 1x1 ─(+)─► 2x2 colours for each latent position
                    └────────── 1x1 ─────────────┘
 
-It has learnt the means of squares of the decoded picture (`neuralcodec.training.thumbnail`). It computes in
-numpy, so that every run time has it.
+It has learnt the means of squares of the decoded picture (`neuralcodec.training.thumbnail`). Of a file in two
+layers it sees the first alone: what the second adds is finer. It computes in numpy, which every run time has.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Thumbnail:
             else:
                 self._dense[name] = weight[:, :, 0, 0].T, bias
         self._blocks = [name.removesuffix(".spatial") for name in sorted(self._taps)]
-        self(np.zeros((2, 2, self._gains[0].shape[1]), np.float32), 50, LEAST)  # do they fit together?
+        self(np.zeros((2, 2, self._gains[0].shape[1]), np.float32), 0, LEAST)  # do they fit together?
 
-    def __call__(self, y_hat: Floats, quality: float, reduce: int) -> Pixels:
+    def __call__(self, y_hat: Floats, level: float, reduce: int) -> Pixels:
         """Make pixels `(16 h / reduce, 16 w / reduce, 3)` of y_hat `(h, w, C)`; `reduce` is 8 or 16."""
-        latent_gain, feature_gain = (_at(table, quality) for table in self._gains)
+        latent_gain, feature_gain = (_at(table, level) for table in self._gains)
         y = y_hat * latent_gain
         f = self._through("stem", y)
         f *= feature_gain
@@ -75,9 +75,8 @@ class Thumbnail:
         return out.reshape(*x.shape[:-1], -1)
 
 
-def _at(table: Floats, quality: float) -> Floats:
+def _at(table: Floats, level: float) -> Floats:
     """Interpolate gains as `GainTable` does."""
-    level = quality * (len(table) - 1) / 100
     low = min(int(level), len(table) - 2)
     return np.asarray(np.exp(table[low] + np.float32(level - low) * (table[low + 1] - table[low])))
 
