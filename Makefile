@@ -1,4 +1,4 @@
-# Everything runs in .venv, which the first target that needs it makes from Python 3.10 or newer and pip.
+# Everything runs in .venv, which the first target that needs it makes from Python 3.11 or newer and pip.
 # torch is the one large download; constraints.txt says how to get its small CPU build.
 
 PYTHON ?= python3
@@ -68,8 +68,8 @@ clean: ## remove what builds, tests and the demo leave behind (keeps .venv)
 	find benchmarks src tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
-		|| { echo "make: Python 3.10 or newer is needed; name it with PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: Python 3.11 or newer is needed; name it with PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import photograph
-from safetensors.numpy import load_file, save_file
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from tiny import TINY_MODEL, write_conv_weights, write_recurrent_weights
 
 import neuralcodec
@@ -20,6 +22,7 @@ from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.weights import Tradeoff
 from neuralcodec.weights.identity import RELEASED, decoder_hash, is_encoder
+from neuralcodec.weights.packing import PACKED, UNPACKED, pack, unpack
 
 PACKAGE = Path(weights.__file__).parent
 
@@ -31,9 +34,14 @@ def mine(tmp_path: Path) -> Path:
     return write_conv_weights(tmp_path / "mine" / "mine.safetensors").path
 
 
+def load(path: Path) -> dict[str, np.ndarray]:
+    return weights.arrays_of(weights.at(path))
+
+
 def change(path: Path, edit: Callable[[dict[str, Any], dict[str, np.ndarray]], None], **header: str) -> Path:
-    """The file written anew with other metadata or arrays; what it says of itself stays as it was."""
-    said, arrays = dict(weights.by_name(path).said), load_file(path)
+    """The file written anew, not packed, with other metadata or arrays; what it says of itself stays."""
+    file = weights.by_name(path)
+    said, arrays = {name: value for name, value in file.said.items() if name != UNPACKED}, load(path)
     edit(said, arrays)
     save_file(arrays, path, {"neuralcodec": json.dumps(said), **header})
     weights._read_header.cache_clear()  # a file of the same size, in the same tick of the clock
@@ -44,7 +52,7 @@ def change(path: Path, edit: Callable[[dict[str, Any], dict[str, np.ndarray]], N
 
 
 def hash_of(path: Path, edit: Callable[[dict[str, Any], dict[str, np.ndarray]], None]) -> str:
-    said, arrays = json.loads(json.dumps(weights.by_name(path).said)), load_file(path)
+    said, arrays = json.loads(json.dumps(weights.by_name(path).said)), load(path)
     edit(said, arrays)
     return decoder_hash(said["codec"], said["model"], arrays)
 
@@ -53,7 +61,7 @@ def test_the_id_is_that_of_what_a_decoder_needs(mine: Path) -> None:
     file = weights.by_name(mine)
     assert hash_of(mine, lambda said, arrays: None) == file.decoder
     assert file.id.hex() == file.decoder[:8]
-    names = [*load_file(mine)]
+    names = [*load(mine)]
     encoder = [name for name in names if is_encoder(name)]
     assert {"transforms.analysis_gain.log_gain", "transforms.hyper_analysis.head.bias"} < {*encoder}
     assert not [name for name in encoder if "synthesis" in name or not name.startswith("transforms.")]
@@ -93,7 +101,7 @@ def test_encoders_share_a_decoder(mine: Path, tmp_path: Path, monkeypatch: pytes
     """A better encoder writes files that every decoder of before reads."""
     picture = photograph(40, 50)
     before = neuralcodec.encode(picture, model=mine)
-    file, arrays = weights.by_name(mine), load_file(mine)
+    file, arrays = weights.by_name(mine), load(mine)
     encoder = {name: array for name, array in arrays.items() if is_encoder(name)}
     encoder["transforms.analysis.shortcut.bias"] = encoder["transforms.analysis.shortcut.bias"] + np.float16(
         0.2
@@ -171,7 +179,7 @@ def test_weights_written_anew_are_read_anew(mine: Path) -> None:
         name = "transforms.synthesis.shortcut.bias"
         arrays[name] = arrays[name] - np.float16(0.3)
 
-    said, arrays = weights.by_name(mine), load_file(mine)
+    said, arrays = weights.by_name(mine), load(mine)
     darker(said, arrays)
     file = weights.read(said)
     save = {"codec": "conv", "model": file.model, "tradeoff": file.tradeoff, "canary": file.canary}
@@ -318,7 +326,7 @@ def test_hostile_arrays(mine: Path) -> None:
         lambda array: array.astype(np.float64),
         lambda array: (array.astype(np.float32) - 1000).astype(array.dtype),
     ]
-    names = sorted(load_file(mine))
+    names = sorted(load(mine))
     kinds = [*dict.fromkeys((name.split(".")[0], name.split(".")[-1]) for name in names)]
     for kind in kinds:
         name = next(name for name in names if (name.split(".")[0], name.split(".")[-1]) == kind)
@@ -328,11 +336,49 @@ def test_hostile_arrays(mine: Path) -> None:
             loads(mine)
 
 
-def test_a_damaged_array_is_noticed(mine: Path) -> None:
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_damaged_array_is_noticed(mine: Path, packed: bool) -> None:
     """Of what a decoder needs; another encoder is another encoder."""
+    if not packed:
+        change(mine, lambda said, arrays: None)
     start = 8 + int.from_bytes(mine.read_bytes()[:8], "little")
     header = json.loads(mine.read_bytes()[8:start])
     data = bytearray(mine.read_bytes())
-    data[start + header["exact.hyper_mid.weight"]["data_offsets"][0]] ^= 1
+    data[start + header[PACKED if packed else "exact.hyper_mid.weight"]["data_offsets"][1] - 1] ^= 1
     mine.write_bytes(data)
-    assert "its arrays are not those that its id stands for" in one_line(mine)
+    why = "it does not unpack" if packed else "its arrays are not those that its id stands for"
+    assert why in one_line(mine)
+
+
+# ---- the packed form --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 999, 1000])
+def test_packed_bytes_come_back(size: int) -> None:
+    plain = np.random.default_rng(0).integers(0, 256, size, np.uint8).tobytes()
+    assert unpack(pack(plain), size) == plain
+    for wrong in {max(size - 1, 0), size + 1} - {size}:
+        with pytest.raises(ValueError, match="does not unpack"):
+            unpack(pack(plain), wrong)
+    with pytest.raises(ValueError, match="does not unpack"):
+        unpack(pack(plain)[:-1], size)
+
+
+def test_half_precision_is_packed_smaller_than_it_deflates() -> None:
+    plain = np.random.default_rng(0).normal(0, 0.1, 100_000).astype(np.float16).tobytes()
+    assert len(pack(plain)) < 0.87 * len(plain) < 0.95 * len(zlib.compress(plain, 9))
+
+
+@pytest.mark.parametrize("size", [-1, 0, 10**6, 2**29, "8", None, 1.5])
+def test_a_size_that_is_not_so(mine: Path, size: object) -> None:
+    """No more memory than the limit is asked for, whatever the file says."""
+    [packed] = load_packed(mine)
+    said = {**weights.by_name(mine).said, UNPACKED: size}
+    save_file({PACKED: packed}, mine, {"neuralcodec": json.dumps(said)})
+    weights._read_header.cache_clear()
+    assert not loads(mine)
+
+
+def load_packed(path: Path) -> list[np.ndarray]:
+    with safe_open(path, "numpy") as stream:
+        return [stream.get_tensor(name) for name in stream.keys()]  # noqa: SIM118

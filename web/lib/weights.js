@@ -11,15 +11,35 @@ function half(bits) {
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
 }
 
-/** The arrays of a safetensors file. */
+/** What the arrays of a safetensors file are, and where the first byte of the first one is. */
+function described(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset), length = Number(view.getBigUint64(0, true));
+  return [JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))), 8 + length];
+}
+
+/** The safetensors file in a packed one (docs/format.md, "Weights"). */
+async function unpacked(bytes, {packed: {data_offsets: [start, end]}}, first, size) {
+  const stream = new Blob([bytes.subarray(first + start, first + end)]).stream();
+  const halves = new Uint8Array(await new Response(stream.pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
+  const plain = new Uint8Array(size), odd = (size + 1) >> 1;
+  for (let n = 0; n < odd; n++) plain[2 * n] = halves[n];
+  for (let n = odd; n < size; n++) plain[2 * (n - odd) + 1] = halves[n];
+  return plain;
+}
+
+/** The arrays of a weights file. */
 export class Weights {
-  constructor(bytes) {
+  /** From the bytes of the file, as a promise. */
+  static async read(bytes) {
+    const [header, first] = described(bytes), {model, unpacked: size} = JSON.parse(header.__metadata__.neuralcodec);
+    return new Weights(size === undefined ? bytes : await unpacked(bytes, header, first, size), model);
+  }
+
+  constructor(bytes, model) {
     this.bytes = bytes;
-    const view = new DataView(bytes.buffer, bytes.byteOffset), length = Number(view.getBigUint64(0, true));
-    this._described = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
-    this._first = 8 + length;
+    [this._described, this._first] = described(bytes);
     /** Sizes of the model. */
-    this.model = JSON.parse(this._described.__metadata__.neuralcodec).model;
+    this.model = model;
   }
 
   shape(name) {
@@ -84,7 +104,7 @@ export class Library {
     }
     const names = Object.keys(entry.graphs);
     const [bytes, ...graphs] = await Promise.all([entry, ...Object.values(entry.graphs)].map(part => this._checked(part)));
-    return {file: entry.file, weights: new Weights(bytes), graphs: Object.fromEntries(names.map((name, n) => [name, graphs[n]]))};
+    return {file: entry.file, weights: await Weights.read(bytes), graphs: Object.fromEntries(names.map((name, n) => [name, graphs[n]]))};
   }
 
   async _readIndex() {

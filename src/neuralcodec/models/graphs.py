@@ -7,7 +7,6 @@ there would be to wait for them for ever. So a child keeps what it inherited, an
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import weakref
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ import numpy as np
 from neuralcodec.arrays import Floats
 from neuralcodec.errors import NeuralCodecError
 from neuralcodec.processes import available_cores
-from neuralcodec.weights import WeightsFile, by_id
+from neuralcodec.weights import WeightsFile, by_id, content_of
 
 #: Graphs of the decoder; the others are of the encoder, and in its folder.
 DECODING = ("synthesis", "render", "detail_synthesis")
@@ -71,8 +70,7 @@ class Graphs:
         import onnxruntime  # type: ignore[import-untyped]
 
         file = self._decoder if name in DECODING else self._encoder
-        # A graph may use weights beside it only, and an installer may have put links to both here.
-        path = file.path.with_name(f"{file.path.stem}.{name}.onnx").resolve()
+        path = file.path.with_name(f"{file.path.stem}.{name}.onnx")
         if not path.is_file():
             raise NeuralCodecError(f"{path} is missing, without which these weights run on torch alone")
         options = onnxruntime.SessionOptions()
@@ -81,12 +79,14 @@ class Graphs:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores
         options.log_severity_level = 3
+        plain, digest = content_of(file)
+        options.add_external_initializers_from_files_in_memory([file.path.name], [plain], [len(plain)])
         try:
             session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its own kinds have no common name that is public
             raise NeuralCodecError(f"{path} cannot be loaded: {' '.join(str(error).split())[:200]}") from None
         told = session.get_modelmeta().custom_metadata_map.get("weights")
-        if told != hashlib.sha256(file.path.read_bytes()).hexdigest():
+        if told != digest:
             raise NeuralCodecError(f"{path} is not the graph of {file.path}: export the weights again")
         return session
 

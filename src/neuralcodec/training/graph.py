@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from neuralcodec.weights import at, content_of
 
 OPSET, IR_VERSION = 17, 8
 
@@ -24,19 +25,15 @@ class Graph:
     """
 
     def __init__(self, path: Path) -> None:
-        data = path.read_bytes()
-        length = int.from_bytes(data[:8], "little")
-        described = json.loads(data[8 : 8 + length])
-        parts = json.loads(described.pop("__metadata__")["neuralcodec"])
-        self.codec: str = parts["codec"]
-        self.model: Mapping[str, int] = parts["model"]
+        file = at(path)
+        plain, self._hash = content_of(file)
+        length = int.from_bytes(plain[:8], "little")
+        described = json.loads(plain[8 : 8 + length])
+        self.codec = file.codec.name
+        self.model: Mapping[str, int] = file.said["model"]
         self._path, self._described, self._first = path, described, 8 + length
-        self._hash = hashlib.sha256(data).hexdigest()
         #: Which halves are in the file.
-        self.encodes, self.decodes = (
-            any(name.startswith(f"transforms.{half}.") for name in described)
-            for half in ("analysis", "synthesis")
-        )
+        self.encodes, self.decodes = file.encodes, file.decodes
         self._clear()
 
     def begin(self, network: str) -> None:

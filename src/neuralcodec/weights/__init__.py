@@ -1,10 +1,10 @@
 """Weights files: found by name or path for encoding, and by the id in a header for decoding.
 
-A weights file is safetensors: float16 arrays `transforms.*`, the integer prior, and as metadata the codec,
-the sizes of its model, what it was trained for and a canary. Its id is the start of a hash of what a decoder
-needs, so that a better encoder writes files that earlier decoders read. An encoder may lie in a file of its
-own, which names the decoder it is for. A file without an encoder serves for decoding only. Beside a decoder
-may lie the arrays for its thumbnails, `conv-96604f79.thumbnail`, which are no part of what its id stands for.
+A weights file is safetensors, packed: float16 arrays `transforms.*`, the integer prior, and as metadata the
+codec, the sizes of its model, what it was trained for and a canary. Its id is the start of a hash of what a
+decoder needs, so that a better encoder writes files that earlier decoders read. An encoder may lie in a file
+of its own, which names the decoder it is for. A file without an encoder serves for decoding only. Beside a
+decoder may lie the arrays for its thumbnails, `conv-96604f79.thumbnail`, which its id does not stand for.
 
 Files are found in the folders and files that the variable `NCODEC_WEIGHTS` lists, and in this package.
 """
@@ -25,6 +25,7 @@ from neuralcodec import files
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.format.header import Codec, codec_named
 from neuralcodec.weights.identity import decoder_hash, id_of
+from neuralcodec.weights.packing import UNPACKED, Content, as_file, bounded, content
 
 if TYPE_CHECKING:
     from neuralcodec.entropy.canary import Canary
@@ -34,8 +35,8 @@ VARIABLE = "NCODEC_WEIGHTS"
 SUFFIX = ".safetensors"
 _FOLDER = Path(__file__).parent
 _TYPES = ("float16", "float32", "int8", "int16", "int32", "uint8", "uint16")
-#: Larger files and headers are refused before they are read. Those of the package have 6 MB and 60 kB.
-_MOST_BYTES, _MOST_HEADER = 2**28, 2**20
+#: Larger headers are refused before they are read. Those of the package have a few kB.
+_MOST_HEADER = 2**20
 #: Larger models are refused before they are built. Sizes whose names end as below count layers.
 _MOST_CHANNELS, _MOST_LAYERS = 2**12, 2**6
 _LAYERS = ("blocks", "levels", "priming", "stages")
@@ -208,8 +209,7 @@ def _read_header(path: Path, written: tuple[int, int, int]) -> WeightsFile:
         written: see `WeightsFile`; the cache goes by it.
     """
     try:
-        if written[0] > _MOST_BYTES:
-            raise ValueError(f"it has more than {_MOST_BYTES >> 20} MiB")
+        bounded(written[0])
         with path.open("rb") as stream:
             size = int.from_bytes(stream.read(8), "little")
             if size > _MOST_HEADER:
@@ -270,12 +270,12 @@ def arrays_of(file: WeightsFile) -> dict[str, Any]:
     Raises:
         NeuralCodecError: it is damaged.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
     try:
-        with safe_open(file.path, "numpy") as stream:
-            arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        arrays: dict[str, Any] = load(content_of(file).plain)
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise not_weights(file.path, error) from None
     for name, array in arrays.items():
         if array.dtype.name not in _TYPES or array.size == 0:
@@ -283,6 +283,20 @@ def arrays_of(file: WeightsFile) -> dict[str, Any]:
                 file.path, ValueError(f"{name} is of type {array.dtype} and shape {array.shape}")
             )
     return arrays
+
+
+def content_of(file: WeightsFile) -> Content:
+    """Read the bytes of a weights file.
+
+    Raises:
+        NeuralCodecError: it is damaged.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        return content(file.path, file.written, file.said.get(UNPACKED))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise not_weights(file.path, error) from None
 
 
 def write(
@@ -328,10 +342,7 @@ def save(path: Path, arrays: Arrays, said: Mapping[str, Any], *, replace: bool =
     Raises:
         UsageError: another file is there, unless it may be replaced. NeuralCodecError: it cannot be written.
     """
-    from safetensors.numpy import save as as_bytes
-
-    # A single key: safetensors writes several in random order, and equal weights would give different files.
-    data = as_bytes(dict(arrays), {"neuralcodec": json.dumps(said, sort_keys=True)})
+    data = as_file(arrays, said)
     if not replace and path.exists() and path.read_bytes() != data:
         raise UsageError(f"{path} exists, with another encoder: name the file to write")
     try:
