@@ -72,11 +72,11 @@ class ConvObjective:
         parts = []
         for part, detail in ((x[: len(x) - two], False), (x[len(x) - two :], True)):
             if len(part):
-                levels = self._levels(detail)
-                level = sampler.levels(step, levels, len(part)).to(x.device)
+                highest = self._levels(detail) - 1
+                level = sampler.levels(step, self._used(detail), len(part)).to(x.device)
                 out: Reconstruction = replica(part, level, detail=detail, frozen=self.detail_share == 1)
                 bits = out.y_bits + out.z_bits
-                parts.append(Terms(part, out.x_hat, bits, level / (levels - 1), detail))
+                parts.append(Terms(part, out.x_hat, bits, level / highest, detail))
         return parts
 
     def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -87,6 +87,12 @@ class ConvObjective:
                 out = self.model(x, torch.full((1,), float(level), device=x.device), detail=detail)
                 found.append((out.x_hat, out.y_bits + out.z_bits))
         return found
+
+    def _used(self, detail: bool) -> float:
+        """Return the highest level of training: the base alone ends a little above where the details begin."""
+        highest = self._levels(detail) - 1
+        config = self.model.config
+        return min(config.base_level / 100 + 0.75, highest) if config.detail and not detail else highest
 
     def _levels(self, detail: bool) -> int:
         return self.model.config.detail_levels if detail else self.model.config.levels

@@ -150,8 +150,8 @@ class CropSampler:
         smaller = F.interpolate(crop[None].float(), size, mode="bicubic", antialias=True)[0]
         return smaller.round().clamp(0, 255).to(torch.uint8)
 
-    def levels(self, step: int, count: int, samples: int | None = None) -> Tensor:
-        """Draw quality levels in `[0, count - 1]`, spread evenly over the samples and then jittered.
+    def levels(self, step: int, highest: float, samples: int | None = None) -> Tensor:
+        """Draw quality levels in `[0, highest]`, spread evenly over the samples and then jittered.
 
         Args:
             samples: how many; by default a batch.
@@ -159,7 +159,7 @@ class CropSampler:
         samples = self.batch if samples is None else samples
         rng = np.random.default_rng((self.seed, self.rank, step, 1))
         strata = rng.permutation(samples) + rng.random(samples)
-        return torch.from_numpy((strata / samples * (count - 1)).astype(np.float32))
+        return torch.from_numpy((strata / samples * highest).astype(np.float32))
 
     def choose(self, step: int, count: int, size: int) -> list[int]:
         """Draw `size` different numbers below `count`, in ascending order."""
