@@ -47,10 +47,11 @@ def photograph(height: int, width: int, *, channels: int = 3, seed: int = 0) -> 
 
 
 @pytest.fixture
-def model() -> Model:
-    """The shipped weights that `model="conv"` stands for, the very object that the codec uses now."""
+def model(monkeypatch: pytest.MonkeyPatch) -> Model:
+    """The shipped weights that `model="conv"` stands for, the very object, in torch, that the codec uses."""
     from neuralcodec.models.conv.runner import load
 
+    monkeypatch.setenv("NCODEC_RUNTIME", "torch")
     return load(weights.by_name("conv"))
 
 

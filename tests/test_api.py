@@ -131,6 +131,8 @@ def test_coding_loads_no_loss() -> None:
     """What training minimises is none of a decoder's business, nor of an encoder's that does not search."""
     program = "import neuralcodec, numpy; data = neuralcodec.encode(numpy.zeros((9, 9), numpy.uint8))"
     program += "; neuralcodec.decode(data)"
+    assert loaded_by(program, "torch", "neuralcodec.models.losses") == set()
+    program = "import os; os.environ['NCODEC_RUNTIME'] = 'torch'; " + program
     assert loaded_by(program, "torch", "pytorch_msssim", "neuralcodec.models.losses") == {"torch"}
 
 

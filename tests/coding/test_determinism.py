@@ -16,7 +16,7 @@ from golden import matrix
 from PIL import Image
 
 from neuralcodec.coding.codec import decode_picture, encode_picture
-from neuralcodec.models.conv import runner
+from neuralcodec.models.conv import light, runner
 from neuralcodec.models.conv.runner import Model
 from neuralcodec.picture.picture import Picture
 
@@ -42,11 +42,14 @@ def pictures() -> list[bytes]:
     return [encode_picture(Picture(photograph(100 + 40 * n, 150, seed=n)), tile=64) for n in range(3)]
 
 
-def test_eight_threads_decode_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("runtime", ["onnx", "torch"])
+def test_eight_threads_decode_at_once(monkeypatch: pytest.MonkeyPatch, runtime: str) -> None:
+    monkeypatch.setenv("NCODEC_RUNTIME", runtime)
     files = pictures()
     expected = [decode_picture(data).pixels.astype(int) for data in files]
     # From the start: all of them find the weights not loaded yet.
     monkeypatch.setattr(runner, "load", functools.lru_cache(maxsize=2)(Model))
+    monkeypatch.setattr(light, "load", functools.lru_cache(maxsize=2)(light.LightModel))
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda n: decode_picture(files[n % 3]).pixels, range(24)))
     for n, pixels in enumerate(results):

@@ -46,7 +46,7 @@ class ToyFamily(Family):
     tile = 64
     max_pixels = 10**6
 
-    def load(self, file: WeightsFile, device: str | None) -> float:
+    def load(self, file: WeightsFile, device: str | None, *, effort: int = 1) -> float:
         return float(weights.read(file).arrays["step"][0])
 
     def encode(

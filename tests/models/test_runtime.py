@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import subprocess
+import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ import neuralcodec
 from neuralcodec import NeuralCodecError, UsageError, weights
 from neuralcodec.models import runtime as runtimes
 from neuralcodec.models.conv.light import LightModel
+from neuralcodec.models.graphs import has_graphs
 from neuralcodec.models.runtime import VARIABLE, described, on_gpu, require_torch, runtime
 from neuralcodec.training.export_graphs import write_graphs
 
@@ -31,19 +35,74 @@ def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", without)
 
 
-def test_torch_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+@pytest.fixture(autouse=True)
+def nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (VARIABLE, "NCODEC_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(runtimes, "_has_driver", lambda: False)
+
+
+def test_the_run_time_is_what_the_task_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert runtime() == runtime("cpu") == "onnx"
+    assert described().startswith("ONNX Runtime ")
+    assert runtime("cuda") == runtime(effort=2) == runtime(graphs=False) == "torch"
+    monkeypatch.setattr(runtimes, "_has_driver", lambda: True)
+    monkeypatch.setattr(runtimes, "_torch_finds_gpu", lambda: True)
     assert runtime() == "torch"
     assert described().startswith("PyTorch ")
-    monkeypatch.setenv(VARIABLE, "onnx")
+    assert runtime("cpu") == "onnx"
+    monkeypatch.setattr(runtimes, "_torch_finds_gpu", lambda: False)
     assert runtime() == "onnx"
-    assert described().startswith("ONNX Runtime ")
+    monkeypatch.setenv(VARIABLE, "torch")
+    assert runtime() == runtime("cpu") == "torch"
+    assert described().startswith("PyTorch ")
+    monkeypatch.setenv(VARIABLE, "onnx")
+    assert runtime(graphs=False) == "onnx"
+
+
+def test_what_loads_torch_and_what_does_not(tmp_path: Path) -> None:
+    """Weights without graphs and efforts above 1 are left to torch without a word; nothing else loads it."""
+    shutil.copy(weights.by_name("conv").path, tmp_path / "bare.safetensors")
+    script = """
+import sys, numpy, neuralcodec
+noise = numpy.random.default_rng(0).integers(0, 256, (16, 16, 3), numpy.uint8)
+loaded = []
+def tell(data):
+    loaded.append("torch" in sys.modules)
+    return data
+tell(neuralcodec.decode(tell(neuralcodec.encode(noise))))
+tell(neuralcodec.decode(tell(neuralcodec.encode(noise, model="gru"))))
+"""
+    for call in ("noise, effort=2", "noise, model='bare.safetensors'"):
+        asked = f"{script}tell(neuralcodec.encode({call}))\nprint(loaded)"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(
+            [sys.executable, "-c", asked],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+        assert done.stdout.strip() == "[False, False, False, False, True]", done.stderr
+
+
+def test_graphs_of_both_halves_are_wanted(tmp_path: Path) -> None:
+    shipped = weights.by_name("conv").path
+    path = tmp_path / shipped.name
+    shutil.copy(shipped, path)
+    assert not has_graphs(weights.at(path))
+    shutil.copy(shipped.with_name(f"{shipped.stem}.synthesis.onnx"), tmp_path)
+    assert not has_graphs(weights.at(path))
+    shutil.copy(shipped.with_name(f"{shipped.stem}.features.onnx"), tmp_path)
+    assert has_graphs(weights.at(path))
+    assert all(has_graphs(file) for file in weights.available())
 
 
 @pytest.mark.usefixtures("no_torch")
 def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
-    assert runtime() == "onnx"
+    assert runtime() == runtime(graphs=False) == "onnx"
     with pytest.raises(UsageError, match=r"train: it needs PyTorch: pip install 'neuralcodec\[torch\]'"):
         require_torch("train")
     with pytest.raises(UsageError, match=r"device cuda: it needs PyTorch"):
@@ -58,7 +117,7 @@ def test_wishes_that_cannot_be_met(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="must be auto, torch or onnx, not 'tensorflow'"):
         runtime()
     monkeypatch.setenv(VARIABLE, "onnx")
-    with pytest.raises(UsageError, match="device cuda: runtime onnx has none"):
+    with pytest.raises(UsageError, match="device cuda: runtime onnx has no such device"):
         neuralcodec.encode(photograph(32, 32), device="cuda")
     with pytest.raises(UsageError, match="effort 2: runtime onnx has no gradients"):
         neuralcodec.encode(photograph(32, 32), effort=2)

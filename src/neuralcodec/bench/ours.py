@@ -21,6 +21,7 @@ from neuralcodec.bench.peers import as_array, as_pillow
 from neuralcodec.coding.families import family_of
 from neuralcodec.coding.families.protocol import Family
 from neuralcodec.errors import NeuralCodecError, NeuralCodecWarning, UsageError
+from neuralcodec.models.runtime import described
 from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL
 from neuralcodec.picture.metrics import Image8
 
@@ -94,7 +95,7 @@ class Ours:
         return None
 
     def version(self) -> str:
-        """Describe the versions of the package and of torch, with hashes of the code and of the weights.
+        """Describe the versions of the package and its run time, with hashes of the code and of the weights.
 
         Raises:
             UsageError: the package ships no such model.
@@ -102,7 +103,7 @@ class Ours:
         digest = hashlib.sha256(weights.by_name(self.model).path.read_bytes()).hexdigest()
         facts = [f"neuralcodec {metadata.version('neuralcodec')}", f"code {_code()}"]
         facts += [f"{self.model} weights {digest[:16]}", f"effort {self.effort}"]
-        return ", ".join([*facts, f"torch {metadata.version('torch')}"])
+        return ", ".join([*facts, described(effort=self.effort)])
 
     def encode(self, image: Image8, setting: int) -> bytes:
         """Encode a picture `(H, W, 3)` or `(H, W, 1)`; return the file."""

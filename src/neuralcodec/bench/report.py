@@ -26,7 +26,7 @@ from neuralcodec.bench.views import without_pictures
 from neuralcodec.errors import NeuralCodecError
 
 SCHEMA = "neuralcodec-bench/3"
-PACKAGES = ("neuralcodec", "numpy", "pillow", "torch", "ssimulacra2", "piq")
+PACKAGES = ("neuralcodec", "numpy", "pillow", "onnxruntime", "torch", "ssimulacra2", "piq")
 
 
 def assemble(

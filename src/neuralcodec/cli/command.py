@@ -107,7 +107,7 @@ def add_device(parser: ArgumentParser, *, runtime: bool = True) -> None:
     parser.add_argument(
         "--runtime",
         choices=["auto", "torch", "onnx"],
-        help="what runs them, PyTorch or ONNX Runtime (default: auto, PyTorch where it is installed)",
+        help="what runs them, PyTorch or ONNX Runtime (default: auto, PyTorch for what only it can do)",
     )
 
 

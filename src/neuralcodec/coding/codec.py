@@ -98,7 +98,7 @@ def encode_file(
     if effort > family.efforts:
         name = header.codec.name
         raise UsageError(f"effort {effort}: the {name} model has no other effort than {family.efforts}")
-    loaded, report = family.load(stored, device), progress or quiet
+    loaded, report = family.load(stored, device, effort=effort), progress or quiet
     segments = family.encode(loaded, picture.pixels, header, effort=effort, report=report, kept=kept)
     alpha = None if kept is None else kept.alpha
     if alpha is None and picture.alpha is not None:

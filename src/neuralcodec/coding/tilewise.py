@@ -26,7 +26,6 @@ from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
 from neuralcodec.models.conv import DETAIL_HALO, HALO, STRIDE
 from neuralcodec.models.conv.thumbnail import LEAST, thumbnail_of
-from neuralcodec.models.runtime import TORCH, require_torch, runtime
 
 if TYPE_CHECKING:
     from neuralcodec.coding.refine import DetailRefiner, Refiner
@@ -215,9 +214,9 @@ def _refiner(codec: TileModel, header: Header, effort: int) -> Refiner | None:
     """Make the refiner for an effort above 1; None for effort 1."""
     if effort == 1:
         return None
-    model = _with_gradients(codec, effort)
     from neuralcodec.coding.refine import STEPS_OF_EFFORT, Refiner
 
+    model = _in_torch(codec)
     tile, steps = header.tile // STRIDE, STEPS_OF_EFFORT[effort - 1]
     return Refiner(model, header.quality, codec.levels(header.quality).base_row, tile, steps)
 
@@ -230,26 +229,18 @@ def _detail_refiner(codec: TileModel, header: Header, effort: int) -> DetailRefi
     """
     if effort == 1:
         return None
-    model = _with_gradients(codec, effort)
     from neuralcodec.coding.refine import STEPS_OF_EFFORT, DetailRefiner
 
+    model = _in_torch(codec)
     if model.detail_tradeoff is None:
         raise UsageError(f"effort {effort}: these weights do not say what their detail layer was trained for")
     return DetailRefiner(model, header.quality, header.tile // STRIDE, STEPS_OF_EFFORT[effort - 1])
 
 
-def _with_gradients(codec: TileModel, effort: int) -> Model:
-    """Return the model, if it is one in torch.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if runtime() != TORCH:
-        require_torch(f"effort {effort}")
-        raise UsageError(f"effort {effort}: runtime onnx has no gradients; leave it to torch")
+def _in_torch(codec: TileModel) -> Model:
     from neuralcodec.models.conv.runner import Model
 
-    assert isinstance(codec, Model)
+    assert isinstance(codec, Model)  # which is what an effort above 1 loads
     return codec
 
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from neuralcodec.errors import UsageError
-
-#: `auto` (the default: a GPU if there is one), `cpu` or `cuda`. `ncodec --device` sets it.
-VARIABLE = "NCODEC_DEVICE"
+from neuralcodec.models.runtime import wanted_device
 
 
 def transforms_device(wanted: str | None = None) -> torch.device:
-    """Find the device that the caller wants, or else the one that `NCODEC_DEVICE` asks for.
+    """Find the device that is wanted, see `wanted_device`.
 
     Raises:
         UsageError: the device is not available, or there is no such device.
     """
-    wanted = wanted or os.environ.get(VARIABLE) or "auto"
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"device must be auto, cpu or cuda, not {wanted!r}")
+    wanted = wanted_device(wanted)
     if wanted != "cpu" and torch.cuda._is_in_bad_fork():
         if wanted == "cuda":
             raise UsageError(

@@ -10,6 +10,7 @@ import ctypes
 import os
 import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,19 @@ from neuralcodec.weights import WeightsFile, by_id, content_of
 
 #: Graphs of the decoder; the others are of the encoder, and in its folder.
 DECODING = ("synthesis", "render", "detail_synthesis")
+
+
+def has_graphs(file: WeightsFile) -> bool:
+    """Whether there are graphs beside a weights file, of the encoder too if it has one."""
+    decoder = file if file.decodes else by_id(file.id)
+    own = {path.name.split(".")[-2] for path in file.path.parent.glob(f"{file.path.stem}.*.onnx")}
+    if file.encodes and own <= set(DECODING):
+        return False
+    return _path(decoder, "synthesis").is_file()
+
+
+def _path(file: WeightsFile, name: str) -> Path:
+    return file.path.with_name(f"{file.path.stem}.{name}.onnx")
 
 
 class Graphs:
@@ -70,7 +84,7 @@ class Graphs:
         import onnxruntime  # type: ignore[import-untyped]
 
         file = self._decoder if name in DECODING else self._encoder
-        path = file.path.with_name(f"{file.path.stem}.{name}.onnx")
+        path = _path(file, name)
         if not path.is_file():
             raise NeuralCodecError(f"{path} is missing, without which these weights run on torch alone")
         options = onnxruntime.SessionOptions()

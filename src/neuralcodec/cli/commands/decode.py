@@ -105,7 +105,7 @@ def decode(args: Namespace) -> int:
 def _decode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> Result:
     with about(job.name):
         data = store.read(job.source, byte_limit(args))
-        header = read_header(data)  # what is not ours is refused here, before the second that torch takes
+        header = read_header(data)  # what is not ours is refused here, before a model is loaded
         from neuralcodec.coding.codec import decode_picture
         from neuralcodec.picture.picture import Picture
         from neuralcodec.picture.writing import save

@@ -10,7 +10,7 @@ from neuralcodec.arrays import Box, quiet
 from neuralcodec.coding.families.protocol import Decoded, Family
 from neuralcodec.format.header import CONV, Header
 from neuralcodec.models.conv import DETAIL_HALO, HALO, QUALITY, QUALITY_AS_SCORE, STRIDE, TILE
-from neuralcodec.options import MOST_EFFORT
+from neuralcodec.options import DEFAULT_EFFORT, MOST_EFFORT
 
 if TYPE_CHECKING:
     from neuralcodec.arrays import Pixels, Progress
@@ -33,10 +33,11 @@ class ConvFamily(Family):
     tile = TILE
     efforts = MOST_EFFORT
 
-    def load(self, file: WeightsFile, device: str | None) -> TileModel:
+    def load(self, file: WeightsFile, device: str | None, *, effort: int = DEFAULT_EFFORT) -> TileModel:
+        from neuralcodec.models.graphs import has_graphs
         from neuralcodec.models.runtime import ONNX, runtime
 
-        if runtime(device) == ONNX:
+        if runtime(device, effort=effort, graphs=has_graphs(file)) == ONNX:
             from neuralcodec.models.conv import light
 
             return light.load(file)

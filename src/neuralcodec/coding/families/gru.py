@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from neuralcodec.coding.families.protocol import Decoded, Family
 from neuralcodec.format.header import GRU, Header
+from neuralcodec.options import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     from neuralcodec.arrays import Box, Pixels, Progress
@@ -28,10 +29,11 @@ class GruFamily(Family):
     #: Encoding takes about 125 bytes a pixel, mostly for states: the conv codec is for larger pictures.
     max_pixels = 2**24
 
-    def load(self, file: WeightsFile, device: str | None) -> StageModel:
+    def load(self, file: WeightsFile, device: str | None, *, effort: int = DEFAULT_EFFORT) -> StageModel:
+        from neuralcodec.models.graphs import has_graphs
         from neuralcodec.models.runtime import ONNX, runtime
 
-        if runtime(device) == ONNX:
+        if runtime(device, effort=effort, graphs=has_graphs(file)) == ONNX:
             from neuralcodec.models.gru import light
 
             return light.load(file)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from neuralcodec.errors import UsageError
 from neuralcodec.format.header import Codec
+from neuralcodec.options import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     from neuralcodec.arrays import Box, Pixels, Progress
@@ -45,8 +46,8 @@ class Family(Protocol):
     #: The module with its form in training, see `neuralcodec.training.forms`; None if it is not trained here.
     trained: str | None = None
 
-    def load(self, file: WeightsFile, device: str | None) -> Any:
-        """Load a weights file for the other methods; `device` is that of `encode_file`.
+    def load(self, file: WeightsFile, device: str | None, *, effort: int = DEFAULT_EFFORT) -> Any:
+        """Load a weights file for the other methods; `device` and `effort` are those of `encode_file`.
 
         Raises:
             UsageError: there is no such device. NeuralCodecError: it is no weights file of this version.
