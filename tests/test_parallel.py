@@ -6,9 +6,13 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+
+from neuralcodec import parallel
 
 #: Each run is a program of its own with two threads, since the tests have one.
 FORKED = '''
@@ -107,3 +111,36 @@ if __name__ == "__main__":
         tmp_path,
         runtime,
     )
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_strips_make_up_the_whole_and_are_shared_by_a_single_item(threads: int) -> None:
+    def fill(size: int) -> tuple[list[int], int]:
+        out, workers = [0] * size, set()
+
+        def work(start: int, stop: int) -> None:
+            assert 0 < stop - start <= 4
+            for place in range(start, stop):
+                out[place] += 1
+            workers.add(threading.get_ident())
+            time.sleep(0.01)
+
+        parallel.in_strips(work, size, 4)
+        return out, len(workers)
+
+    for size in (0, 1, 4, 30):
+        [(filled, workers)] = parallel.run(fill, [size], threads)
+        assert filled == [1] * size
+        assert workers == min(threads, -(-size // 4))
+    assert parallel.run(fill, [30, 30], threads) == [([1] * 30, 1)] * 2  # each in one thread, beside others
+    assert fill(30) == ([1] * 30, 1)
+
+
+def test_what_a_strip_raises_is_raised() -> None:
+    def work(start: int, stop: int) -> None:
+        if start == 8:
+            raise ValueError("8")
+
+    for threads in (1, 2):
+        with pytest.raises(ValueError, match="8"):
+            parallel.run(lambda _: parallel.in_strips(work, 20, 4), [None], threads)

@@ -1,8 +1,6 @@
 """`python -m neuralcodec` is `ncodec`; `torchrun -m neuralcodec train …` needs it."""
 
-import sys
-
-from neuralcodec.cli.main import main
+from neuralcodec.cli.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

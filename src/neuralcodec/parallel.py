@@ -10,25 +10,25 @@ would inherit for ever if another thread held them. So a fork waits until no oth
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 from neuralcodec.arrays import Progress, quiet
-
-if TYPE_CHECKING:
-    from threadpoolctl import threadpool_limits
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _lock = threading.Lock()
 _users = 0
-_limits: threadpool_limits | None = None
+_limits: Any = None
+#: Of each thread: the pool with which it shares the one item that it works on.
+_own = threading.local()
 
 
 class _Gate:
@@ -124,15 +124,23 @@ def run(
     threads: int,
     report: Progress = quiet,
 ) -> list[R]:
-    """Apply `work` to every item, and return the results in order; tell `report` the share that is done."""
+    """Apply `work` to every item, and return the results in order; tell `report` the share that is done.
+
+    A single item has all the threads for `in_strips`.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # here, since the command line imports this module
+
     work = computing()(work)
     with single_threaded_blas():
         if len(items) == 1:
-            results = [work(items[0])]
+            with ThreadPoolExecutor(threads) as pool:
+                _own.pool = (pool, threads) if threads > 1 else (None, 1)
+                try:
+                    results = [work(items[0])]
+                finally:
+                    _own.pool = (None, 1)
             report(1.0)
             return results
-        from concurrent.futures import ThreadPoolExecutor  # here, since the command line imports this module
-
         depth = _gate.leave(wholly=True)  # a fork may come in between
         try:
             with ThreadPoolExecutor(threads) as pool:
@@ -146,17 +154,33 @@ def run(
                 _gate.enter(depth)
 
 
+def in_strips(work: Callable[[int, int], None], size: int, most: int) -> None:
+    """Call `work(start, stop)` for strips of up to `most` that make up `range(size)`.
+
+    They are shared among the threads of a `run` that has only one item. Elsewhere they follow one another.
+    """
+    strips = [(start, min(start + most, size)) for start in range(0, size, most)]
+
+    def share(strips: list[tuple[int, int]]) -> None:
+        for start, stop in strips:
+            work(start, stop)
+
+    pool, threads = getattr(_own, "pool", (None, 1))
+    if pool is None or len(strips) == 1:
+        share(strips)
+    else:
+        list(pool.map(share, (strips[n::threads] for n in range(threads))))  # raises what a strip has raised
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Keep matrix products to one thread each inside."""
     # The limit is one for the whole process: the first of several callers sets it, the last lifts it.
     global _users, _limits  # noqa: PLW0603
-    from threadpoolctl import threadpool_limits
-
     with _lock:
         _users += 1
         if _users == 1:
-            _limits = threadpool_limits(1, "blas")
+            _limits = _blas().limit(limits=1)
     try:
         yield
     finally:
@@ -165,3 +189,12 @@ def single_threaded_blas() -> Iterator[None]:
             if _users == 0 and _limits is not None:
                 _limits.restore_original_limits()
                 _limits = None
+
+
+@functools.cache
+def _blas() -> Any:
+    """Find the BLAS libraries, numpy's among them, once: that takes as long as some pictures do."""
+    import numpy  # noqa: F401  # so that its own is there to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")

@@ -792,3 +792,12 @@ def test_the_gru_model_writes_all_stages_by_itself(here: Path, capsys: pytest.Ca
     assert container.read((here / "a.nc").read_bytes()).header.stages == 8
     assert main(["encode", "--model", "gru", "-e", "2", "-f", "a.png"]) == 2
     assert "effort" in only_error(capsys)
+
+
+def test_a_process_ends_with_its_status_after_all_that_it_printed(tmp_path: Path) -> None:
+    (tmp_path / "a.nc").write_bytes(neuralcodec.encode(np.zeros((9, 9), np.uint8)))
+    call = [sys.executable, "-m", "neuralcodec", "info", "--json", *["a.nc"] * 300, "missing.nc"]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == neuralcodec.UsageError.exit_code
+    assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == ["a.nc"] * 300
+    assert "missing.nc" in done.stderr

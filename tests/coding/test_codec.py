@@ -478,7 +478,8 @@ def test_an_intact_file_decodes_alike_with_partial() -> None:
 
 @pytest.mark.parametrize("lost", [(0,), (19,), (5, 6, 7), (0, 4, 8, 12, 16), tuple(range(1, 20))])
 def test_good_tiles_are_exact_and_lost_ones_filled(model: Model, lost: tuple[int, ...]) -> None:
-    data, expected = tiled()
+    data, _ = tiled()
+    expected = decode_picture(data)  # by the run time of `model`
     decoded = decode_picture(damaged_tiles(data, *lost), partial=True)
     assert decoded.damage is not None and decoded.damage.lost == lost
     assert str(decoded.damage) == f"{len(lost)} of 20 tiles recovered as approximation"

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 from threadpoolctl import threadpool_limits
 
+from neuralcodec import parallel
 from neuralcodec.arrays import Floats
 from neuralcodec.entropy.exact import EXACT, Dense, Depthwise, Integers, Range
 
@@ -89,11 +90,21 @@ def test_depthwise_equals_integers(seed: int, bounds: tuple[int, int]) -> None:
     assert (out == reference_depthwise(layer, x, *bounds)).all()
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 1), (2, 2)])
-def test_depthwise_of_small_planes(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 1), (2, 2), (2, 600), (41, 30)])
+def test_depthwise_of_small_and_large_planes(shape: tuple[int, int]) -> None:
     layer, inputs, _ = depthwise_case(1)
     x = inputs_at_the_edge(inputs, *shape, np.random.default_rng(2))
     assert (Depthwise(layer, inputs, LOW, HIGH)(x) == reference_depthwise(layer, x, LOW, HIGH)).all()
+
+
+def test_dense_of_a_plane_of_many_strips() -> None:
+    layer, inputs, _ = dense_case(1)
+    x = inputs_at_the_edge(inputs, 41, 30, np.random.default_rng(2))
+    dense, first = Dense(layer, inputs, LOW, HIGH), x.shape[2] // 3
+    expected = reference_dense(layer, x, LOW, HIGH)
+    assert (dense(x) == expected).all()
+    [in_threads] = parallel.run(lambda x: dense(x[..., :first], x[..., first:]), [x], 3)
+    assert (in_threads == expected).all()
 
 
 def test_dense_with_a_pixel_shuffle() -> None:

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from neuralcodec.arrays import Floats
 from neuralcodec.entropy.layers import Chain, Kind
+from neuralcodec.parallel import in_strips
 
 #: The activation 1.0 is stored as 128.
 FRACTION_BITS = 7
@@ -79,24 +81,32 @@ class Integers:
         Raises:
             ValueError: a partial sum could leave the exact range.
         """
-        weight, bias = self.weight.astype(np.int64), self.bias.astype(np.int64)
         if self.shift.min() < 0 or self.shift.max() > 23:
             raise ValueError("shift out of range")
-        low, high = inputs.low, inputs.high
+        low, high = inputs.low.astype(np.float64), inputs.high.astype(np.float64)
+        weight = self.weight.astype(np.float64)
+        positive, negative = np.maximum(weight, 0), np.minimum(weight, 0)
+        product: Callable[..., Any] = np.matmul
         if weight.shape == (len(low), 9):  # depthwise; inputs beyond the border are zero
-            low, high = np.minimum(low, 0)[:, None], np.maximum(high, 0)[:, None]
-        magnitude = np.maximum(np.abs(low), np.abs(high))
-        if ((np.abs(weight) * magnitude).sum(1) + np.abs(bias)).max() >= EXACT:
+            low, high = np.minimum(low, 0), np.maximum(high, 0)
+            product = _of_taps
+        # Sums in double precision are exact to far beyond the bound that is tested here.
+        magnitude = product(positive - negative, np.maximum(np.abs(low), np.abs(high))) + np.abs(self.bias)
+        if not (magnitude < EXACT).all():
             raise ValueError("the weights allow sums beyond the exact range")
-        least = np.minimum(weight * low, weight * high).sum(1) + bias
-        most = np.maximum(weight * low, weight * high).sum(1) + bias
-        return Range(least >> self.shift, most >> self.shift)
+        least = product(positive, low) + product(negative, high) + self.bias
+        most = product(positive, high) + product(negative, low) + self.bias
+        return Range(least.astype(np.int64) >> self.shift, most.astype(np.int64) >> self.shift)
 
     def scaled(self) -> tuple[Floats, Floats]:
         """Return weight, transposed for `x @ weight`, and bias, both divided exactly by `1 << shift`."""
         factor = np.ldexp(np.float32(1), -self.shift.astype(np.int32))
         weight = self.weight.astype(np.float32) * factor[:, None]
         return np.ascontiguousarray(weight.T), self.bias.astype(np.float32) * factor
+
+
+def _of_taps(weight: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> Any:
+    return weight.sum(1) * values
 
 
 class Dense:
@@ -115,14 +125,20 @@ class Dense:
 
     def __call__(self, *inputs: Floats) -> Floats:
         height, width = inputs[0].shape[:2]
-        total, first = None, 0
-        for x in inputs:
-            flat = x.reshape(height * width, x.shape[2])
-            part = flat @ self.weight[first : first + x.shape[2]]
-            first += x.shape[2]
-            total = part if total is None else np.add(total, part, out=total)
-        assert total is not None
-        out = _settle(total, self.bias, self.low, self.high)
+        flat = [x.reshape(height * width, x.shape[2]) for x in inputs]
+        firsts = np.cumsum([0, *(x.shape[1] for x in flat)])
+        weights = [self.weight[first : first + x.shape[1]] for x, first in zip(flat, firsts, strict=False)]
+        out = np.empty((height * width, len(self.bias)), np.float32)
+
+        def compute(start: int, stop: int) -> None:
+            total = out[start:stop]
+            np.matmul(flat[0][start:stop], weights[0], out=total)
+            for x, weight in zip(flat[1:], weights[1:], strict=True):
+                np.add(total, x[start:stop] @ weight, out=total)
+            np.add(total, self.bias, out=total)
+            _clip(total, self.low, self.high)
+
+        in_strips(compute, len(out), _STRIP)
         if not self.shuffle:
             return out.reshape(height, width, -1)
         out = out.reshape(height, width, 2, 2, -1).transpose(0, 2, 1, 3, 4)
@@ -139,23 +155,36 @@ class Depthwise:
         self.low, self.high = np.float32(low), np.float32(high)
 
     def __call__(self, x: Floats) -> Floats:
-        return _settle(convolve_channels(x, self.taps), self.bias, self.low, self.high)
+        return convolve_channels(x, self.taps, self.bias, lambda total: _clip(total, self.low, self.high))
 
 
-def convolve_channels(x: Floats, taps: Floats) -> Floats:
-    """Convolve each channel of `(h, w, C)`, padded with zeros, with `taps` `(3, 3, C)`."""
+def convolve_channels(
+    x: Floats, taps: Floats, bias: Floats, finish: Callable[[Floats], object] = lambda _: None
+) -> Floats:
+    """Convolve each channel of `(h, w, C)`, padded with zeros, with `taps` `(3, 3, C)`.
+
+    Args:
+        bias: `(C,)`, added to the result.
+        finish: changes the result in place, a strip at a time.
+    """
     height, width, channels = x.shape
     padded = np.zeros((height + 2, width + 2, channels), np.float32)
     padded[1:-1, 1:-1] = x
     # Work on whole rows, (h, w·C): numpy's inner loop is then long, and three times as fast as over C.
-    rows = padded.reshape(height + 2, -1)
-    taps = np.tile(taps, (1, 1, width))
-    total = rows[:height, : width * channels] * taps[0, 0]
-    product = np.empty_like(total)
-    for i, j in _NEIGHBOURS:
-        part = rows[i : i + height, j * channels : (j + width) * channels]
-        np.add(total, np.multiply(part, taps[i, j], out=product), out=total)
-    return total.reshape(height, width, channels)
+    rows, taps, bias = padded.reshape(height + 2, -1), np.tile(taps, (1, 1, width)), np.tile(bias, width)
+    out = np.empty((height, width * channels), np.float32)
+
+    def compute(start: int, stop: int) -> None:
+        total = out[start:stop]
+        total[:] = bias
+        product = np.empty_like(total)
+        for i, j in _NEIGHBOURS:
+            part = rows[start + i : stop + i, j * channels : (j + width) * channels]
+            np.add(total, np.multiply(part, taps[i, j], out=product), out=total)
+        finish(total)
+
+    in_strips(compute, height, max(1, _STRIP // width))
+    return out.reshape(height, width, channels)
 
 
 class Stack:
@@ -187,11 +216,12 @@ class Stack:
         return inputs[0]
 
 
-_NEIGHBOURS = tuple((i, j) for i in range(3) for j in range(3) if i or j)
+#: Positions that a layer computes at a time: few enough for its sums to stay in a cache.
+_STRIP = 512
+_NEIGHBOURS = tuple((i, j) for i in range(3) for j in range(3))
 
 
-def _settle(total: Floats, bias: Floats, low: np.float32, high: np.float32) -> Floats:
-    """Add the bias, round down and clip, in place."""
-    np.add(total, bias, out=total)
+def _clip(total: Floats, low: np.float32, high: np.float32) -> None:
+    """Round down and clip, in place."""
     np.floor(total, out=total)
-    return np.clip(total, low, high, out=total)
+    np.clip(total, low, high, out=total)

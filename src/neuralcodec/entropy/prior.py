@@ -138,8 +138,8 @@ def code_in_steps(
     y_hat = np.zeros((*shape, steps[0].latent), np.float32)
     inside = np.zeros((*shape, 1), np.float32)
     inside[: size[0], : size[1]] = 1
-    for step in steps:
-        mean, index = step.predict(features, enter(y_hat))
+    for number, step in enumerate(steps):
+        mean, index = step.predict(features, enter(y_hat) if number else None)
         if not inside.all():
             mask = _gather(inside, (slice(None),) * 4)
             mean *= mask
@@ -171,9 +171,13 @@ class Step:
         indices = (slice(latent + g.start, latent + g.stop) for g in self.groups)
         self.indices = [Dense(head.rows(g), self.body.range, 0, SCALE_COUNT - 1) for g in indices]
 
-    def predict(self, features: Floats, known: Floats) -> tuple[Floats, npt.NDArray[np.uint8]]:
-        """Predict means in sixteenths and scale indices, each `(4, h/2, w/2, C/4)`, the four places first."""
-        x = self.body(features, known)
+    def predict(self, features: Floats, known: Floats | None) -> tuple[Floats, npt.NDArray[np.uint8]]:
+        """Predict means in sixteenths and scale indices, each `(4, h/2, w/2, C/4)`, the four places first.
+
+        Args:
+            known: what is known of the latent `(h, w, C)`; None stands for zeros.
+        """
+        x = self.body(features) if known is None else self.body(features, known)
         corners = [np.ascontiguousarray(x[place]) for place in _PLACES]
         means = [head(corner) for head, corner in zip(self.means, corners, strict=True)]
         indices = [head(corner) for head, corner in zip(self.indices, corners, strict=True)]

@@ -78,19 +78,24 @@ def _conv_base(graph: Graph) -> tuple[str, str]:
     return f, str(graph.op("Add", graph.op("Add", deep, linear), graph.number(0.5)))
 
 
+def _stem(graph: Graph, x: str, name: str, size: int = 8) -> str:
+    """Add a 1x1 convolution of blocks of pixels `(H, W, 3)`."""
+    return graph.from_pixels(x, size, graph.array(f"{name}.weight"), graph.array(f"{name}.bias"))
+
+
 def _conv_encoder(graph: Graph) -> dict[str, bytes]:
     sizes, graphs = graph.model, {}
     graph.begin("analysis")
-    x = graph.channels_first(graph.input("pixels", ["H", "W", 3]))  # 8-bit levels
+    x = graph.input("pixels", ["H", "W", 3])  # 8-bit levels
     x = graph.op("Sub", graph.op("Div", x, graph.number(255)), graph.number(0.5))
-    fine = graph.blocks(graph.layer(graph.unshuffle(x, 8, 3), "stem"), "fine", sizes["fine_blocks"])
-    shortcut = graph.layer(graph.unshuffle(x, 16, 3), "shortcut")
+    fine = graph.blocks(_stem(graph, x, "stem"), "fine", sizes["fine_blocks"])
+    shortcut = _stem(graph, x, "shortcut", 16)
     graphs["features"] = graph.finish(fine=fine, shortcut=shortcut)
 
     graph.begin("analysis")
     f = graph.input("fine", [1, sizes["fine"], "2h", "2w"])
     f = graph.op("Mul", f, graph.input("feature_gain", [1, sizes["fine"], 1, 1]))
-    f = graph.layer(graph.unshuffle(f, 2, sizes["fine"]), "down")
+    f = graph.down(f, "down")
     f = graph.layer(graph.blocks(f, "coarse", sizes["coarse_blocks"]), "head")
     y = graph.op("Add", f, graph.input("shortcut", [1, sizes["latent"], "h", "w"]))
     y = graph.op("Mul", y, graph.input("latent_gain", [1, sizes["latent"], 1, 1]))
@@ -99,20 +104,20 @@ def _conv_encoder(graph: Graph) -> dict[str, bytes]:
     graph.begin("hyper_analysis")
     y = graph.channels_first(graph.input("y", ["h", "w", sizes["latent"]]))
     z = graph.silu(graph.layer(graph.op("Div", y, graph.number(LATENT_UNIT)), "stem"))
-    z = graph.silu(graph.layer(graph.unshuffle(z, 2, sizes["latent"]), "down"))
-    z = graph.layer(graph.unshuffle(graph.spatial(z, "spatial"), 2, sizes["latent"]), "head")
+    z = graph.silu(graph.down(z, "down"))
+    z = graph.down(graph.spatial(z, "spatial"), "head")
     z = graph.op("Mul", z, graph.number(LATENT_UNIT))
     graphs["hyper_analysis"] = graph.finish(z=graph.channels_last(z))
     if sizes.get("detail"):
         graph.begin("synthesis")
         fine, base = _conv_base(graph)
-        x = graph.channels_first(graph.input("pixels", ["H", "W", 3]))
-        residual = graph.unshuffle(graph.op("Sub", graph.op("Div", x, graph.number(255)), base), 8, 3)
+        x = graph.input("pixels", ["H", "W", 3])
+        residual = graph.op("Sub", graph.op("Div", x, graph.number(255)), graph.channels_last(base))
         graph.use("detail_analysis")
-        f = graph.op("Add", graph.layer(residual, "stem"), graph.layer(fine, "seen"))
+        f = graph.op("Add", _stem(graph, residual, "stem"), graph.layer(fine, "seen"))
         f = graph.op("Mul", f, graph.input("feature_gain2", _gain(sizes)))
         f = graph.layer(graph.blocks(f, "blocks", sizes["detail_analysis_blocks"]), "head")
-        y = graph.op("Add", f, graph.layer(residual, "shortcut"))
+        y = graph.op("Add", f, _stem(graph, residual, "shortcut"))
         y = graph.op("Mul", y, graph.input("latent_gain2", [1, sizes["detail"], 1, 1]))
         graphs["detail_analysis"] = graph.finish(y=graph.channels_last(y))
     return graphs
@@ -134,10 +139,10 @@ def _states(graph: Graph) -> dict[str, Shape]:
     }
 
 
-def _own(graph: Graph, x: str, name: str, inputs: int, outputs: int) -> str:
-    """Add a 1x1 convolution that each stage has for itself."""
+def _own(graph: Graph, name: str, inputs: int, outputs: int) -> tuple[str, str]:
+    """Add, as inputs, the weight and the bias of a 1x1 convolution that each stage has for itself."""
     weight = graph.input(f"{name}.weight", [outputs, inputs, 1, 1])
-    return graph.convolve(x, weight, graph.input(f"{name}.bias", [outputs]))
+    return weight, graph.input(f"{name}.bias", [outputs])
 
 
 def _gru_decoder(graph: Graph) -> dict[str, bytes]:
@@ -146,11 +151,11 @@ def _gru_decoder(graph: Graph) -> dict[str, bytes]:
     y = graph.latent(latent)
     gain = graph.input("feature_gain", [1, coarse, 1, 1])
     before = {name: graph.input(name, shape) for name, shape in _states(graph).items()}
-    f = graph.op("Mul", _own(graph, y, "stem", latent, coarse), gain)
+    f = graph.op("Mul", graph.convolve(y, *_own(graph, "stem", latent, coarse)), gain)
     a = graph.gru(f, before["coarse"], "gru_coarse")
     up = graph.shuffle(graph.layer(graph.blocks(a, "block_coarse", 1), "up"), 2)
     b = graph.gru(up, before["fine"], "gru_fine")
-    linear = graph.op("Add", before["linear"], _own(graph, y, "shortcut", latent, 768))
+    linear = graph.op("Add", before["linear"], graph.convolve(y, *_own(graph, "shortcut", latent, 768)))
     stage = graph.finish(fine_after=b, coarse_after=a, linear_after=linear)
 
     graph.begin("synthesis")
@@ -165,15 +170,13 @@ def _gru_encoder(graph: Graph) -> dict[str, bytes]:
     latent, fine, coarse = (graph.model[name] for name in ("latent", "fine", "coarse"))
     states = _states(graph)
     graph.begin("analysis")
-    x = graph.channels_first(graph.input("residual", ["H", "W", 3]))
-    f = graph.layer(graph.unshuffle(x, 8, 3), "stem")
-    f = graph.op("Mul", f, graph.input("gain", [1, fine, 1, 1]))
+    x = graph.input("residual", ["H", "W", 3])
+    f = graph.op("Mul", _stem(graph, x, "stem"), graph.input("gain", [1, fine, 1, 1]))
     b = graph.gru(graph.blocks(f, "block_fine", 1), graph.input("fine", states["fine"]), "gru_fine")
-    down = graph.layer(graph.unshuffle(b, 2, fine), "down")
-    a = graph.gru(down, graph.input("coarse", states["coarse"]), "gru_coarse")
-    y = _own(graph, graph.blocks(a, "block_coarse", 1), "head", coarse, latent)
+    a = graph.gru(graph.down(b, "down"), graph.input("coarse", states["coarse"]), "gru_coarse")
+    y = graph.convolve(graph.blocks(a, "block_coarse", 1), *_own(graph, "head", coarse, latent))
     y = graph.op("Div", y, graph.input("gain_mean", []))
-    y = graph.op("Add", y, _own(graph, graph.unshuffle(x, 16, 3), "shortcut", 768, latent))
+    y = graph.op("Add", y, graph.from_pixels(x, 16, *_own(graph, "shortcut", 768, latent)))
     y = graph.op("Mul", y, graph.input("latent_gain", [1, latent, 1, 1]))
     return {"analysis": graph.finish(y=graph.channels_last(y), fine_after=b, coarse_after=a)}
 

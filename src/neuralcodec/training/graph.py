@@ -21,7 +21,7 @@ Shape = list[int | str]
 class Graph:
     """A graph under construction, whose constants are arrays of one weights file.
 
-    A value is the name of a node's output, `(1, C, H, W)`.
+    A value is the name of a node's output, `(1, C, H, W)` where nothing else is said.
     """
 
     def __init__(self, path: Path) -> None:
@@ -122,20 +122,30 @@ class Graph:
         """Rearrange channels into squares of `size`."""
         return str(self.op("DepthToSpace", x, blocksize=size, mode="CRD"))
 
-    def unshuffle(self, x: str, size: int, channels: int) -> str:
-        """Rearrange squares of `size` into channels, as `torch.nn.functional.pixel_unshuffle` orders them."""
-        shape = self.op("Shape", x)
-        rows, columns = (self.op("Slice", shape, *self._at(axis)) for axis in (2, 3))
-        parts = (self.op("Div", side, self.integers(size)) for side in (rows, columns))
-        high, wide = parts
-        ones, step = self.integers(1, channels), self.integers(size)
-        x = self.op("Reshape", x, self.op("Concat", ones, high, step, wide, step, axis=0))
-        x = self.op("Transpose", x, perm=[0, 1, 3, 5, 2, 4])
-        packed = self.integers(1, channels * size * size)
-        return str(self.op("Reshape", x, self.op("Concat", packed, high, wide, axis=0)))
+    def down(self, x: str, name: str) -> str:
+        """Add `torch.nn.functional.pixel_unshuffle(x, 2)` and a 1x1 convolution, as one of 2x2."""
+        outputs, inputs, *_ = self._described[f"transforms.{self._network}.{name}.weight"]["shape"]
+        weight = self.op("Reshape", self.array(f"{name}.weight"), self.integers(outputs, inputs // 4, 2, 2))
+        bias = self.array(f"{name}.bias")
+        return str(self.op("Conv", x, weight, bias, kernel_shape=[2, 2], strides=[2, 2]))
 
-    def _at(self, axis: int) -> tuple[str, str]:
-        return self.integers(axis), self.integers(axis + 1)
+    def from_pixels(self, x: str, size: int, weight: str, bias: str) -> str:
+        """Unshuffle pixels `(H, W, 3)` by `size`, 8 or 16, and add a 1x1 convolution `(C, 3·size², 1, 1)`.
+
+        It is one product of matrices. A block is taken in the order (row, column, colour), so that runs of a
+        block's row move in memory, not single numbers; the weights are brought into that order once.
+        """
+        whole = self.op("Shape", x)
+        sides = [self.op("Slice", whole, self.integers(n), self.integers(n + 1)) for n in (0, 1)]
+        rows, columns = [self.op("Div", side, self.integers(size)) for side in sides]
+        shape = self.op("Concat", rows, self.integers(size), columns, self.integers(3 * size), axis=0)
+        x = self.op("Transpose", self.op("Reshape", x, shape), perm=[0, 2, 1, 3])
+        x = self.op("Reshape", x, self.integers(-1, 3 * size * size))
+        weight = self.op("Reshape", weight, self.integers(-1, 3, size, size))
+        weight = self.op("Transpose", weight, perm=[0, 2, 3, 1])
+        weight = self.op("Reshape", weight, self.integers(-1, 3 * size * size))
+        x = self.op("Gemm", weight, x, self.op("Reshape", bias, self.integers(-1, 1)), transB=1)
+        return str(self.op("Reshape", x, self.op("Concat", self.integers(1, -1), rows, columns, axis=0)))
 
     def channels_first(self, x: str) -> str:
         """Turn `(h, w, C)` into `(1, C, h, w)`."""

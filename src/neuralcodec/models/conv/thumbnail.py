@@ -55,8 +55,7 @@ class Thumbnail:
         f *= feature_gain
         for block in self._blocks:
             taps, bias = self._taps[f"{block}.spatial"]
-            hidden = convolve_channels(f, taps)
-            hidden += bias
+            hidden = convolve_channels(f, taps, bias)
             hidden = self._through(f"{block}.expand", hidden)
             hidden /= 1 + np.exp(-hidden.clip(-80, None))  # SiLU
             f += self._through(f"{block}.project", hidden)
