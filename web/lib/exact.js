@@ -1,50 +1,25 @@
-// Integer layers (docs/format.md, "Integer layers"), two outputs to a double.
+// Integer layers (docs/format.md, "Integer layers").
 //
-// No partial sum of a layer leaves ±2^24. So the sums of two outputs fit into one double side by side, 2^26
-// apart, and a multiplication and an addition serve both: w₀·x + w₁·x·2^26 is below 2^51, and exact.
+// No partial sum of a layer leaves ±2^24, so sums in float32 are exact, in whatever order.
 //
 // Planes are `Float32Array`s of integers, NHWC: position after position, at each channel after channel.
 
-const APART = 2 ** 26;
+import {dense, memory} from "./kernel.js";
 
-/**
- * Add to the packed sums of some positions: `sums[row·pairs + i] += Σ weight of pair i and channel c · x[row·stride +
- * shift + c − first]` for channels c from `first` to `last` and the positions `row` that are in `rows`.
- *
- * `weight` lists four pairs side by side, for channel after channel: the fastest of the orders tried.
- */
-function accumulate(sums, weight, inputs, pairs, x, stride, shift, rows, first, last) {
-  const count = rows.length;
-  for (let n = 0; n < count; n += 2) {
-    const one = rows[n], other = n + 1 < count ? rows[n + 1] : one; // the last of an odd number is computed twice
-    const a = one * stride + shift - first, b = other * stride + shift - first;
-    for (let i = 0; i < pairs; i += 4) {
-      let a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
-      for (let c = first, w = i * inputs + 4 * first; c < last; c++, w += 4) {
-        const u = x[a + c], v = x[b + c];
-        const w0 = weight[w], w1 = weight[w + 1], w2 = weight[w + 2], w3 = weight[w + 3];
-        a0 += u * w0;
-        a1 += u * w1;
-        a2 += u * w2;
-        a3 += u * w3;
-        b0 += v * w0;
-        b1 += v * w1;
-        b2 += v * w2;
-        b3 += v * w3;
-      }
-      const at = one * pairs + i, to = other * pairs + i;
-      sums[at] += a0;
-      sums[at + 1] += a1;
-      sums[at + 2] += a2;
-      sums[at + 3] += a3;
-      if (other !== one) {
-        sums[to] += b0;
-        sums[to + 1] += b1;
-        sums[to + 2] += b2;
-        sums[to + 3] += b3;
-      }
-    }
-  }
+/** Positions that the kernel takes at once: few enough for their inputs to stay in a cache. */
+const CHUNK = 64;
+/** Outputs that lie side by side in the kernel's weights, and inputs that it takes at once. */
+const BLOCK = 8, UNROLLED = 4;
+
+/** Where in the kernel's memory a layer's inputs and outputs go, and how many numbers there is room for. */
+const scratch = {inputs: 0, outputs: 0, from: 0, to: 0};
+
+function withRoomFor(inputs, outputs) {
+  if (inputs <= scratch.inputs && outputs <= scratch.outputs) return;
+  scratch.inputs = Math.max(inputs, scratch.inputs);
+  scratch.outputs = Math.max(outputs, scratch.outputs);
+  scratch.from = memory.take(CHUNK * scratch.inputs);
+  scratch.to = memory.take(CHUNK * scratch.outputs);
 }
 
 /** A layer that looks at one position: some rows of a stored one, in the order given. */
@@ -53,60 +28,51 @@ export class Dense {
   constructor({weight, bias, shift}, low, high, outputs = [...bias.keys()]) {
     this.outputs = outputs.length;
     this.inputs = weight.length / bias.length;
-    this.low = Float64Array.from({length: this.outputs}, (_, n) => low.at?.(n) ?? low);
-    this.high = Float64Array.from({length: this.outputs}, (_, n) => high.at?.(n) ?? high);
-    this.pairs = 4 * Math.ceil(this.outputs / 8);
-    this.weight = new Float64Array(this.pairs * this.inputs);
-    this.bias = new Float64Array(this.pairs * 2);
-    this.scale = new Float64Array(this.pairs * 2).fill(1);
+    this.row = UNROLLED * Math.ceil(this.inputs / UNROLLED); // with zeros at its end
+    this.blocks = Math.ceil(this.outputs / BLOCK);
+    // Block after block of outputs: their weights, input after input, then bias, scale, lowest and highest values.
+    const size = BLOCK * (this.row + 4), stored = new Float32Array(size * this.blocks);
     outputs.forEach((row, n) => {
-      const pair = n >> 1, to = (pair - (pair & 3)) * this.inputs + (pair & 3), factor = n & 1 ? APART : 1;
-      for (let c = 0; c < this.inputs; c++) this.weight[to + 4 * c] += weight[row * this.inputs + c] * factor;
-      this.bias[n] = bias[row];
-      this.scale[n] = 2 ** -shift[row];
+      const at = size * Math.floor(n / BLOCK) + (n % BLOCK), settled = at + BLOCK * this.row;
+      for (let c = 0; c < this.inputs; c++) stored[at + BLOCK * c] = weight[row * this.inputs + c];
+      stored[settled] = bias[row];
+      stored[settled + BLOCK] = 2 ** -shift[row];
+      stored[settled + 2 * BLOCK] = low.at?.(n) ?? low;
+      stored[settled + 3 * BLOCK] = high.at?.(n) ?? high;
     });
-  }
-
-  /** Packed sums, still without what `add` adds, for so many positions. */
-  sums(positions) {
-    return new Float64Array(positions * this.pairs);
+    this.stored = memory.take(stored.length);
+    memory.floats().set(stored, this.stored / 4);
+    withRoomFor(this.row, BLOCK * this.blocks);
   }
 
   /**
-   * Add what channels `first` to `last` of the layer's input give at some positions; they are the channels from `from`
-   * on of a plane with `channels` of them.
+   * The layer over planes whose channels follow one another, at the positions listed in `rows` or at all of them: its
+   * outputs, position after position.
    */
-  add(sums, x, channels, rows, {first = 0, last = this.inputs, from = 0} = {}) {
-    accumulate(sums, this.weight, this.inputs, this.pairs, x, channels, from, rows, first, last);
-  }
-
-  /** Bias, rounding down and clipping: the outputs of some positions, into a plane. */
-  settle(sums, out, rows) {
-    const {pairs, outputs, bias, scale, low, high} = this;
-    for (let k = 0; k < rows.length; k++) {
-      for (let n = 0, i = rows[k] * pairs, at = rows[k] * outputs; n < outputs; n += 2, i++, at += 2) {
-        const second = Math.round(sums[i] / APART), first = sums[i] - second * APART;
-        let value = Math.floor((first + bias[n]) * scale[n]);
-        out[at] = value < low[n] ? low[n] : value > high[n] ? high[n] : value;
-        if (n + 1 === outputs) break;
-        value = Math.floor((second + bias[n + 1]) * scale[n + 1]);
-        out[at + 1] = value < low[n + 1] ? low[n + 1] : value > high[n + 1] ? high[n + 1] : value;
+  run(planes, positions, rows = null) {
+    const count = rows ? rows.length : positions, {outputs, row, blocks} = this, wide = BLOCK * blocks;
+    const out = new Float32Array(count * outputs), heap = memory.floats();
+    for (let first = 0; first < count; first += CHUNK) {
+      const last = Math.min(first + CHUNK, count);
+      let offset = scratch.from / 4;
+      for (const plane of planes) {
+        const channels = plane.length / positions;
+        for (let n = first, to = offset; n < last; n++, to += row) {
+          const from = (rows ? rows[n] : n) * channels;
+          for (let c = 0; c < channels; c++) heap[to + c] = plane[from + c];
+        }
+        offset += channels;
+      }
+      for (let n = first, to = offset; this.inputs < row && n < last; n++, to += row) {
+        heap.fill(0, to, to + row - this.inputs);
+      }
+      dense(scratch.from, this.stored, scratch.to, Math.ceil((last - first) / 4), row, blocks);
+      for (let n = first, from = scratch.to / 4, to = first * outputs; n < last; n++, from += wide, to += outputs) {
+        for (let o = 0; o < outputs; o++) out[to + o] = heap[from + o];
       }
     }
     return out;
   }
-
-  /** The whole layer at all positions of a plane. */
-  run(x, positions) {
-    const rows = all(positions), sums = this.sums(positions);
-    this.add(sums, x, this.inputs, rows);
-    return this.settle(sums, new Float32Array(positions * this.outputs), rows);
-  }
-}
-
-/** The numbers of all of so many positions. */
-export function all(positions) {
-  return Uint32Array.from({length: positions}, (_, n) => n);
 }
 
 /** A 3×3 layer, each channel by itself, zero beyond the border. */

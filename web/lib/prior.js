@@ -1,7 +1,7 @@
 // The exact part: segments to latents (docs/format.md, "Order of symbols" to "Groups 1 to 4", "gru: stages").
 
 import {SymbolReader, Tables} from "./coder.js";
-import {Dense, Depthwise, all, up} from "./exact.js";
+import {Dense, Depthwise, up} from "./exact.js";
 
 const ACTIVATION = 1024, LATENT = 8192, MEAN = 2 ** 17, INDEX = 63;
 
@@ -33,38 +33,28 @@ class Step {
    * networks see it. Only the first `height` × `width` positions are coded.
    */
   decode(read, phi, latent, known, rows, columns, height, width) {
-    const positions = rows * columns, {features, latent: channels, size, k} = this;
+    const positions = rows * columns, {latent: channels, size, k} = this;
     const places = [0, 1, 2, 3].map(place => {
       const at = new Uint32Array(positions / 4);
       let n = 0;
       for (let i = place >> 1; i < rows; i += 2) for (let j = place & 1; j < columns; j += 2) at[n++] = i * columns + j;
       return at;
     });
-    const sums = this.mix.sums(positions), everywhere = all(positions);
-    this.mix.add(sums, phi, features, everywhere, {last: features});
-    for (let place = 0; place < 4; place++) {
-      for (let earlier = 0; earlier < k; earlier++) { // what is not decoded yet is zero
-        const from = (place ^ earlier) * size;
-        const part = {first: features + from, last: features + from + size, from};
-        this.mix.add(sums, known, channels, places[place], part);
-      }
-    }
-    const mixed = this.mix.settle(sums, new Float32Array(positions * this.mix.outputs), everywhere);
-    const x = this.expand.run(this.spatial.run(mixed, rows, columns), positions);
+    const mixed = this.mix.run([phi, known], positions);
+    const x = this.expand.run([this.spatial.run(mixed, rows, columns)], positions);
     const mean = new Int32Array(positions * size), index = new Uint16Array(mean.length), symbols = new Int32Array(mean.length);
-    const out = new Float32Array(positions * 2 * size);
     let n = 0;
     for (let place = 0; place < 4; place++) {
-      const head = this.heads[place], headSums = head.sums(positions);
-      head.add(headSums, x, this.expand.outputs, places[place]);
-      head.settle(headSums, out, places[place]);
+      const out = this.heads[place].run([x], positions, places[place]);
+      let from = 0;
       for (const position of places[place]) {
         if (Math.floor(position / columns) < height && position % columns < width) {
           for (let c = 0; c < size; c++) {
-            mean[n + c] = out[position * 2 * size + c];
-            index[n + c] = out[position * 2 * size + size + c];
+            mean[n + c] = out[from + c];
+            index[n + c] = out[from + size + c];
           }
         }
+        from += 2 * size;
         n += size;
       }
     }
@@ -126,10 +116,10 @@ export class Prior {
     for (let n = 0; n < index.length; n++) index[n] = this.zIndex[first + (n % channels)];
     read(index, symbols);
     const z = Float32Array.from(symbols, (symbol, n) => entered(16 * symbol + this.zMean[first + (n % channels)]));
-    let x = this.up1.run(this.out.run(z, positions), positions);
+    let x = this.up1.run([this.out.run([z], positions)], positions);
     x = up(x, rows, columns, this.up1.outputs);
-    x = this.mid.run(this.blur1.run(x, 2 * rows, 2 * columns), 4 * positions);
-    x = up(this.up2.run(x, 4 * positions), 2 * rows, 2 * columns, this.up2.outputs);
+    x = this.mid.run([this.blur1.run(x, 2 * rows, 2 * columns)], 4 * positions);
+    x = up(this.up2.run([x], 4 * positions), 2 * rows, 2 * columns, this.up2.outputs);
     const phi = this.blur2.run(x, 4 * rows, 4 * columns);
     const [latent] = decodeSteps(this.steps, read, phi, 4 * rows, 4 * columns, height, width);
     return cropped(latent, 4 * columns, height, width, this.latent);
@@ -161,9 +151,9 @@ export class DetailPrior {
       for (let n = 0; n < index.length; n++) index[n] = this.table[index[n]];
       reader.read(index, symbols);
     };
-    let x = this.into.run(Float32Array.from(base, entered), positions);
-    x = this.mid.run(this.blur1.run(x, height, width), positions);
-    x = up(this.up.run(x, positions), height, width, this.up.outputs);
+    let x = this.into.run([Float32Array.from(base, entered)], positions);
+    x = this.mid.run([this.blur1.run(x, height, width)], positions);
+    x = up(this.up.run([x], positions), height, width, this.up.outputs);
     const phi = this.blur2.run(x, 2 * height, 2 * width);
     for (let n = 0; n < phi.length; n++) {
       const sum = phi[n] + this.rows[row * features + (n % features)];
@@ -202,11 +192,9 @@ export class StagePrior {
     const read = (index, symbols) => reader?.read(index, symbols); // without a segment all symbols stay zero
     const [latent, known] = decodeSteps(this.steps[stage], read, phi, rows, columns, height, width);
     if (stage < this.updates.length) {
-      const {mix, spatial, project} = this.updates[stage], everywhere = all(positions), sums = mix.sums(positions);
-      mix.add(sums, phi, this.features, everywhere, {last: this.features});
-      mix.add(sums, known, this.latent, everywhere, {first: this.features});
-      const mixed = mix.settle(sums, new Float32Array(positions * mix.outputs), everywhere);
-      const change = project.run(spatial.run(mixed, rows, columns), positions);
+      const {mix, spatial, project} = this.updates[stage];
+      const mixed = mix.run([phi, known], positions);
+      const change = project.run([spatial.run(mixed, rows, columns)], positions);
       for (let n = 0; n < phi.length; n++) phi[n] = Math.min(Math.max(phi[n] + change[n], -ACTIVATION), ACTIVATION);
     }
     return cropped(latent, columns, height, width, this.latent);
