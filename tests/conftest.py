@@ -87,3 +87,16 @@ def tiny_models(tiny_gru: Path) -> Path:
 
     write_conv_weights(tiny_gru / "conv.safetensors")
     return tiny_gru
+
+
+@pytest.fixture
+def tiny_encoders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of weights that come before the package's: a tiny `conv` in two layers, and its encoders."""
+    from tiny import write_detail_weights, write_encoder
+
+    folder = tmp_path_factory.mktemp("encoders")
+    decoder = write_detail_weights(folder / "conv.safetensors")
+    monkeypatch.setenv(weights.VARIABLE, str(folder))
+    for kind in ("denoise", "inpaint"):
+        write_encoder(kind, folder, decoder)
+    return folder

@@ -11,7 +11,9 @@ from neuralcodec.models.conv.config import ConvConfig
 from neuralcodec.models.conv.network import ConvCodec
 from neuralcodec.models.gru.network import RecurrentCodec, RecurrentConfig
 from neuralcodec.training.data import PixelStore, block_components
+from neuralcodec.training.encoders import EncoderForm
 from neuralcodec.training.export import arrays_of, write_weights
+from neuralcodec.training.forms import trainable
 from neuralcodec.weights import Tradeoff, WeightsFile
 
 TINY_MODEL = ConvConfig(
@@ -70,3 +72,15 @@ def write_recurrent_weights(out: Path) -> WeightsFile:
     store = PixelStore(photograph(256, 256, seed=5).reshape(-1), [(256, 256)], np.zeros(1, np.int64))
     model.transforms.start_from_components(block_components(store, 3 * TINY_RECURRENT.latent, samples=2000))
     return write_weights(out, arrays_of("gru", model), "gru", TINY_RECURRENT, Tradeoff())
+
+
+def write_encoder(kind: str, folder: Path, decoder: WeightsFile) -> WeightsFile:
+    """An untrained encoder of a kind, which changes nothing yet, for weights in `NCODEC_WEIGHTS`."""
+    form = trainable(kind)
+    assert isinstance(form, EncoderForm)
+    torch.manual_seed(0)
+    return form.export({}, form.config(**TINY_SIZES[kind]), decoder.decoder, folder)
+
+
+#: Sizes of the encoders of `write_encoder`.
+TINY_SIZES = {"denoise": {"noise_levels": 3, "more_blocks": 1}, "inpaint": {"width": 12, "blocks": 2}}

@@ -45,6 +45,7 @@ __all__ = [
     "decode",
     "encode",
     "info",
+    "inpaint",
     "interpolate",
     "load_model",
     "sample",
@@ -77,6 +78,8 @@ def encode(
     target_ssimulacra2: float | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     effort: int = DEFAULT_EFFORT,
+    denoise: str | float | None = None,
+    mask: Image.Image | str | os.PathLike[str] | BinaryIO | npt.NDArray[np.uint8] | None = None,
     device: str | None = None,
 ) -> bytes:
     """Encode a picture to the bytes of an `.nc` file.
@@ -92,6 +95,9 @@ def encode(
         target_ssimulacra2: instead of a quality, a SSIMULACRA2 above 0 and below 100, met within 0.5.
         model: name of the weights, or the path of a weights file such as `ncodec export` writes.
         effort: 1 (fast) to 9 (best): how long to look for a better latent of this very picture.
+        denoise: leave noise out: `auto` estimates how much there is, `light`, `strong`, or its standard
+            deviation in 8-bit levels, 0 to 50.
+        mask: a picture of the same size, white where pixels are filled from those around, as `inpaint` does.
         device: where the transforms run, `auto`, `cpu` or `cuda`; by default what `NCODEC_DEVICE` says.
 
     Raises:
@@ -104,6 +110,10 @@ def encode(
 
     picture = load(image)
     warn(picture.notes)
+    if mask is not None:
+        from neuralcodec.coding.inpaint import without
+
+        picture = without(picture, mask=mask, model=model, device=device)
     found = targets.encode(
         picture,
         quality=quality,
@@ -113,6 +123,7 @@ def encode(
         target_ssimulacra2=target_ssimulacra2,
         model=model,
         effort=effort,
+        denoise=denoise,
         device=device,
     )
     return found.data
@@ -279,6 +290,36 @@ def interpolate(
     shares = [step / (steps - 1) for step in range(steps)]
     walk = sampling.interpolate(start, end, shares, quality=quality, model=model, device=device)
     return [to_pil(picture) for picture in walk]
+
+
+def inpaint(
+    image: Image.Image | str | os.PathLike[str] | BinaryIO | npt.NDArray[np.uint8],
+    *,
+    mask: Image.Image | str | os.PathLike[str] | BinaryIO | npt.NDArray[np.uint8] | None = None,
+    region: Region | None = None,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    device: str | None = None,
+) -> Image.Image:
+    """Fill holes of a picture from the pixels around them, which stay as they are.
+
+    Args:
+        image: as `encode` takes it.
+        mask: a picture of the same size, white where pixels are to be filled; what is transparent is black.
+        region: instead, `(x, y, width, height)` of them.
+        model, device: as in `encode`.
+
+    Raises:
+        UsageError: the mask is of another size, marks nothing or everything, or the model has no encoder to
+            inpaint.
+        DamagedFileError: a picture cannot be read.
+    """
+    from neuralcodec.coding.inpaint import without
+    from neuralcodec.picture.picture import to_pil
+    from neuralcodec.picture.reading import load
+
+    picture = load(image)
+    warn(picture.notes)
+    return to_pil(without(picture, mask=mask, region=checked_region(region), model=model, device=device))
 
 
 def load_model(model: str | os.PathLike[str] = DEFAULT_MODEL, *, device: str | None = None) -> BatchedCodec:

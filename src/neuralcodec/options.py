@@ -12,6 +12,9 @@ from neuralcodec.errors import UsageError
 #: Name of the weights that encode where the caller names none.
 DEFAULT_MODEL = "conv"
 DEFAULT_EFFORT, MOST_EFFORT = 1, 9
+#: The most noise that is left out of a file, a standard deviation in 8-bit levels, and words for less.
+MOST_NOISE = 50.0
+DENOISE_WORDS = {"light": 10.0, "strong": 25.0}
 #: Factors by which a decoder may reduce each side of a picture.
 REDUCES = (1, 2, 4, 8, 16)
 

@@ -10,8 +10,8 @@ Opening reads the header and the metadata alone: size, mode and `info` are there
 access to the pixels reads and decodes them. As with Pillow's own formats, damage shows there, as an OSError;
 `verify` looks for it without decoding. With Pillow's `ImageFile.LOAD_TRUNCATED_IMAGES`, what is left is
 decoded instead, with a `DamageWarning`. Save options are `quality` (0 to 100, kept to two decimals, default
-50), `effort` (1, the default, to 9), `model`, `icc_profile`, `exif` and `xmp`; metadata not named are taken
-from the image's `info`.
+50), `effort` (1, the default, to 9), `denoise`, `model`, `icc_profile`, `exif` and `xmp`; metadata not named
+are taken from the image's `info`.
 """
 
 from __future__ import annotations
@@ -144,7 +144,8 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     quality, model = options.get("quality"), options.get("model", DEFAULT_MODEL)
     effort = options.get("effort", DEFAULT_EFFORT)
     warn(notes)
-    stream.write(encode(picture, quality=quality, model=model, effort=effort).data)
+    denoise = options.get("denoise")
+    stream.write(encode(picture, quality=quality, model=model, effort=effort, denoise=denoise).data)
 
 
 Image.register_open(FORMAT, NcImageFile, _accept)

@@ -18,6 +18,7 @@ from neuralcodec.errors import UsageError
 COMMANDS = {
     "encode": "turn pictures into .nc files",
     "decode": "turn .nc files into pictures",
+    "inpaint": "fill holes of a picture",
     "info": "show what is known of .nc files",
     "verify": "check that .nc files are whole",
     "compare": "measure how near two pictures are",

@@ -6,6 +6,7 @@ import re
 from argparse import ArgumentTypeError
 
 from neuralcodec.arrays import Box
+from neuralcodec.options import DENOISE_WORDS, MOST_NOISE
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -67,6 +68,19 @@ def effort(text: str) -> int:
     value = whole(text)
     if not 1 <= value <= 9:
         raise ArgumentTypeError(f"must be 1 to 9, not {value}")
+    return value
+
+
+def noise(text: str) -> str | float:
+    if text == "auto" or text in DENOISE_WORDS:
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= MOST_NOISE:
+        words = ", ".join(["auto", *DENOISE_WORDS])
+        raise ArgumentTypeError(f"must be {words} or a number from 0 to {MOST_NOISE:g}, not {text!r}")
     return value
 
 

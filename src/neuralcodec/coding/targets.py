@@ -124,6 +124,8 @@ def encode(
     given = [name for name, value in wanted.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} cannot both be met: give one of them")
+    if options.get("denoise") is not None and (target_msssim is not None or target_ssimulacra2 is not None):
+        raise UsageError("a metric compares with the noisy picture: with denoise, give a quality or a size")
     target = _target(picture, target_size, target_bpp, target_msssim, target_ssimulacra2)
     if looks_drawn(picture.pixels):
         warn(["looks drawn: text, interfaces and line art are sharper as PNG, and often no larger"])

@@ -144,11 +144,11 @@ def _encode(
     plane = Box.whole(latent_size(height, STRIDE), latent_size(width, STRIDE))
     segments: list[bytes] = []
     most = WINDOW if refine is None else refine.window
-    for band in bands(plane, band_height(plane, header.tile // STRIDE, HALO, most)):
+    for band in bands(plane, band_height(plane, header.tile // STRIDE, codec.halo, most)):
         report_band = part(report, band.top / plane.height, band.bottom / plane.height)
         y = np.empty((*band.shape, codec.prior.latent), np.float32)
         refined = y if refine is None else np.empty_like(y)
-        cut = list(windows(plane, band, HALO, most))
+        cut = list(windows(plane, band, codec.halo, most))
         for number, window in enumerate(cut, 1):
             report_window = part(report_band, 0.7 * (number - 1) / len(cut), 0.7 * number / len(cut))
             latent = latent_of(window)

@@ -16,9 +16,11 @@ class TileModel(Protocol):
     """A model whose transforms run over windows of a picture: conv.
 
     `prior` is that of the base, `detail_prior` that of the detail layer, None where the model has none.
-    `levels` finds the levels and the rows of tables of a quality.
+    `levels` finds the levels and the rows of tables of a quality. The analysis of a latent position looks at
+    `halo` others on each side.
     """
 
+    halo: int
     prior: IntegerPrior
     detail_prior: DetailPrior | None
     levels: QualityTable

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from neuralcodec.errors import NeuralCodecError
-from neuralcodec.training.forms import form_of
+from neuralcodec.training.forms import trainable
 from neuralcodec.weights import Tradeoff
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -25,12 +25,16 @@ def training_of(path: Path) -> dict[str, float]:
 
 
 class Checkpoint(NamedTuple):
-    """The state of a run: tensors by name, its codec, the sizes of the model, and how far it came."""
+    """The state of a run: tensors by name, its codec, the sizes of the model, and how far it came.
+
+    Of an encoder, `codec` is its kind, and `decoder` the hash of the decoder that it is for.
+    """
 
     tensors: dict[str, Tensor]
     codec: str
     model: Any  # a dataclass, the `config` of the codec's form
     run: dict[str, float]
+    decoder: str | None = None
 
 
 def tradeoff_of(run: dict[str, float], prefix: str = "") -> Tradeoff:
@@ -50,7 +54,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         codec = metadata["codec"]
-        model = form_of(codec).config(**json.loads(metadata["model"]))
-        return Checkpoint(tensors, codec, model, json.loads(metadata["run"]))
+        model = trainable(codec).config(**json.loads(metadata["model"]))
+        run = json.loads(metadata["run"])
+        return Checkpoint(tensors, codec, model, run, metadata.get("decoder"))
     except Exception as error:
         raise NeuralCodecError(f"{path} is not a checkpoint of `ncodec train`: {error}") from None

@@ -31,7 +31,7 @@ from neuralcodec.training.objectives import Terms
 from neuralcodec.training.quality import with_table
 
 
-class ConvObjective:
+class ConvObjective(Objective):
     """The conv codec in training: each sample of a batch has a level of its own.
 
     Args:
@@ -73,7 +73,8 @@ class ConvObjective:
         for part, detail in ((x[: len(x) - two], False), (x[len(x) - two :], True)):
             if len(part):
                 highest = self._levels(detail) - 1
-                level = sampler.levels(step, self._used(detail), len(part)).to(x.device)
+                used = highest if detail else self.model.config.highest_level
+                level = sampler.levels(step, used, len(part)).to(x.device)
                 out: Reconstruction = replica(part, level, detail=detail, frozen=self.detail_share == 1)
                 bits = out.y_bits + out.z_bits
                 parts.append(Terms(part, out.x_hat, bits, level / highest, detail))
@@ -87,12 +88,6 @@ class ConvObjective:
                 out = self.model(x, torch.full((1,), float(level), device=x.device), detail=detail)
                 found.append((out.x_hat, out.y_bits + out.z_bits))
         return found
-
-    def _used(self, detail: bool) -> float:
-        """Return the highest level of training: the base alone ends a little above where the details begin."""
-        highest = self._levels(detail) - 1
-        config = self.model.config
-        return min(config.base_level / 100 + 0.75, highest) if config.detail and not detail else highest
 
     def _levels(self, detail: bool) -> int:
         return self.model.config.detail_levels if detail else self.model.config.levels

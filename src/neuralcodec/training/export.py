@@ -14,8 +14,9 @@ from neuralcodec import weights
 from neuralcodec.entropy import canary
 from neuralcodec.errors import NeuralCodecError
 from neuralcodec.training.checkpoint import read_checkpoint, tradeoff_of
+from neuralcodec.training.encoders import EncoderForm
 from neuralcodec.training.export_graphs import write_graphs
-from neuralcodec.training.forms import form_of
+from neuralcodec.training.forms import form_of, trainable
 from neuralcodec.training.integers import Tensors
 from neuralcodec.weights import Tradeoff, WeightsFile
 
@@ -46,7 +47,11 @@ def export(
         UsageError: no usable image, or photos for another codec. NeuralCodecError: not a checkpoint; a
             network that cannot be made exact; a rate loss above 0.5 %. Nothing is written then.
     """
-    tensors, codec, config, run = read_checkpoint(checkpoint)
+    tensors, codec, config, run, decoder = read_checkpoint(checkpoint)
+    encoder = trainable(codec)
+    if isinstance(encoder, EncoderForm):
+        assert decoder is not None
+        return encoder.export(tensors, config, decoder, out), {}
     form = form_of(codec)
     model = form.model(config)
     tradeoff = tradeoff_of(run)

@@ -188,14 +188,15 @@ def write_graphs(weights: Path) -> dict[str, Path]:
     """Write the graphs of a weights file beside it.
 
     Returns:
-        Their paths by name; none of a codec that has no graphs.
+        Their paths by name; none of a codec or a kind of encoder that has no graphs.
 
     Raises:
         NeuralCodecError: it is not a weights file, or a graph cannot be written.
     """
     try:
         graph = Graph(weights)
-        made = _GRAPHS[graph.codec](graph) if graph.codec in _GRAPHS else {}
+        has_graphs = graph.codec in _GRAPHS and at(weights).kind is None
+        made = _GRAPHS[graph.codec](graph) if has_graphs else {}
         paths = {name: weights.with_name(f"{weights.stem}.{name}.onnx") for name in made}
         for name, path in paths.items():
             path.write_bytes(made[name])

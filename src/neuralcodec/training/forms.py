@@ -1,8 +1,8 @@
-"""The forms that families of models have in training and export; `Family.trained` names their modules."""
+"""The forms that families and their encoders have in training and export; `Family` names their modules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from neuralcodec.coding.families import family_of
+from neuralcodec.coding.families import FAMILIES
 from neuralcodec.entropy import canary
 from neuralcodec.errors import UsageError
-from neuralcodec.format.header import CODECS, codec_named
+from neuralcodec.training.start import start_from_weights
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -21,18 +21,36 @@ if TYPE_CHECKING:
     from neuralcodec.training.data import CropSampler
     from neuralcodec.training.integers import Tensors
     from neuralcodec.training.objectives import Terms
+    from neuralcodec.weights import WeightsFile
 
 C = TypeVar("C", bound="DataclassInstance")
 M = TypeVar("M", bound=nn.Module)
 
 
 class Objective(Protocol):
-    """One codec in training."""
+    """One codec, or one encoder for a codec, in training."""
 
     #: The network; it has `transforms`, which start from components of a block transform, and a `prior`.
     model: Any
     #: The number of those components that the linear shortcuts start with.
     components: int
+    #: Of an encoder alone, the hash of the decoder that it is for.
+    decoder: str | None = None
+
+    def start(self, file: WeightsFile | None, components: Callable[[int], Tensor]) -> None:
+        """Give the model its first values.
+
+        Args:
+            file: weights to begin with.
+            components: computes so many principal components of blocks `(N, 768)`, for a start from nothing.
+
+        Raises:
+            UsageError: the file does not fit.
+        """
+        if file is None:
+            self.model.transforms.start_from_components(components(self.components))
+        else:
+            start_from_weights(self.model, file)
 
     def terms(self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int) -> list[Terms]:
         """Run a step on pixels `(B, 3, H, W)` in [0, 1]."""
@@ -46,18 +64,11 @@ class Objective(Protocol):
         ...
 
 
-class Form(Protocol[C, M]):
-    """A family that can be trained: a configuration of type C makes a model of type M."""
+class Trainable(Protocol[C]):
+    """What a recipe can train: a family, or an `EncoderForm` of `neuralcodec.training.encoders`."""
 
     #: A dataclass of numbers: the sizes of the model, as a recipe's table and a weights file hold them.
     config: type[C]
-
-    def sizes(self, config: C) -> dict[str, int]:
-        """Return the sizes that a weights file states."""
-        return asdict(config)
-
-    def model(self, config: C) -> M:
-        """Make the network, untrained; its `transforms` goes into a weights file as it is."""
 
     def objective(self, config: C, *, detail_share: float = 0.0) -> Objective:
         """Make the network together with the terms that a training step minimises.
@@ -68,6 +79,17 @@ class Form(Protocol[C, M]):
         Raises:
             UsageError: the model has no detail layer.
         """
+
+
+class Form(Trainable[C], Protocol[C, M]):
+    """A family that can be trained: a configuration of type C makes a model of type M."""
+
+    def sizes(self, config: C) -> dict[str, int]:
+        """Return the sizes that a weights file states."""
+        return asdict(config)
+
+    def model(self, config: C) -> M:
+        """Make the network, untrained; its `transforms` goes into a weights file as it is."""
 
     def integer_arrays(self, model: M, images: Path | None = None) -> Tensors:
         """Round the prior to integers, with the tables of an untrained start.
@@ -104,18 +126,37 @@ def form_of(codec: str) -> Form[Any, Any]:
     """Find the form of a codec by its name.
 
     Raises:
-        UsageError: the codec has none.
+        UsageError: there is none.
     """
-    if codec not in trained_codecs():
-        raise UsageError(
-            f"there is no training for the codec {codec!r}, only for {', '.join(trained_codecs())}"
-        )
-    name = family_of(codec_named(codec)).trained
-    assert name is not None
-    form: Form[Any, Any] = import_module(name).FORM
+    modules = _codecs()
+    if codec not in modules:
+        raise UsageError(f"there is no training for the codec {codec!r}, only for {', '.join(modules)}")
+    form: Form[Any, Any] = import_module(modules[codec]).FORM
     return form
 
 
-def trained_codecs() -> list[str]:
-    """List the names of the codecs that a recipe can train."""
-    return [codec.name for codec in CODECS.values() if family_of(codec).trained is not None]
+def trainable(name: str) -> Trainable[Any]:
+    """Find what a recipe can train, a codec or a kind of encoder, by its name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    modules = _modules()
+    if name not in modules:
+        raise UsageError(f"there is no training for {name!r}, only for {', '.join(modules)}")
+    form: Trainable[Any] = import_module(modules[name]).FORM
+    return form
+
+
+def trained() -> list[str]:
+    """List the names of the codecs and kinds of encoders that a recipe can train."""
+    return list(_modules())
+
+
+def _modules() -> dict[str, str]:
+    """Map the names of what can be trained to modules."""
+    return _codecs() | {kind: module for f in FAMILIES.values() for kind, module in f.encoders.items()}
+
+
+def _codecs() -> dict[str, str]:
+    return {f.codec.name: f.trained for f in FAMILIES.values() if f.trained is not None}

@@ -25,7 +25,7 @@ from neuralcodec.training.objectives import Terms
 STAGES_SEEN = 3
 
 
-class RecurrentObjective:
+class RecurrentObjective(Objective):
     """The gru codec in training: the bits of a stage include those of all stages before it."""
 
     def __init__(self, config: RecurrentConfig) -> None:

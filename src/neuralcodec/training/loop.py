@@ -28,11 +28,10 @@ from neuralcodec.models.ssimulacra2 import raw_ssimulacra2, score_of
 from neuralcodec.terminal import say
 from neuralcodec.training.checkpoint import CHECKPOINT, read_checkpoint, tradeoff_of, training_of
 from neuralcodec.training.data import CropSampler, block_components, load_crops, open_store
-from neuralcodec.training.forms import form_of
+from neuralcodec.training.forms import trainable
 from neuralcodec.training.objectives import loss_of
 from neuralcodec.training.optimizer import MuonAdamW
 from neuralcodec.training.recipe import Recipe
-from neuralcodec.training.start import start_from_weights
 from neuralcodec.weights import Tradeoff, WeightsFile
 
 #: A step that took longer than this was interrupted (a stopped process, a sleeping machine).
@@ -93,16 +92,14 @@ class Trainer:
         self.valid = [] if valid is None else load_crops(valid, width=768, height=512)
 
         torch.manual_seed(self.config.seed)
-        self.objective = form_of(recipe.codec).objective(recipe.model, detail_share=self.config.detail_share)
+        self.objective = trainable(recipe.codec).objective(
+            recipe.model, detail_share=self.config.detail_share
+        )
         if compiled and shutil.which(os.environ.get("CXX", "g++")) is None:
             raise UsageError("--compile needs a C++ compiler: install g++, or name another in CXX")
         self.loss_of = torch.compile(loss_of, dynamic=False) if compiled else loss_of
+        self.objective.start(start, lambda count: block_components(store, count))
         self.model: nn.Module = self.objective.model
-        if start is None:
-            components = block_components(store, self.objective.components)
-            self.objective.model.transforms.start_from_components(components)
-        else:
-            start_from_weights(self.model, start)
         #: What encoders of the base pursue, which the weights file will say.
         self.tradeoff = self.config.tradeoff
         if self.config.detail_share == 1 and start is not None:
@@ -269,6 +266,8 @@ class Trainer:
         model = json.dumps(asdict(self.recipe.model))
         metadata = {"run": json.dumps(run), "codec": self.recipe.codec, "model": model}
         metadata["training"] = json.dumps(asdict(self.config))
+        if self.objective.decoder is not None:
+            metadata["decoder"] = self.objective.decoder
         partial = self.out / (CHECKPOINT + ".partial")
         try:
             save_file(tensors, partial, metadata)
@@ -277,8 +276,9 @@ class Trainer:
         partial.replace(self.out / CHECKPOINT)
 
     def _resume(self) -> None:
-        tensors, codec, config, run = read_checkpoint(self.out / CHECKPOINT)
-        if (codec, config) != (self.recipe.codec, self.recipe.model):
+        tensors, codec, config, run, decoder = read_checkpoint(self.out / CHECKPOINT)
+        known = self.recipe.codec, self.recipe.model, self.objective.decoder
+        if (codec, config, decoder) != known:
             raise UsageError(f"{self.out} holds a run of another model; give --out another folder")
         before, now = training_of(self.out / CHECKPOINT), asdict(self.config)
         changed = [

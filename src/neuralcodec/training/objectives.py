@@ -19,6 +19,7 @@ class Terms(NamedTuple):
         bits: of each sample `(N,)`.
         share: the place `(N,)` of each sample between the lowest quality, 0, and the highest, 1.
         detail: whether they were coded in two layers, and have the trade-off of these.
+        error: of each sample `(N,)`, where it is measured otherwise than as the distortion of a codec.
     """
 
     x: Tensor
@@ -26,10 +27,13 @@ class Terms(NamedTuple):
     bits: Tensor
     share: Tensor
     detail: bool = False
+    error: Tensor | None = None
 
 
 def loss_of(tradeoff: Tradeoff, terms: Terms, *, mse_only: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the scalar loss; also return, for the log, bits per pixel `(N,)` and distortions `(N,)`."""
     bpp = terms.bits / terms.x[0, 0].numel()
-    error = distortion(terms.x, terms.x_hat, tradeoff, terms.share, mse_only=mse_only)
+    error = terms.error
+    if error is None:
+        error = distortion(terms.x, terms.x_hat, tradeoff, terms.share, mse_only=mse_only)
     return rate_distortion(bpp, error, lambda_at(tradeoff, terms.share)), bpp, error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from neuralcodec.errors import UsageError
-from neuralcodec.training.forms import form_of, trained_codecs
+from neuralcodec.training.forms import trainable, trained
 from neuralcodec.weights import Tradeoff
 
 if sys.version_info >= (3, 11):
@@ -99,10 +99,10 @@ def read_recipe(path: Path) -> Recipe:
         raise UsageError(f"{file}: a detail_share from 0 to 1 and a table [detail] come together")
     codecs = [name for name in tables if name not in ("training", "detail")]
     if len(codecs) != 1:
-        tables_of_models = " or ".join(f"[{name}]" for name in trained_codecs())
+        tables_of_models = " or ".join(f"[{name}]" for name in trained())
         raise UsageError(f"{file} must have one table of a model beside [training]: {tables_of_models}")
     codec = codecs[0]
-    return Recipe(training, codec, _fill(form_of(codec).config, tables[codec], f"{file} [{codec}]"), detail)
+    return Recipe(training, codec, _fill(trainable(codec).config, tables[codec], f"{file} [{codec}]"), detail)
 
 
 def _fill(kind: type[T], table: dict[str, Any], where: str) -> T:

@@ -3,8 +3,9 @@
 A weights file is safetensors, packed: float16 arrays `transforms.*`, the integer prior, and as metadata the
 codec, the sizes of its model, what it was trained for and a canary. Its id is the start of a hash of what a
 decoder needs, so that a better encoder writes files that earlier decoders read. An encoder may lie in a file
-of its own, which names the decoder it is for. A file without an encoder serves for decoding only. Beside a
-decoder may lie the arrays for its thumbnails, `conv-96604f79.thumbnail`, which its id does not stand for.
+of its own, which names the decoder it is for; it may be of a kind (`neuralcodec.weights.encoders`). A file
+without an encoder serves for decoding only. Beside a decoder may lie the arrays for its thumbnails,
+`conv-96604f79.thumbnail`, which its id does not stand for.
 
 Files are found in the folders and files that the variable `NCODEC_WEIGHTS` lists, and in this package.
 """
@@ -21,11 +22,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from neuralcodec import files
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.format.header import Codec, codec_named
 from neuralcodec.weights.identity import decoder_hash, id_of
-from neuralcodec.weights.packing import UNPACKED, Content, as_file, bounded, content
+from neuralcodec.weights.packing import UNPACKED, Content, bounded, content
+from neuralcodec.weights.saving import save_at
 
 if TYPE_CHECKING:
     from neuralcodec.entropy.canary import Canary
@@ -85,6 +86,11 @@ class WeightsFile:
         return bytes.fromhex(id_of(self.decoder))
 
     @property
+    def kind(self) -> str | None:
+        """What an encoder does beside encoding, such as `denoise`; None of a codec's own."""
+        return self.said.get("kind")
+
+    @property
     def name(self) -> str:
         """The file's name without the id at its end: `conv` of `conv-96604f79.safetensors`."""
         return self.path.name.removesuffix(SUFFIX).removesuffix(f"-{self.id.hex()}")
@@ -111,13 +117,18 @@ class Weights:
 
 def available() -> list[WeightsFile]:
     """List all weights files of `NCODEC_WEIGHTS` and of the package, in the order of the search."""
+    places = [*map(Path, filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))), _FOLDER]
+    return [file for place in places for file in files_in(place)]
+
+
+def files_in(place: Path) -> list[WeightsFile]:
+    """List the weights files of a folder, or the file that the place is."""
     found = []
-    for place in [*map(Path, filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))), _FOLDER]:
-        for path in sorted(place.glob(f"*{SUFFIX}")) if place.is_dir() else [place]:
-            try:
-                found.append(at(path))
-            except NeuralCodecError:
-                continue  # such as a checkpoint of `ncodec train`
+    for path in sorted(place.glob(f"*{SUFFIX}")) if place.is_dir() else [place]:
+        try:
+            found.append(at(path))
+        except NeuralCodecError:
+            continue  # such as a checkpoint of `ncodec train`
     return found
 
 
@@ -139,7 +150,8 @@ def by_name(name: str | os.PathLike[str]) -> WeightsFile:
     else:
         named = [file for file in available() if text in (file.name, file.path.stem)]
         if not named:
-            there = ", ".join(sorted({file.name for file in available() if file.encodes}))
+            own = (file for file in available() if file.encodes and file.kind is None)
+            there = ", ".join(sorted({file.name for file in own}))
             raise UsageError(f"no model named {text!r}; there is {there}, or the path of any weights file")
         file = named[0]
         rivals = [other.path.stem for other in named if other.path.parent == file.path.parent]
@@ -147,6 +159,8 @@ def by_name(name: str | os.PathLike[str]) -> WeightsFile:
             raise UsageError(f"{text!r} may be {' or '.join(rivals)}: name it with its id")
     if not file.encodes:
         raise UsageError(f"{file.name} has no encoder: these weights are for decoding the files they wrote")
+    if file.kind is not None:
+        raise UsageError(f"{file.path} is an encoder to {file.kind}: name the weights that it is for")
     if _decoder(file.id) is None:
         raise UsageError(
             f"{file.path} is an encoder for weights {file.id.hex()}, which are not here: {_WHERE}"
@@ -250,7 +264,7 @@ def read(file: WeightsFile) -> Weights:
             raise ValueError("its arrays are not those that its id stands for: it is damaged")
         if file.said["model"] != model:
             raise ValueError("its sizes are not those of the decoder that it is for")
-        for name, size in model.items():
+        for name, size in {**model, **file.said.get("sizes", {})}.items():
             most = _MOST_LAYERS if name.endswith(_LAYERS) else _MOST_CHANNELS
             if type(size) is not int or not 0 <= size <= most:
                 raise ValueError(f"{name} of its model is out of range")
@@ -331,22 +345,4 @@ def write(
     if canary is not None:
         segments = [segment.hex() for segment in canary.segments]
         said["canary"] = {"segments": segments, "latent": canary.latent}
-    path = out / f"{codec}-{id_of(decoder)}{SUFFIX}" if out.is_dir() else out
-    save(path, arrays, said, replace=path == out)
-    return at(path)
-
-
-def save(path: Path, arrays: Arrays, said: Mapping[str, Any], *, replace: bool = True) -> None:
-    """Write arrays and metadata.
-
-    Raises:
-        UsageError: another file is there, unless it may be replaced. NeuralCodecError: it cannot be written.
-    """
-    data = as_file(arrays, said)
-    if not replace and path.exists() and path.read_bytes() != data:
-        raise UsageError(f"{path} exists, with another encoder: name the file to write")
-    try:
-        with files.writing(path) as stream:
-            stream.write(data)
-    except OSError as error:
-        raise NeuralCodecError(f"cannot write {path}: {error.strerror}") from None
+    return at(save_at(out, f"{codec}-{id_of(decoder)}{SUFFIX}", arrays, said))

@@ -16,8 +16,8 @@ RELEASED: Mapping[str, str] = {
 }
 
 _ID_BYTES = 4
-#: How the names of the arrays begin that no decoder needs.
-_ENCODER = ("transforms.analysis", "transforms.hyper_analysis", "transforms.detail_analysis")
+#: How the names of the arrays begin that no decoder needs; `encoder.` are those of another encoder alone.
+_ENCODER = ("transforms.analysis", "transforms.hyper_analysis", "transforms.detail_analysis", "encoder.")
 
 
 def decoder_hash(codec: str, model: Mapping[str, int], arrays: Mapping[str, Any]) -> str:

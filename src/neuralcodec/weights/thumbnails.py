@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neuralcodec.weights import Arrays, WeightsFile, arrays_of, at, not_weights, save
+from neuralcodec.weights import Arrays, WeightsFile, arrays_of, at, not_weights
+from neuralcodec.weights.saving import save
 
 SUFFIX = ".thumbnail"
 

@@ -14,7 +14,7 @@ from neuralcodec.cli.command import Command
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
 from neuralcodec.cli.jobs import Result, Store, Task
 from neuralcodec.cli.planning import Job
-from neuralcodec.cli.values import effort, ms_ssim, positive, quality, score, size
+from neuralcodec.cli.values import effort, ms_ssim, noise, positive, quality, score, size
 from neuralcodec.coding.families import FAMILIES, family_of
 from neuralcodec.errors import DamagedFileError, UsageError, warn
 from neuralcodec.format.container import read
@@ -90,6 +90,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="1..9",
         help="more finds smaller files of equal quality and takes far longer (default: 1)",
     )
+    parser.add_argument(
+        "--denoise",
+        type=noise,
+        metavar="auto|light|strong|SIGMA",
+        help="leave noise out: as much as is there (auto), or of this standard deviation, 0 to 50",
+    )
+    parser.add_argument("--mask", metavar="MASK.png", help="fill what is white in it, as ncodec inpaint does")
     parser.add_argument("--strip", action="store_true", help="drop ICC profile, EXIF and XMP")
     coding.add_output(parser)
 
@@ -103,6 +110,8 @@ def encode(args: Namespace) -> int:
     if args.output_dir is None and len(args.files) == 2 and Path(args.files[1]).suffix.lower() in SUFFIXES:
         raise UsageError(f"{args.files[1]} is no name for an .nc file; -o FOLDER takes several inputs")
     jobs = coding.plan(args, _encoded_name, SUFFIXES)
+    if args.mask is not None and (len(jobs) != 1 or args.ray is not None):
+        raise UsageError("--mask is of one picture, encoded on this machine")
     return batch.run(Task(_encode_one, args, byte_limit(args), _is_there), jobs)
 
 
@@ -119,9 +128,13 @@ def _encode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
         if args.strip:
             # The orientation, which is in the EXIF block, goes into the pixels.
             picture = replace(upright(picture), icc=None, exif=None, xmp=None)
+        start = time.perf_counter()
+        if args.mask is not None:
+            from neuralcodec.coding.inpaint import without
+
+            picture = without(picture, mask=args.mask, model=args.model)
         from neuralcodec.coding import targets
 
-        start = time.perf_counter()
         found = targets.encode(
             picture,
             quality=args.quality,
@@ -131,6 +144,7 @@ def _encode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
             target_ssimulacra2=args.target_ssimulacra2,
             model=args.model,
             effort=args.effort,
+            denoise=args.denoise,
             progress=show,
         )
     with about(name_of(job.target, "standard output")), store.writing(job.target) as file:
@@ -141,6 +155,11 @@ def _encode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
     if found.reached is not None:
         facts["reached"] = found.reached
         notes.append(found.reached)
+    if args.denoise is not None:
+        from neuralcodec.coding.denoise import noise_level
+
+        facts["denoised"] = round(noise_level(picture.pixels, args.denoise), 2)
+        notes.append(f"noise {facts['denoised']:.3g}")
     notes += [] if found.encodes == 1 else [f"{found.encodes} encodes"]
     return coding.result(
         job, picture, sizes=(len(data), len(found.data)), facts=facts, notes=notes, start=start

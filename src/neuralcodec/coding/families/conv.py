@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from neuralcodec.arrays import Box, quiet
 from neuralcodec.coding.families.protocol import Decoded, Family
+from neuralcodec.errors import UsageError
 from neuralcodec.format.header import CONV, Header
 from neuralcodec.models.conv import DETAIL_HALO, HALO, QUALITY, QUALITY_AS_SCORE, STRIDE, TILE
 from neuralcodec.options import DEFAULT_EFFORT, MOST_EFFORT
@@ -32,12 +34,23 @@ class ConvFamily(Family):
     quality = QUALITY
     tile = TILE
     efforts = MOST_EFFORT
+    encoders = MappingProxyType(
+        {"denoise": "neuralcodec.training.denoise", "inpaint": "neuralcodec.training.inpaint"}
+    )
 
     def load(self, file: WeightsFile, device: str | None, *, effort: int = DEFAULT_EFFORT) -> TileModel:
         from neuralcodec.models.graphs import has_graphs
-        from neuralcodec.models.runtime import ONNX, runtime
+        from neuralcodec.models.runtime import ONNX, require_torch, runtime
 
-        if runtime(device, effort=effort, graphs=has_graphs(file)) == ONNX:
+        light_runtime = runtime(device, effort=effort, graphs=has_graphs(file)) == ONNX
+        if file.kind is not None:
+            require_torch(f"an encoder to {file.kind}")
+            if light_runtime:
+                raise UsageError(f"an encoder to {file.kind}: runtime onnx has none; leave it to torch")
+            from neuralcodec.models.conv import mending
+
+            return mending.load(file, device)
+        if light_runtime:
             from neuralcodec.models.conv import light
 
             return light.load(file)

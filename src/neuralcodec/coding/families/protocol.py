@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from neuralcodec.errors import UsageError
@@ -45,6 +46,8 @@ class Family(Protocol):
     max_pixels: int | None = None
     #: The module with its form in training, see `neuralcodec.training.forms`; None if it is not trained here.
     trained: str | None = None
+    #: By kind, the modules with the forms of encoders that its decoders may have beside their own.
+    encoders: Mapping[str, str] = MappingProxyType({})
 
     def load(self, file: WeightsFile, device: str | None, *, effort: int = DEFAULT_EFFORT) -> Any:
         """Load a weights file for the other methods; `device` and `effort` are those of `encode_file`.

@@ -1,4 +1,4 @@
-"""The sizes of a conv model."""
+"""The sizes of a conv model, and of encoders that are made for one."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ class ConvConfig:
     base_level: int = 450  # level of the base under a detail layer, in hundredths
     base_quality: int = 0  # the quality of that level, of a base alone
 
+    @property
+    def highest_level(self) -> float:
+        """The highest level of a base alone in training: a little above where a detail layer begins."""
+        highest = self.levels - 1.0
+        return min(self.base_level / 100 + 0.75, highest) if self.detail else highest
+
     def sizes(self) -> dict[str, int]:
         """Return the sizes by name; those of a detail layer only if there is one."""
         return {
@@ -35,3 +41,19 @@ class ConvConfig:
             for name, size in asdict(self).items()
             if self.detail or not name.startswith(("detail", "base_"))
         }
+
+
+@dataclass(frozen=True)
+class DenoiseConfig:
+    """Sizes of an encoder for noisy pixels, beside those of its codec."""
+
+    noise_levels: int = 6  # between which gains are interpolated
+    more_blocks: int = 4  # at 1/8, beyond the codec's
+
+
+@dataclass(frozen=True)
+class InpaintConfig:
+    """Sizes of the network that fills holes."""
+
+    width: int = 192  # channels at 1/16, 1/32 and 1/64
+    blocks: int = 2  # at each, on the way down; half as many on the way up at 1/32

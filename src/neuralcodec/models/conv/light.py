@@ -10,6 +10,7 @@ import numpy as np
 from neuralcodec import weights
 from neuralcodec.arrays import Floats, Pixels
 from neuralcodec.format.header import CONV
+from neuralcodec.models.conv import HALO
 from neuralcodec.models.conv.quality import exact_parts
 from neuralcodec.models.graphs import Graphs
 from neuralcodec.processes import available_cores
@@ -25,6 +26,8 @@ class Features(NamedTuple):
 
 class LightModel:
     """One weights file, ready to code: a `TileModel`."""
+
+    halo = HALO
 
     def __init__(self, file: WeightsFile) -> None:
         stored = weights.read(file)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from neuralcodec import weights
 from neuralcodec.arrays import Floats, Pixels
 from neuralcodec.format.header import CONV
-from neuralcodec.models.conv import STRIDE
+from neuralcodec.models.conv import HALO, STRIDE
 from neuralcodec.models.conv.config import ConvConfig
 from neuralcodec.models.conv.network import Features, Transforms, blocks_of
 from neuralcodec.models.conv.quality import exact_parts
@@ -27,6 +27,8 @@ class Model:
     `levels` finds the levels and the rows of tables of a quality.
     """
 
+    halo = HALO
+
     def __init__(self, file: WeightsFile, device: torch.device | None = None) -> None:
         self.device = device or transforms_device()
         stored = weights.read(file)
@@ -39,11 +41,19 @@ class Model:
             config = ConvConfig(**stored.model)
             self.tradeoff, self.detail_tradeoff = stored.tradeoff, stored.detail_tradeoff
             with torch.device("meta"):  # no time spent on initial values
-                self.transforms = Transforms(config).eval()
-            read_transforms(self.transforms, stored.arrays, self.device)
+                self.transforms = self.make_transforms(config, file).eval()
+            self.read(stored.arrays)
         except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             raise weights.not_weights(file.path, error) from None
         self.bfloat16 = has_fast_bfloat16(self.device)
+
+    def make_transforms(self, config: ConvConfig, file: WeightsFile) -> Transforms:
+        """Make the transforms, without values."""
+        return Transforms(config)
+
+    def read(self, arrays: Arrays) -> None:
+        """Take the values of all networks from the arrays of a weights file."""
+        read_transforms(self.transforms, arrays, self.device)
 
     @property
     def threads(self) -> int:
@@ -54,7 +64,8 @@ class Model:
         """Return the level `(1,)` of the base, a real number, of a quality."""
         return torch.tensor([self.levels(quality).base], device=self.device)
 
-    def _detail_level(self, quality: float) -> Tensor:
+    def detail_level(self, quality: float) -> Tensor:
+        """Return the level `(1,)` of the detail layer of a quality that has one."""
         return torch.tensor([self.levels(quality).detail], device=self.device)
 
     @torch.inference_mode()
@@ -86,7 +97,7 @@ class Model:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             base = self.transforms.base(from_numpy(y_hat, self.device), self.level(quality))
             blocks = blocks_of(from_numpy(pixels, self.device)).float().div_(255)
-            return to_numpy(self.transforms.analyse_detail(blocks, base, self._detail_level(quality)))
+            return to_numpy(self.transforms.analyse_detail(blocks, base, self.detail_level(quality)))
 
     @torch.inference_mode()
     def synthesise(
@@ -104,7 +115,7 @@ class Model:
             else:
                 base = self.transforms.base(y_hat_on_device, level)
                 y2_hat = from_numpy(detail, self.device)
-                blocks = self.transforms.synthesise_detail(y2_hat, base, self._detail_level(quality))
+                blocks = self.transforms.synthesise_detail(y2_hat, base, self.detail_level(quality))
                 blocks = means_of(blocks, min(reduce, 8))
         if reduce == STRIDE:
             blocks = F.avg_pool2d(blocks.float(), 2)

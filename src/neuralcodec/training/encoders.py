@@ -1,0 +1,100 @@
+"""Encoders for a decoder that exists, in training and export.
+
+Such a run begins with the weights of a codec, whose decoder and prior stay as they are. What is trained goes
+into a weights file of its own, which names the decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import torch
+from torch import Tensor
+
+from neuralcodec.errors import UsageError
+from neuralcodec.models.conv.config import ConvConfig
+from neuralcodec.models.conv.network import ConvCodec
+from neuralcodec.training.forms import Objective, Trainable
+from neuralcodec.training.start import start_from_weights
+from neuralcodec.weights import WeightsFile
+from neuralcodec.weights.encoders import with_decoder, write_encoder
+from neuralcodec.weights.identity import is_encoder
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from neuralcodec.training.integers import Tensors
+
+C = TypeVar("C", bound="DataclassInstance")
+
+
+class EncoderObjective(Objective):
+    """An encoder in training. Its model is a `ConvCodec` of which `trained` says what changes."""
+
+    kind: str
+    components = 0
+
+    def begin(self, crops: Iterator[Tensor]) -> None:
+        """Have nothing to prepare."""
+
+    def make(self, codec: ConvConfig) -> ConvCodec:
+        """Make the model for a codec of some sizes, with its encoder untrained."""
+        raise NotImplementedError
+
+    def start(self, file: WeightsFile | None, components: Callable[[int], Tensor]) -> None:
+        if file is None:
+            raise UsageError(f"{self.kind} needs --start: the weights whose decoder it is for")
+        self.model = self.make(ConvConfig(**file.said["model"]))
+        start_from_weights(self.model, file)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(is_encoder(name) and self.trains(name))
+        self.decoder = file.decoder
+
+    def trains(self, name: str) -> bool:
+        """Tell whether this parameter of an encoder changes."""
+        return True
+
+
+class EncoderForm(Trainable[C]):
+    """The form of a kind of encoder; its `config` has the sizes that the codec does not have."""
+
+    kind: str
+
+    def make(self, config: C, detail_share: float = 0.0) -> EncoderObjective:
+        """Make the objective, which has no model before its start."""
+        raise NotImplementedError
+
+    def objective(self, config: C, *, detail_share: float = 0.0) -> Objective:
+        return self.make(config, detail_share)
+
+    def export(self, tensors: dict[str, Tensor], config: C, decoder: str, out: Path) -> WeightsFile:
+        """Write the averaged weights of a run.
+
+        Args:
+            tensors: of a checkpoint.
+            decoder: the hash of the decoder that the encoder is for.
+            out: the file, or a folder, in which its name is kind and id.
+
+        Raises:
+            UsageError: that decoder is not here. NeuralCodecError: the file cannot be written.
+        """
+        objective = self.make(config)
+        file = with_decoder(decoder)
+        objective.start(file, _no_components)
+        objective.model.load_state_dict(
+            {name.removeprefix("ema."): t for name, t in tensors.items() if name.startswith("ema.")},
+            strict=False,
+        )
+        arrays: Tensors = {
+            name: parameter.detach().to(torch.float16).numpy()
+            for name, parameter in objective.model.named_parameters()
+            if parameter.requires_grad
+        }
+        return write_encoder(out, arrays, decoder=file, kind=self.kind, sizes=asdict(config))
+
+
+def _no_components(count: int) -> NoReturn:
+    raise UsageError("an encoder does not start from components")

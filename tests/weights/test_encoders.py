@@ -1,0 +1,61 @@
+"""Encoders of a kind: found by their decoder, and refused with what to do."""
+
+from pathlib import Path
+
+import pytest
+from tiny import write_conv_weights, write_encoder
+
+from neuralcodec import weights
+from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.weights.encoders import encoder_of, with_decoder
+
+
+def test_an_encoder_is_found_by_its_decoder(tiny_encoders: Path) -> None:
+    decoder = weights.by_name("conv")
+    for kind in ("denoise", "inpaint"):
+        file = encoder_of(decoder, kind)
+        assert file.path.name == f"{kind}-{decoder.id.hex()}.safetensors"
+        assert (file.kind, file.decoder, file.encodes, file.decodes) == (kind, decoder.decoder, True, False)
+    assert decoder.kind is None
+    assert weights.by_id(decoder.id) == decoder == with_decoder(decoder.decoder)
+
+
+def test_beside_weights_that_are_named_by_path(tiny_encoders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(weights.VARIABLE)
+    decoder = weights.by_name(tiny_encoders / "conv.safetensors")
+    assert encoder_of(decoder, "inpaint").path.parent == tiny_encoders
+
+
+def test_an_encoder_for_another_decoder_is_refused(tiny_encoders: Path, tmp_path: Path) -> None:
+    other = write_conv_weights(tmp_path / "other.safetensors")
+    with pytest.raises(
+        UsageError, match=r"no encoder to denoise \(denoise-.* is for .*\): `ncodec train denoise"
+    ):
+        encoder_of(weights.by_name(other.path), "denoise")
+
+
+def test_an_encoder_is_no_model(tiny_encoders: Path) -> None:
+    for name in ("denoise", next(tiny_encoders.glob("inpaint-*"))):
+        with pytest.raises(UsageError, match=r"is an encoder to .*: name the weights that it is for"):
+            weights.by_name(name)
+    with pytest.raises(UsageError, match="there is conv, gru"):
+        weights.by_name("none")
+
+
+def test_a_decoder_that_is_not_here() -> None:
+    with pytest.raises(UsageError, match="it is for weights 00000000, which are not here"):
+        with_decoder("0" * 64)
+
+
+def test_half_a_file_is_no_weights_file(tiny_encoders: Path) -> None:
+    path = next(tiny_encoders.glob("denoise-*"))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(NeuralCodecError, match="is not a weights file"):
+        weights.read(encoder_of(weights.by_name("conv"), "denoise"))
+
+
+def test_an_encoder_for_weights_in_one_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = write_conv_weights(tmp_path / "conv.safetensors")
+    monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
+    names = weights.arrays_of(write_encoder("denoise", tmp_path, decoder))
+    assert names and not any("detail" in name or "synthesis" in name for name in names)
