@@ -105,7 +105,7 @@ def test_a_signal_stops_after_the_step_and_saves(start: Start, tmp_path: Path, n
     folder = tmp_path / "run"
     assert trainer.step == 3
     assert not list(folder.glob("*.partial"))
-    tensors, _, config, run = read_checkpoint(folder / CHECKPOINT)
+    tensors, _, config, run, _ = read_checkpoint(folder / CHECKPOINT)
     assert run["step"] == 3
     assert config == trainer.recipe.model
     for name, p in trainer.model.named_parameters():

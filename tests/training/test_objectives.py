@@ -26,7 +26,7 @@ def trainer(gru_recipe: Recipe, images: Path, tmp_path: Path) -> Trainer:
 
 def test_a_stage_is_charged_for_all_before_it(trainer: Trainer) -> None:
     x = trainer._pixels(trainer.sampler.crops(0))
-    [(_, x_hat, bits, lam, _)] = trainer.objective.terms(trainer.model, x, trainer.sampler, 0)
+    [(_, x_hat, bits, lam, *_)] = trainer.objective.terms(trainer.model, x, trainer.sampler, 0)
     assert x_hat.shape == (STAGES_SEEN * len(x), 3, 192, 192)
     assert bits.shape == lam.shape == (STAGES_SEEN * len(x),)
     by_stage = bits.view(STAGES_SEEN, len(x))
@@ -72,8 +72,7 @@ def test_validation_has_a_point_for_each_stage(trainer: Trainer) -> None:
 
 def test_a_checkpoint_says_its_codec(trainer: Trainer, gru_recipe: Recipe, tmp_path: Path) -> None:
     trainer.save()
-    _, _, config, _ = read_checkpoint(tmp_path / "run" / "checkpoint.safetensors")
-    assert config == gru_recipe.model
+    assert read_checkpoint(tmp_path / "run" / "checkpoint.safetensors").model == gru_recipe.model
 
 
 def test_the_codec_decides(recipe: Recipe, gru_recipe: Recipe) -> None:
