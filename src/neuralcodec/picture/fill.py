@@ -79,45 +79,43 @@ def _bend(values: Floats, rows: _Places, columns: _Places) -> None:
     around = np.stack([number[at[0] + down, at[1] + right] for down, right in _AROUND])
     degree = sum(seen[at[0] + down, at[1] + right].astype(np.float32) for down, right in _AROUND)[:, None]
     own = number[rows + 2, columns + 2]
-    buffer = np.zeros((len(at[0]) + 1, channels), np.float32)
+    around_own, degree_own = around[:, own], degree[own]
+    hole, bend = (np.zeros((len(at[0]) + 1, channels), np.float32) for _ in range(2))
 
-    def curvature(x: Floats) -> Floats:
-        buffer[:-1] = x
-        total = buffer[around[0]]
-        for each in around[1:]:
-            total += buffer[each]
-        total -= degree * x
-        return total
+    def pull(bent: Floats) -> Floats:
+        """Compute the gradient of the energy `(n, C)` by the values of the hole, from the curvature."""
+        bend[:-1] = bent
+        return _sums(bend, around_own) - (degree_own + np.float32(_TENSION)) * bent[own]
 
-    def force(x: Floats) -> Floats:
-        """Compute the gradient of the energy by values of the hole, which are 0 elsewhere."""
-        bent = curvature(x)
-        result = np.zeros_like(x)
-        result[own] = curvature(bent)[own] - _TENSION * bent[own]
-        return result
+    def pull_of(x: Floats) -> Floats:
+        """Compute what values of the hole `(n, C)` pull where all else is 0."""
+        hole[own] = x
+        return pull(_sums(hole, around) - degree * hole[:-1])
 
-    # What the fixed pixels exert takes their neighbours, two pixels around, so it is computed on the plane.
+    # The curvature that the fixed pixels make takes their neighbours, so it is computed on the plane.
     padded = np.pad(values, ((2, 2), (2, 2), (0, 0)))
+    here = padded[at[0], at[1]]
+    bent = np.zeros_like(here)
+    for down, right in _AROUND:
+        r, c = at[0] + down, at[1] + right
+        bent += (padded[r, c] - here) * seen[r, c][:, None]
 
-    def plane_curvature(place_rows: _Places, place_columns: _Places) -> Floats:
-        here = padded[place_rows, place_columns]
-        total = np.zeros_like(here)
-        for down, right in _AROUND:
-            r, c = place_rows + down, place_columns + right
-            total += (padded[r, c] - here) * seen[r, c][:, None]
-        return total
-
-    bent = plane_curvature(at[0], at[1])
-    residual = np.zeros_like(bent)
-    residual[own] = _TENSION * bent[own] - curvature(bent)[own]
-    change = np.zeros_like(bent)
-    direction = residual.copy()
+    residual = -pull(bent)
+    change, direction = np.zeros_like(residual), residual.copy()
     size = np.square(residual).sum(0)
     for _ in range(_STEPS):
-        pull = force(direction)
-        share = size / np.maximum((direction * pull).sum(0), 1e-12)
+        force = pull_of(direction)
+        share = size / np.maximum((direction * force).sum(0), 1e-12)
         change += share * direction
-        residual -= share * pull
+        residual -= share * force
         before, size = size, np.square(residual).sum(0)
         direction = residual + size / np.maximum(before, 1e-12) * direction
-    values[rows, columns] += change[own]
+    values[rows, columns] += change
+
+
+def _sums(x: Floats, places: _Places) -> Floats:
+    """Sum rows of `x` `(m, C)` over the first axis of places `(k, n)`: `(n, C)`."""
+    total: Floats = np.take(x, places[0], axis=0, mode="clip")  # which spares it a look for bad places
+    for each in places[1:]:
+        total += np.take(x, each, axis=0, mode="clip")
+    return total
