@@ -163,7 +163,8 @@ def test_torch_lives_in_the_models_and_in_training_only() -> None:
     """
     users = {path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if "torch" in imports_of(path)}
     assert users
-    tensors = {Path("coding", name) for name in ("batched.py", "refine.py", "soft_prior.py")}
+    names = ("batched", "compression_model", "refine", "soft_prior", "tensors")
+    tensors = {Path("coding", f"{name}.py") for name in names}
     assert {path.parts[0] for path in users - tensors} <= {"models", "training", "bench", "vae"}
 
 

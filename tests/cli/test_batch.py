@@ -290,7 +290,7 @@ def test_resume_names_and_keeps_what_is_another(
     assert main.main([*command, "-q", "30", "--quiet"]) == 0
     before = target.read_bytes()
     for options, why in (
-        ([], "was made with quality 30, not 50: kept, -f makes it again"),
+        ([], "was made with quality 30, not 70: kept, -f makes it again"),
         (["-q", "30.01"], "was made with quality 30, not 30.01"),
         (["--target-size", "20B"], f"has {len(before)} bytes, more than 20"),
     ):

@@ -564,7 +564,7 @@ def test_info(here: Path, coded: bytes, capsys: pytest.CaptureFixture[str]) -> N
     assert {"weights", "width", "height", "quality", "tile", "tiles", "grey", "alpha", "bytes", "bpp"} <= {
         *facts
     }
-    assert (facts["width"], facts["height"], facts["quality"]) == (64, 48, 50)
+    assert (facts["width"], facts["height"], facts["quality"]) == (64, 48, 70)
     assert facts["bytes"] == len(coded)
     assert main(["info", "b.nc"]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())

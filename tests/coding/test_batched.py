@@ -18,6 +18,7 @@ from tiny import write_conv_weights
 
 import neuralcodec
 from neuralcodec.coding.batched import BatchedCodec
+from neuralcodec.coding.progressive import truncate
 from neuralcodec.errors import UsageError
 
 
@@ -31,14 +32,17 @@ def batch(height: int = 70, width: int = 90, count: int = 2) -> torch.Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
 
 
+@pytest.mark.parametrize("quality", [62.5, 85])
 @pytest.mark.parametrize("size", [(70, 90), (1, 1), (64, 16), (33, 600)])
-def test_files_are_those_that_everything_reads(codec: BatchedCodec, size: tuple[int, int]) -> None:
+def test_files_are_those_that_everything_reads(
+    codec: BatchedCodec, size: tuple[int, int], quality: float
+) -> None:
     x = batch(*size)
-    files = codec.compress(x, quality=62.5)
+    files = codec.compress(x, quality=quality)
     x_hat = codec.decompress(files)
     assert x_hat.shape == x.shape
     for data, planes in zip(files, x_hat, strict=True):
-        assert neuralcodec.info(data).quality == 62.5
+        assert neuralcodec.info(data).quality == quality
         pixels = (planes.permute(1, 2, 0) * 255).round().numpy()
         assert np.abs(neuralcodec.decode(data, as_array=True).astype(float) - pixels).max() <= 2
 
@@ -51,10 +55,12 @@ def test_it_codes_as_encode_does(codec: BatchedCodec) -> None:
 
 
 def test_forward_is_compress_and_decompress(codec: BatchedCodec) -> None:
-    x = batch()
-    files = codec.compress(x, quality=30)
+    """In one layer and in two."""
+    x, quality = batch(count=3), [30, 85, 100]
+    files = codec.compress(x, quality)
+    assert [neuralcodec.info(data).stages for data in files] == [1, 2, 2]
     with torch.no_grad():
-        x_hat, bits = codec(x, quality=30)
+        x_hat, bits = codec(x, quality)
     torch.testing.assert_close(x_hat.clamp(0, 1), codec.decompress(files), atol=1e-4, rtol=0)
     assert bits.tolist() == [8 * neuralcodec.info(data).tile_bytes for data in files]
 
@@ -68,18 +74,30 @@ def test_qualities_of_a_batch_may_differ(codec: BatchedCodec) -> None:
     assert (together[1] - x[0]).abs().mean() < (together[0] - x[0]).abs().mean()
 
 
-def test_gradients(codec: BatchedCodec) -> None:
+def test_a_file_cut_after_its_first_layer(codec: BatchedCodec) -> None:
+    whole = codec.compress(batch(), quality=85)
+    cut = truncate(whole[1], stages=1)
+    both = codec.decompress([whole[0], cut])
+    torch.testing.assert_close(both[:1], codec.decompress(whole[:1]), atol=1e-4, rtol=0)
+    expected = neuralcodec.decode(cut, as_array=True).astype(float)
+    assert np.abs(both[1].permute(1, 2, 0).numpy() * 255 - expected).max() <= 2
+
+
+@pytest.mark.parametrize("quality", [50, 85])
+def test_gradients(codec: BatchedCodec, quality: float) -> None:
     x = batch(count=1).requires_grad_()
-    x_hat, _ = codec(x, quality=50)
+    x_hat, _ = codec(x, quality=quality)
     (x_hat - x.detach()).square().mean().backward()
     assert x.grad is not None and bool(x.grad.any())
-    weight = codec.transforms.synthesis.shortcut.weight
+    # The details are those of what the base's synthesis leaves over, which so has a part in their rate.
+    last = codec.transforms.synthesis if quality == 50 else codec.transforms.detail_synthesis
+    weight = last.shortcut.weight
     assert weight.grad is not None and bool(weight.grad.any())
     codec.zero_grad()
     x.grad = None
-    codec(x, quality=50).bits.sum().backward()
+    codec(x, quality=quality).bits.sum().backward()
     assert x.grad is not None and bool(x.grad.any())
-    assert weight.grad is None or not weight.grad.any()  # the synthesis has no part in the rate
+    assert weight.grad is None or not weight.grad.any()  # the last synthesis has no part in the rate
     codec.zero_grad()
 
 
@@ -185,9 +203,12 @@ def test_it_is_copied_and_pickled_before_and_after_use() -> None:
 # ---- the form of CompressAI's models ----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("quality", [60, 85])
 @pytest.mark.parametrize("size", [(70, 90), (33, 1100)])
-def test_likelihoods_are_those_of_the_coder(codec: BatchedCodec, size: tuple[int, int]) -> None:
-    x, model = batch(*size), codec.at(quality=70)
+def test_likelihoods_are_those_of_the_coder(
+    codec: BatchedCodec, size: tuple[int, int], quality: float
+) -> None:
+    x, model = batch(*size), codec.at(quality=quality)
     with torch.no_grad():
         out = model(x)
     height, width = (-(-side // 16) for side in size)
@@ -196,8 +217,12 @@ def test_likelihoods_are_those_of_the_coder(codec: BatchedCodec, size: tuple[int
     assert out["likelihoods"]["y"].shape == (2, 128, height, width)
     assert out["likelihoods"]["z"].shape == out["latents"]["z"].shape == (2, 64, *hyper)
     assert all(values.min() > 0 and values.max() <= 1 for values in out["likelihoods"].values())
+    assert ("y2" in out["likelihoods"]) == (quality == 85)
+    if quality == 85:
+        shape = (2, 96, 2 * height, 2 * width)
+        assert out["likelihoods"]["y2"].shape == out["latents"]["y2_hat"].shape == shape
     bits = -sum(values.log2().flatten(1).sum(1) for values in out["likelihoods"].values())
-    x_hat, real = codec(x, quality=70)
+    x_hat, real = codec(x, quality=quality)
     # The coder rounds some symbols towards zero, which costs no bits that matter and saves some.
     assert bool((real < 1.02 * bits + 100).all()) and bool((real > 0.9 * bits).all())
     assert (out["x_hat"] - x_hat).abs().mean() < 0.01
@@ -217,14 +242,17 @@ def test_strings_are_files(codec: BatchedCodec) -> None:
             codec.at(quality)  # type: ignore[arg-type]
 
 
-def test_the_rate_has_a_gradient_in_both_analyses(codec: BatchedCodec) -> None:
+@pytest.mark.parametrize("quality", [50, 85])
+def test_the_rate_has_a_gradient_in_all_analyses(quality: float) -> None:
     own = neuralcodec.load_model()
     x = batch(64, 64)
-    out = own.at(50)(x)
-    for rate in (own(x, quality=50).bits, *out["likelihoods"].values()):
+    out = own.at(quality)(x)
+    analyses = [own.transforms.analysis.shortcut, own.transforms.hyper_analysis.head]
+    for name, rate in {"all": own(x, quality=quality).bits, **out["likelihoods"]}.items():
         own.zero_grad()
         rate.log2().sum().backward(retain_graph=True)
-        for weight in (own.transforms.analysis.shortcut.weight, own.transforms.hyper_analysis.head.weight):
+        seen = [own.transforms.detail_analysis.shortcut] if name == "y2" else analyses
+        for weight in (layer.weight for layer in seen):
             assert weight.grad is not None and bool(weight.grad.isfinite().all()) and bool(weight.grad.any())
 
 

@@ -50,7 +50,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--quality",
         type=quality,
         metavar="0..100",
-        help=f"higher is better, and two decimals count (default: {default:g}{''.join(others)})",
+        help="from 30 to 90 about the SSIMULACRA2 score, and two decimals count "
+        f"(default: {default:g}{''.join(others)})",
     )
     wanted.add_argument(
         "--target-size",

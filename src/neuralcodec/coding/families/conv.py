@@ -11,7 +11,7 @@ from neuralcodec.arrays import Box, quiet
 from neuralcodec.coding.families.protocol import Decoded, Family
 from neuralcodec.errors import UsageError
 from neuralcodec.format.header import CONV, Header
-from neuralcodec.models.conv import DETAIL_HALO, HALO, QUALITY, QUALITY_AS_SCORE, STRIDE, TILE
+from neuralcodec.models.conv import BASE_QUALITY, DETAIL_HALO, HALO, QUALITY, STRIDE, TILE
 from neuralcodec.options import DEFAULT_EFFORT, MOST_EFFORT
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class ConvFamily(Family):
         return 1 if model.levels(header.quality).detail is None else 2
 
     def default_quality(self, file: WeightsFile) -> float:
-        # With a detail layer, a quality is about a SSIMULACRA2 score, of which 70 is high.
-        return QUALITY_AS_SCORE if file.said["model"].get("detail") else QUALITY
+        return QUALITY if file.said["model"].get("detail") else BASE_QUALITY
 
     def margin(self, file: Container) -> int:
         return halo_of(file) * STRIDE
@@ -136,7 +135,7 @@ class ConvFamily(Family):
         from neuralcodec.coding.batched import BatchedCodec
         from neuralcodec.models.device import transforms_device
 
-        return BatchedCodec(file).to(transforms_device(device))
+        return BatchedCodec(file, self.default_quality(file)).to(transforms_device(device))
 
 
 def halo_of(file: Container) -> int:

@@ -7,7 +7,7 @@ STRIDE = 16
 HALO = 7
 #: The same for the pixels and the latent of a detail layer.
 DETAIL_HALO = HALO + 2
-#: The default quality, and the default side of a tile in pixels.
-QUALITY, TILE = 50.0, 1024
-#: The default quality of weights with a detail layer.
-QUALITY_AS_SCORE = 70.0
+#: The default quality, about a SSIMULACRA2 score, and the default side of a tile in pixels.
+QUALITY, TILE = 70.0, 1024
+#: The default quality of weights without a detail layer, whose qualities are levels of the base.
+BASE_QUALITY = 50.0
