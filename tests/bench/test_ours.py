@@ -1,7 +1,6 @@
 """Our codecs by name: which model, at which effort, and what a measurement of them depends on."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,12 @@ import pytest
 from conftest import photograph
 
 import neuralcodec
+from neuralcodec import weights
 from neuralcodec.bench import ours, registry, sweep
 from neuralcodec.bench.ours import Ours
 from neuralcodec.cli.main import main
 from neuralcodec.errors import UsageError
+from neuralcodec.weights.packing import UNPACKED, as_file
 
 from .conftest import Bench, bench, save_photo
 
@@ -185,8 +186,8 @@ def test_a_model_that_is_not_there(
 
 def _without_a_bit(path: Path) -> bytes:
     """A weights file with one value of the encoder changed."""
-    data = bytearray(path.read_bytes())
-    start = 8 + int.from_bytes(data[:8], "little")
-    place = json.loads(data[8:start])["transforms.analysis.stem.bias"]["data_offsets"][0]
-    data[start + place] ^= 1
-    return bytes(data)
+    file = weights.at(path)
+    said = {name: value for name, value in file.said.items() if name != UNPACKED}
+    arrays = weights.arrays_of(file)
+    arrays["transforms.analysis.stem.bias"][0] += 1
+    return as_file(arrays, said)

@@ -35,7 +35,7 @@ SSIMULACRA2_TOLERANCE = 0.5
 MS_SSIM_SIDE = 161
 
 # The bpp of photographs at quality 0, and what a step of quality adds: where the search begins.
-_TYPICAL_BPP, _LOG_BYTES_A_STEP = 0.036, 0.037
+_TYPICAL_BPP, _LOG_BYTES_A_STEP = 0.02, 0.05
 
 
 class Encoded(NamedTuple):
@@ -212,12 +212,18 @@ def _next_quality(trials: list[_Trial], slope: float) -> float:
     if around:
         a, b = min(around, key=lambda pair: pair[1].excess - pair[0].excess)
         quality = _within_range(a.quality - a.excess * (b.quality - a.quality) / (b.excess - a.excess))
-        return quality if a.quality < quality < b.quality else _within_range((a.quality + b.quality) / 2)
+        # Where the last two fell on one side, the curve bends too much for a line, as where a layer begins.
+        bent = len(trials) > 2 and (trials[-1].excess > 0) == (trials[-2].excess > 0)
+        inside = a.quality < quality < b.quality and not bent
+        return quality if inside else _within_range((a.quality + b.quality) / 2)
     # All are on one side: go on beyond the last. Bound the slope: noise must cause no leap or standstill.
     last, *others = by_quality if by_quality[0].excess > 0 else reversed(by_quality)
     if others and others[0].quality != last.quality:
         rise = (others[0].excess - last.excess) / (others[0].quality - last.quality)
         slope = min(max(rise, slope / 4), 4 * slope)
+        # Two were not enough: go at least twice as far.
+        least = 2 * (last.quality - others[0].quality)
+        return _within_range(last.quality + max(-last.excess / slope, least, key=abs))
     return _within_range(last.quality - last.excess / slope)
 
 
@@ -267,7 +273,7 @@ class _Metric:
 
     Args:
         tolerance: the largest distance from `value` that is near enough.
-        missing: what photographs lack at quality 0; it and `slope` only say where the search begins.
+        first: where the search begins: the quality at which photographs have the value, on average.
     """
 
     name: str
@@ -277,12 +283,8 @@ class _Metric:
     perfect: float
     tolerance: float
     digits: int
-    missing: float
+    first: float
     slope: float
-
-    @property
-    def first(self) -> float:
-        return (math.log(self.missing) + self._height(self.value)) / self.slope
 
     def judge(self, quality: float, file: Container) -> _Trial:
         decoded = codec.decode_file(file).pixels
@@ -311,8 +313,10 @@ def _ms_ssim(value: float, picture: Picture) -> _Metric:
     if not isinstance(value, Real) or not 0 < value < 1:
         raise UsageError(f"target_msssim must be a number between 0 and 1, not {value!r}")
     _check_size(picture, "target_msssim: MS-SSIM", MS_SSIM_SIDE)
+    slope = 0.0336
+    first = math.log(0.17 / (1 - value)) / slope
     return _Metric(
-        "MS-SSIM", float(value), picture, ms_ssim, 1.0, MS_SSIM_TOLERANCE, 4, missing=0.17, slope=0.0336
+        "MS-SSIM", float(value), picture, ms_ssim, 1.0, MS_SSIM_TOLERANCE, 4, first=first, slope=slope
     )
 
 
@@ -326,8 +330,9 @@ def _ssimulacra2(value: float, picture: Picture) -> _Metric:
         raise UsageError(f"target_ssimulacra2 must be a number between 0 and 100, not {value!r}")
     _check_size(picture, "target_ssimulacra2: SSIMULACRA2", SMALLEST_SIDE)
     measure, tolerance = ssimulacra2, SSIMULACRA2_TOLERANCE
+    # A quality is about the score itself.
     return _Metric(
-        "SSIMULACRA2", float(value), picture, measure, 100.0, tolerance, 2, missing=130.0, slope=0.018
+        "SSIMULACRA2", float(value), picture, measure, 100.0, tolerance, 2, first=float(value), slope=0.025
     )
 
 
