@@ -78,7 +78,7 @@ def test_the_id_is_that_of_what_a_decoder_needs(mine: Path) -> None:
 def test_released_weights_keep_their_ids() -> None:
     shipped = {file.name: file for file in weights.available()}
     assert {name: file.id.hex() for name, file in shipped.items()} == {
-        "conv": "af334a29",
+        "conv": "cbd8152c",
         "conv-2026-11-24-evening": "96604f79",
         "conv-2026-11-22": "157adb15",
         "conv-2026-11-24": "ae1edfda",

@@ -89,12 +89,6 @@ class ConvObjective(Objective):
                 found.append((out.x_hat, out.y_bits + out.z_bits))
         return found
 
-    def _used(self, detail: bool) -> float:
-        """Return the highest level of training: a base alone ends a little above where the details begin."""
-        highest = self._levels(detail) - 1
-        config = self.model.config
-        return min(config.base_level / 100 + 0.75, highest) if config.detail and not detail else highest
-
     def _levels(self, detail: bool) -> int:
         return self.model.config.detail_levels if detail else self.model.config.levels
 
