@@ -179,7 +179,8 @@ def test_nothing_needs_compressai_or_pickle() -> None:
 
 
 def test_partial_decoding_warns_of_what_is_missing() -> None:
-    data = bytearray(neuralcodec.encode(np.dstack([photograph(40, 50), photograph(40, 50, seed=1)[..., :1]])))
+    planes = np.dstack([photograph(40, 50), photograph(40, 50, seed=1)[..., :1]])
+    data = bytearray(neuralcodec.encode(planes, quality=50))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         intact = neuralcodec.decode(bytes(data), partial=True)

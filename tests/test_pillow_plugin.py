@@ -209,7 +209,9 @@ def test_truncated_file(size: float) -> None:
 
 
 def test_damaged_file() -> None:
-    data = bytearray(saved(picture(), xmp=b"<x:xmpmeta/>", icc_profile=b"\0" * 16 + b"RGB " + b"\0" * 108))
+    data = bytearray(
+        saved(picture(), quality=50, xmp=b"<x:xmpmeta/>", icc_profile=b"\0" * 16 + b"RGB " + b"\0" * 108)
+    )
     intact = Image.open(io.BytesIO(data))
     intact.verify()
     assert {"icc_profile", "xmp"} < intact.info.keys()
@@ -223,7 +225,7 @@ def test_damaged_file() -> None:
 
 
 def test_what_is_left_where_pillow_is_to_load_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = bytearray(saved(picture(), xmp=b"<x:xmpmeta/>"))
+    data = bytearray(saved(picture(), quality=50, xmp=b"<x:xmpmeta/>"))
     whole = Image.open(io.BytesIO(data)).convert("RGB")
     data[-12] ^= 1  # in the XMP packet
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)

@@ -685,7 +685,7 @@ def test_export_prints_its_report(
 @pytest.fixture
 def damaged(here: Path) -> Path:
     """`a.nc` of six tiles of 64 pixels, the second damaged."""
-    data = bytearray(codec.encode_picture(load(picture(192, 100)), tile=64))
+    data = bytearray(codec.encode_picture(load(picture(192, 100)), quality=50, tile=64))
     data[data.index(b"T", data.index(b"T") + data[data.index(b"T") + 1] + 6) + 4] ^= 1
     Path("a.nc").write_bytes(data)
     assert container.read(bytes(data), strict=False).lost == [1]

@@ -147,7 +147,7 @@ def test_devices_as_outputs(here: Path, capfdbinary: pytest.CaptureFixture[bytes
 
 
 def test_standard_output_by_its_other_name(here: Path) -> None:
-    assert main(["encode", "a.png", "--quiet"]) == 0
+    assert main(["encode", "-q", "50", "a.png", "--quiet"]) == 0
     for name in ("-", "/dev/stdout"):
         with Path("log").open("wb") as log:
             log.write(b"before ")

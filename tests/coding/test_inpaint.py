@@ -120,12 +120,14 @@ def test_another_family_takes_the_default_encoder() -> None:
     assert np.array_equal(one, two)
 
 
-def test_weights_without_an_encoder_say_how_to_get_one(
-    tiny_encoders: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_without_an_encoder_fill_smoothly(tiny_encoders: Path) -> None:
     next(tiny_encoders.glob("inpaint-*")).unlink()
-    with pytest.raises(UsageError, match="have no encoder to inpaint: `ncodec train inpaint --start conv`"):
-        neuralcodec.inpaint(photograph(64, 64), region=(1, 1, 5, 5))
+    pixels, mask = photograph(64, 80), np.zeros((64, 80), bool)
+    mask[20:30, 10:50] = True
+    filled = neuralcodec.inpaint(pixels, region=(10, 20, 40, 10))
+    expected = fill_smoothly(pixels, mask).round().clip(0, 255)
+    assert np.array_equal(np.asarray(filled)[mask], expected[mask])
+    assert np.array_equal(np.asarray(filled)[~mask], pixels[~mask])
 
 
 def test_the_light_run_time_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

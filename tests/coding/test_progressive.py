@@ -61,7 +61,7 @@ def test_truncating_twice_is_truncating_once(data: bytes) -> None:
 
 def test_what_cannot_be_truncated(data: bytes) -> None:
     with pytest.raises(UsageError, match="has one layer"):
-        truncate(encode_picture(Picture(photograph(20, 20))), stages=1)
+        truncate(encode_picture(Picture(photograph(20, 20)), quality=50), stages=1)
     with pytest.raises(UsageError, match="either"):
         truncate(data)
     with pytest.raises(UsageError, match="either"):
@@ -77,7 +77,7 @@ def test_frames_are_the_stages(data: bytes) -> None:
 
 
 def test_a_conv_file_is_one_frame() -> None:
-    data = encode_picture(Picture(photograph(20, 30)))
+    data = encode_picture(Picture(photograph(20, 30)), quality=50)
     (frame,) = frames(data)
     assert (frame.stage, frame.size) == (1, len(data))
 

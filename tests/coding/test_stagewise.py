@@ -87,7 +87,7 @@ def test_stages_that_are_not_there_are_refused(data: bytes, stage: int) -> None:
 
 def test_conv_files_have_no_stages() -> None:
     with pytest.raises(UsageError, match="no stages"):
-        decode_picture(encode_picture(Picture(photograph(20, 20))), stage=1)
+        decode_picture(encode_picture(Picture(photograph(20, 20)), quality=50), stage=1)
 
 
 def test_tiles_may_be_coded_by_any_number_of_threads(

@@ -199,8 +199,10 @@ def test_pictures_higher_than_a_band(model: Model, monkeypatch: pytest.MonkeyPat
     """Walking down by bands gives what one band gives, reads every tile once and holds a few rows."""
     monkeypatch.setattr(model, "bfloat16", False)
     picture = Picture(photograph(420, 150))
-    at_once = latents.decode_latents(container.read(codec.encode_picture(picture, tile=tile)), model).values
-    data = codec.encode_picture(picture, tile=tile)
+    at_once = latents.decode_latents(
+        container.read(codec.encode_picture(picture, quality=50, tile=tile)), model
+    ).values
+    data = codec.encode_picture(picture, quality=50, tile=tile)
     pixels = codec.decode_picture(data).pixels.astype(int)
 
     held: list[int] = []
@@ -217,7 +219,7 @@ def test_pictures_higher_than_a_band(model: Model, monkeypatch: pytest.MonkeyPat
         return code(*args, **options)
 
     monkeypatch.setattr(tiling, "BAND", 4)
-    by_bands = codec.encode_picture(picture, tile=tile)
+    by_bands = codec.encode_picture(picture, quality=50, tile=tile)
     with monkeypatch.context() as patch:
         patch.setattr(tilewise, "decode_latents", spy_latents)
         patch.setattr(IntegerPrior, "code", spy_code)

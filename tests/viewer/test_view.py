@@ -24,7 +24,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(photograph(180, 240)).save("phone.jpg", exif=exif)
-    assert main(["encode", "phone.jpg", "--quiet"]) == 0
+    assert main(["encode", "-q", "50", "phone.jpg", "--quiet"]) == 0
     return tmp_path
 
 

@@ -50,7 +50,7 @@ for (const name of NAMES) {
       const h = Math.min(size, rows - top), w = Math.min(size, columns - left), place = `${top} ${left}`;
       if (prior.start && !stage) states.set(place, prior.start(h, w));
       const latent = prior.start ? prior.decode(file.tiles[n], stage, states.get(place))
-        : prior.decode(file.tiles[n], quality, h, w);
+        : prior.decode(file.tiles[n], weights.levels(quality).quality, h, w);
       for (let row = 0; row < h; row++) {
         const to = (stage * rows + top + row) * columns + left;
         all.set(latent.subarray(row * w * C, (row + 1) * w * C), to * C);

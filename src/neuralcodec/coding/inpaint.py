@@ -1,4 +1,4 @@
-"""Fill holes of a picture from the pixels around them: smoothly at first, then by a network.
+"""Fill holes of a picture from the pixels around them: smoothly at first, then by a network if there is one.
 
 Only the neighbourhood of holes is looked at. Holes near each other are filled together; the network runs over
 windows of them. It works on the latent of the codec, whose synthesis makes pixels of what it found.
@@ -24,7 +24,7 @@ from neuralcodec.picture.mask import Mask, checked_mask, mask_of, region_mask
 from neuralcodec.picture.picture import Picture, upright
 from neuralcodec.picture.reading import Source, load
 from neuralcodec.weights import WeightsFile
-from neuralcodec.weights.encoders import encoder_of
+from neuralcodec.weights.encoders import find_encoder
 
 if TYPE_CHECKING:
     from neuralcodec.models.conv.mending import InpaintingModel
@@ -71,15 +71,16 @@ def inpaint(
     """Fill the pixels of a picture that a mask `(H, W)` marks; all others, and the alpha, stay as they are.
 
     Args:
-        model: weights with an encoder to inpaint; those of a family that has none use the default ones'.
+        model: weights, whose encoder to inpaint is used; those of a family that has none use the default
+            ones'. Without such an encoder the smooth fill is the result.
         device, progress: as in `encode_file`.
 
     Raises:
-        UsageError: the mask marks nothing or everything, one hole is too large, or there is no encoder.
+        UsageError: the mask marks nothing or everything, or one hole is too large.
     """
     mask, report = checked_mask(mask), progress or quiet
     file = _encoder(model)
-    network: InpaintingModel = family_of(file.codec).load(file, device)
+    network: InpaintingModel | None = None if file is None else family_of(file.codec).load(file, device)
     pixels = picture.pixels.copy()
     found = list(_holes(mask))
     for number, (box, hole) in enumerate(found):
@@ -90,16 +91,17 @@ def inpaint(
         filled = fill_smoothly(pixels[near.slices], lost).round().clip(0, 255).astype(np.uint8)
         inside = np.zeros_like(lost)
         inside[box.moved(-near.top, -near.left).slices] = hole
-        pixels[near.slices][inside] = _mended(network, filled, lost, inside)[inside]
+        mended = filled if network is None else _mended(network, filled, lost, inside)
+        pixels[near.slices][inside] = mended[inside]
         report((number + 1) / len(found))
     return replace(picture, pixels=pixels)
 
 
-def _encoder(model: str | os.PathLike[str]) -> WeightsFile:
+def _encoder(model: str | os.PathLike[str]) -> WeightsFile | None:
     file = weights.by_name(model)
     if KIND not in family_of(file.codec).encoders:
         file = weights.by_name(DEFAULT_MODEL)
-    return encoder_of(file, KIND)
+    return find_encoder(file, KIND)
 
 
 def _holes(mask: Mask) -> Iterator[tuple[Box, Mask]]:

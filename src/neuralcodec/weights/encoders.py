@@ -11,17 +11,26 @@ from neuralcodec.weights.identity import id_of
 from neuralcodec.weights.saving import save_at
 
 
+def find_encoder(decoder: WeightsFile, kind: str) -> WeightsFile | None:
+    """Find an encoder for a decoder, if there is one: in `NCODEC_WEIGHTS`, the package, or beside it."""
+    there = _of_kind(decoder, kind)
+    return next((file for file in there if file.decoder == decoder.decoder), None)
+
+
+def _of_kind(decoder: WeightsFile, kind: str) -> list[WeightsFile]:
+    there = {file.path: file for file in (*available(), *files_in(decoder.path.parent)) if file.kind == kind}
+    return [*there.values()]
+
+
 def encoder_of(decoder: WeightsFile, kind: str) -> WeightsFile:
-    """Find the encoder of a kind for a decoder: in `NCODEC_WEIGHTS`, in the package, or beside the decoder.
+    """Find the encoder of a kind for a decoder, see `find_encoder`.
 
     Raises:
         UsageError: there is none.
     """
-    there = {file.path: file for file in (*available(), *files_in(decoder.path.parent)) if file.kind == kind}
-    for file in there.values():
-        if file.decoder == decoder.decoder:
-            return file
-    others = ", ".join(f"{file.path.name} is for {file.id.hex()}" for file in there.values())
+    if (file := find_encoder(decoder, kind)) is not None:
+        return file
+    others = ", ".join(f"{file.path.name} is for {file.id.hex()}" for file in _of_kind(decoder, kind))
     raise UsageError(
         f"weights {decoder.path.stem} have no encoder to {kind}{f' ({others})' if others else ''}: "
         f"`ncodec train {kind} --start {decoder.path.stem}` and `ncodec export` make one, beside them or in "
