@@ -47,12 +47,21 @@ function unpatch(values, side, patch) {
   return out;
 }
 
-/** The same values for every cell of a square of cells, and behind them its x and y from -1 to 1. */
-function broadcast(values, side) {
-  const width = values.length + 2, out = new Float32Array(side * side * width);
+/** A 3×3 convolution over a square of cells, with zeros around it. */
+function around(values, side, {weight, bias}) {
+  const depth = bias.length, out = new Float32Array(values.length);
   for (let row = 0; row < side; row++) for (let column = 0; column < side; column++) {
-    const place = [2 * column / (side - 1) - 1, 2 * row / (side - 1) - 1];
-    out.set([...values, ...place], (row * side + column) * width);
+    const to = (row * side + column) * depth;
+    for (let output = 0; output < depth; output++) {
+      let sum = bias[output];
+      for (let place = 0; place < 9; place++) {
+        const y = row + Math.floor(place / 3) - 1, x = column + place % 3 - 1;
+        if (y < 0 || y >= side || x < 0 || x >= side) continue;
+        const from = (y * side + x) * depth, first = (place * depth + output) * depth;
+        for (let input = 0; input < depth; input++) sum += weight[first + input] * values[from + input];
+      }
+      out[to + output] = sum;
+    }
   }
   return out;
 }
@@ -61,9 +70,13 @@ function broadcast(values, side) {
 function decode(latents) {
   let values = Float32Array.from(latents), side = 1;
   for (const layer of decoder.layers) {
-    if (layer.weight) values = linear(values, layer);
+    if (layer.around) values = around(values, side, layer);
+    else if (layer.weight) values = linear(values, layer);
     else if (layer.relu) values = values.map(value => Math.max(value, 0));
-    else values = broadcast(values, side = layer.side);
+    else if (layer.split) {
+      values = unpatch(values, side, layer.split);
+      side *= layer.split;
+    } else side = layer.side;
   }
   return unpatch(values, side, 64 / side).map(value => 1 / (1 + Math.exp(-value)));
 }

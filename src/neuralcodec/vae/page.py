@@ -7,9 +7,9 @@ import json
 from html import escape
 from importlib import resources
 
-from torch import nn
+from torch import Tensor, nn
 
-from neuralcodec.vae.model import VAE, Broadcast
+from neuralcodec.vae.model import VAE, Around, Unpatches
 from neuralcodec.vae.sheets import by_use
 from neuralcodec.vae.training import USED
 
@@ -75,13 +75,24 @@ def _layers(model: VAE) -> dict[str, object]:
     layers: list[dict[str, object]] = []
     for layer in model.decoder:
         if isinstance(layer, nn.Linear):
-            weight, bias = (
-                base64.b64encode(part.detach().half().numpy().astype("<f2").tobytes()).decode()
-                for part in (layer.weight, layer.bias)
-            )
-            layers.append({"inputs": layer.in_features, "weight": weight, "bias": bias})
-        elif isinstance(layer, Broadcast):
-            layers.append({"side": layer.size})
+            layers.append({"inputs": layer.in_features, **_numbers(layer.weight, layer.bias)})
+        elif isinstance(layer, Around):
+            assert layer.bias is not None
+            # One matrix for each of the nine places around, row by row.
+            weight = layer.weight.permute(2, 3, 0, 1)
+            layers.append({"around": True, **_numbers(weight, layer.bias)})
+        elif isinstance(layer, nn.Unflatten):
+            layers.append({"side": layer.unflattened_size[0]})
+        elif isinstance(layer, Unpatches):
+            layers.append({"split": layer.size})
         elif isinstance(layer, nn.ReLU):
             layers.append({"relu": True})
     return {"channels": model.config.channels, "latents": model.config.latents, "layers": layers}
+
+
+def _numbers(weight: Tensor, bias: Tensor) -> dict[str, str]:
+    parts = {"weight": weight, "bias": bias}
+    return {
+        name: base64.b64encode(part.detach().half().numpy().astype("<f2").tobytes()).decode()
+        for name, part in parts.items()
+    }

@@ -41,7 +41,7 @@ class Training:
     minutes: float | None = None
     steps: int | None = None
     batch: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.steps is None):
