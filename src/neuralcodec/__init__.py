@@ -309,8 +309,7 @@ def inpaint(
         model, device: as in `encode`.
 
     Raises:
-        UsageError: the mask is of another size, marks nothing or everything, or the model has no encoder to
-            inpaint.
+        UsageError: the mask is of another size, or marks nothing or everything.
         DamagedFileError: a picture cannot be read.
     """
     from neuralcodec.coding.inpaint import without

@@ -11,9 +11,12 @@ from PIL import Image
 import neuralcodec
 import neuralcodec.pillow_plugin
 from neuralcodec import weights
+from neuralcodec.coding import targets
 from neuralcodec.coding.denoise import noise_level
 from neuralcodec.errors import UsageError
 from neuralcodec.format.container import read
+from neuralcodec.picture.noise import noise_of
+from neuralcodec.picture.picture import Picture
 from neuralcodec.weights.encoders import encoder_of
 from neuralcodec.weights.saving import save
 
@@ -77,6 +80,23 @@ def test_clean_pictures_are_left_to_the_plain_encoder(tiny_encoders: Path) -> No
     assert neuralcodec.encode(noisy(20), denoise=0) == neuralcodec.encode(noisy(20))
     with pytest.raises(UsageError, match="have no encoder to denoise: `ncodec train denoise --start conv`"):
         neuralcodec.encode(noisy(20), denoise="auto")
+
+
+def test_noise_is_estimated_once_for_a_target(tiny_encoders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many encodes it takes."""
+    estimates: list[float] = []
+
+    def counted(pixels: np.ndarray) -> float:
+        estimates.append(noise_of(pixels))
+        return estimates[-1]
+
+    monkeypatch.setattr("neuralcodec.picture.noise.noise_of", counted)
+    picture = Picture(noisy(20))
+    wanted = len(neuralcodec.encode(picture.pixels, quality=40, denoise="auto"))
+    estimates.clear()
+    found = targets.encode(picture, target_size=wanted, denoise="auto")
+    assert found.encodes > 1
+    assert [found.noise] == estimates
 
 
 def test_grey_and_alpha() -> None:

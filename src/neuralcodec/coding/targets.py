@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from neuralcodec import parallel, weights
 from neuralcodec.arrays import Pixels, Progress, quiet
 from neuralcodec.coding import codec
+from neuralcodec.coding.denoise import noise_level
 from neuralcodec.coding.pixels import Kept
 from neuralcodec.coding.progressive import first_stages
 from neuralcodec.errors import UsageError, warn
@@ -45,6 +46,7 @@ class Encoded(NamedTuple):
     quality: float
     encodes: int
     reached: str | None = None  # the metric that was the target, and its value
+    noise: float = 0.0  # what the encoder took the noise of the picture to be, in 8-bit levels
 
 
 class _Trial(NamedTuple):
@@ -127,14 +129,15 @@ def encode(
     if options.get("denoise") is not None and (target_msssim is not None or target_ssimulacra2 is not None):
         raise UsageError("a metric compares with the noisy picture: with denoise, give a quality or a size")
     target = _target(picture, target_size, target_bpp, target_msssim, target_ssimulacra2)
+    noise = options["denoise"] = noise_level(picture.pixels, options.get("denoise"))  # once for all encodes
     if looks_drawn(picture.pixels):
         warn(["looks drawn: text, interfaces and line art are sharper as PNG, and often no larger"])
     if target is not None:
         in_stages = weights.by_name(options.get("model", DEFAULT_MODEL)).codec.in_stages
         find = _among_stages if in_stages else _search
-        return find(picture, target, progress or quiet, options)
+        return find(picture, target, progress or quiet, options)._replace(noise=noise)
     file = codec.encode_file(picture, quality=quality, progress=progress, **options)
-    return Encoded(container.write(file), file.header.quality, 1)
+    return Encoded(container.write(file), file.header.quality, 1, noise=noise)
 
 
 def _target(

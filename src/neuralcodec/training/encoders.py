@@ -6,6 +6,7 @@ into a weights file of its own, which names the decoder.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -40,9 +41,9 @@ class EncoderObjective(Objective):
     def begin(self, crops: Iterator[Tensor]) -> None:
         """Have nothing to prepare."""
 
+    @abstractmethod
     def make(self, codec: ConvConfig) -> ConvCodec:
         """Make the model for a codec of some sizes, with its encoder untrained."""
-        raise NotImplementedError
 
     def start(self, file: WeightsFile | None, components: Callable[[int], Tensor]) -> None:
         if file is None:
@@ -63,9 +64,9 @@ class EncoderForm(Trainable[C]):
 
     kind: str
 
+    @abstractmethod
     def make(self, config: C, detail_share: float = 0.0) -> EncoderObjective:
         """Make the objective, which has no model before its start."""
-        raise NotImplementedError
 
     def objective(self, config: C, *, detail_share: float = 0.0) -> Objective:
         return self.make(config, detail_share)

@@ -157,9 +157,7 @@ def _encode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
         facts["reached"] = found.reached
         notes.append(found.reached)
     if args.denoise is not None:
-        from neuralcodec.coding.denoise import noise_level
-
-        facts["denoised"] = round(noise_level(picture.pixels, args.denoise), 2)
+        facts["denoised"] = round(found.noise, 2)
         notes.append(f"noise {facts['denoised']:.3g}")
     notes += [] if found.encodes == 1 else [f"{found.encodes} encodes"]
     return coding.result(
