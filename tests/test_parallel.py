@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -144,3 +145,18 @@ def test_what_a_strip_raises_is_raised() -> None:
     for threads in (1, 2):
         with pytest.raises(ValueError, match="8"):
             parallel.run(lambda _: parallel.in_strips(work, 20, 4), [None], threads)
+
+
+def test_libraries_with_one_thread_from_the_start_are_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    found = Mock()
+    monkeypatch.setattr(parallel, "_blas", found)
+    parallel.start_single_threaded_blas()
+    with parallel.single_threaded_blas():
+        found.assert_not_called()
+    monkeypatch.setenv("MKL_NUM_THREADS", "2")  # as somebody wanted
+    parallel.start_single_threaded_blas()
+    with parallel.single_threaded_blas():
+        found().limit.assert_called_once_with(limits=1)
+    found().limit().restore_original_limits.assert_called_once_with()

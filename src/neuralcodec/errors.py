@@ -40,6 +40,12 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def line(error: Exception) -> str:
+    """Put the message of an error on one line."""
+    text = error.strerror if isinstance(error, OSError) else None
+    return " ".join((text or str(error) or type(error).__name__).split())
+
+
 class NeuralCodecWarning(UserWarning):
     """The warning that something of the input was not kept, such as 16-bit precision; the work goes on."""
 

@@ -110,9 +110,19 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+#: Variables with the threads of the libraries that may be numpy's BLAS.
+_BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def start_single_threaded_blas() -> None:
+    """Let numpy's BLAS, before it is loaded, have one thread, unless a variable says otherwise."""
+    for name in _BLAS:
+        os.environ.setdefault(name, "1")
+
+
 def limit_threads(count: int) -> None:
     """Limit the threads of numerical libraries, which read these variables when they are loaded."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+    for name in ("OMP_NUM_THREADS", *_BLAS):
         os.environ[name] = str(count)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(count)
@@ -179,7 +189,8 @@ def single_threaded_blas() -> Iterator[None]:
     global _users, _limits  # noqa: PLW0603
     with _lock:
         _users += 1
-        if _users == 1:
+        # Where all has one thread from the start, there is nothing to look for.
+        if _users == 1 and any(os.environ.get(name) != "1" for name in _BLAS):
             _limits = _blas().limit(limits=1)
     try:
         yield

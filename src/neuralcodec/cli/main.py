@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from neuralcodec import files
 from neuralcodec.cli.arguments import parse
-from neuralcodec.parallel import limit_threads
+from neuralcodec.parallel import limit_threads, start_single_threaded_blas
 from neuralcodec.terminal import report_error, say
 
 INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended
@@ -29,7 +29,7 @@ def program() -> NoReturn:
     (`neuralcodec.parallel`), took a fifth of the processor time of a small picture.
     """
     gc.set_threshold(20_000)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    start_single_threaded_blas()
     status = main()
     if _NEED_AN_END.isdisjoint(sys.modules) and threading.active_count() == 1:
         for stream in filter(None, (sys.stdout, sys.stderr)):

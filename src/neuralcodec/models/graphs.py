@@ -9,16 +9,18 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from neuralcodec.arrays import Floats
 from neuralcodec.errors import NeuralCodecError
+from neuralcodec.parallel import computing
 from neuralcodec.processes import available_cores
 from neuralcodec.weights import WeightsFile, by_id, content_of
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 #: Graphs of the decoder; the others are of the encoder, and in its folder.
 DECODING = ("synthesis", "render", "detail_synthesis")
@@ -58,11 +60,15 @@ class Graphs:
         """
         named = {key.replace("__", "."): value for key, value in feeds.items()}
         if name not in self._sessions:
-            self._sessions[name] = self._load(name)
+            file = self._decoder if name in DECODING else self._encoder
+            coming = _coming.pop((file, name), None)
+            self._sessions[name] = _load(file, name) if coming is None else coming.result()
         return list(self._sessions[name].run(outputs, named))
 
     def gains(self, name: str, level: float) -> Floats:
         """Gains `(1, C, 1, 1)` of a table at a level, see `neuralcodec.models.blocks.GainTable`."""
+        import numpy as np
+
         table = self._arrays[f"transforms.{name}.log_gain"].astype(np.float32)
         low = min(int(level), len(table) - 2)
         share = np.float32(level - low)
@@ -70,47 +76,73 @@ class Graphs:
         return np.exp(row, dtype=np.float32).reshape(1, -1, 1, 1)
 
     def array(self, name: str) -> Floats:
-        return np.asarray(self._arrays[f"transforms.{name}"], np.float32)
+        values: Floats = self._arrays[f"transforms.{name}"].astype("float32")
+        return values
 
     def leave_sessions(self) -> None:
         """Forget the sessions without freeing them."""
-        for session in self._sessions.values():
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+        _keep(*self._sessions.values())
         self._sessions = {}
 
-    def _load(self, name: str) -> Any:
-        # It would report its use to its makers, by a thread for which a forked child waits at its end.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime  # type: ignore[import-untyped]
 
-        file = self._decoder if name in DECODING else self._encoder
-        path = _path(file, name)
-        if not path.is_file():
-            raise NeuralCodecError(f"{path} is missing, without which these weights run on torch alone")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = available_cores()
-        # The level beyond would block channels, with which 1x1 convolutions take half as long again.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores
-        options.log_severity_level = 3
-        plain, digest = content_of(file)
-        options.add_external_initializers_from_files_in_memory([file.path.name], [plain], [len(plain)])
-        try:
-            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its own kinds have no common name that is public
-            raise NeuralCodecError(f"{path} cannot be loaded: {' '.join(str(error).split())[:200]}") from None
-        told = session.get_modelmeta().custom_metadata_map.get("weights")
-        if told != digest:
-            raise NeuralCodecError(f"{path} is not the graph of {file.path}: export the weights again")
-        return session
+def prepare(file: WeightsFile, names: Sequence[str]) -> None:
+    """Begin to load graphs of a weights file, in a thread, while this one loads what else it needs.
+
+    It is for a process that starts. One that has run graphs has them.
+    """
+    if _all or _coming:
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    load = computing()(_load)  # a fork waits for it
+    thread = ThreadPoolExecutor(1)
+    for name in names:
+        _coming[file, name] = thread.submit(load, file, name)
+    thread.shutdown(wait=False)
+
+
+def _load(file: WeightsFile, name: str) -> Any:
+    plain, digest = content_of(file)
+    # It would report its use to its makers, by a thread for which a forked child waits at its end.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime  # type: ignore[import-untyped]
+
+    path = _path(file, name)
+    if not path.is_file():
+        raise NeuralCodecError(f"{path} is missing, without which these weights run on torch alone")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = available_cores()
+    # The level beyond would block channels, with which 1x1 convolutions take half as long again.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores
+    options.log_severity_level = 3
+    options.add_external_initializers_from_files_in_memory([file.path.name], [plain], [len(plain)])
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its own kinds have no common name that is public
+        raise NeuralCodecError(f"{path} cannot be loaded: {' '.join(str(error).split())[:200]}") from None
+    told = session.get_modelmeta().custom_metadata_map.get("weights")
+    if told != digest:
+        raise NeuralCodecError(f"{path} is not the graph of {file.path}: export the weights again")
+    return session
 
 
 _all: weakref.WeakSet[Graphs] = weakref.WeakSet()
+#: Sessions that `prepare` loads, until they are first run.
+_coming: dict[tuple[WeightsFile, str], Future[Any]] = {}
+
+
+def _keep(*objects: object) -> None:
+    """Never free these."""
+    for kept in objects:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
 
 
 def _after_fork() -> None:
     for graphs in _all:
         graphs.leave_sessions()
+    _keep(*_coming.values())
+    _coming.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -19,7 +19,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
+from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError, line
 from neuralcodec.files import bytes_of
 from neuralcodec.format.container import MIN_SIDE, Limits
 from neuralcodec.picture import boxes, jpeg, planar, png, tiff
@@ -82,12 +82,6 @@ def load(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
             source.seek(0)
     data = bytes_of(source, Limits(max_pixels).max_bytes)
     return _from_bytes(data, "the picture", max_pixels)
-
-
-def line(error: Exception) -> str:
-    """Put the message of an error on one line."""
-    text = error.strerror if isinstance(error, OSError) else None
-    return " ".join((text or str(error) or type(error).__name__).split())
 
 
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:

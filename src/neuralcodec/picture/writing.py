@@ -12,11 +12,10 @@ from typing import Any, BinaryIO
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.errors import NeuralCodecError, UsageError, line
 from neuralcodec.picture.exif import XMP, into_tiff, resolution, says_only_orientation, without_orientation
 from neuralcodec.picture.formats import FORMATS, Format, format_for
 from neuralcodec.picture.picture import Picture, to_pil, upright
-from neuralcodec.picture.reading import line
 
 _NAMES = {"icc": "ICC profile", "exif": "EXIF", "xmp": "XMP"}
 

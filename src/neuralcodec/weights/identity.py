@@ -30,7 +30,8 @@ def decoder_hash(codec: str, model: Mapping[str, int], arrays: Mapping[str, Any]
         if not is_encoder(name):
             array = arrays[name]
             digest.update(_line([name, array.dtype.name, array.shape]))
-            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+            stored = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+            digest.update(stored.reshape(-1).view("u1"))  # without a copy
     return digest.hexdigest()
 
 

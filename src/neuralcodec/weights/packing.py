@@ -36,7 +36,7 @@ def pack(plain: bytes) -> bytes:
     return zlib.compress(plain[0::2] + plain[1::2], 9)
 
 
-def unpack(packed: bytes, size: int) -> bytes:
+def unpack(packed: bytes | memoryview, size: int) -> bytes:
     """Undo `pack`.
 
     Args:
@@ -52,9 +52,11 @@ def unpack(packed: bytes, size: int) -> bytes:
             raise ValueError(f"it does not unpack to the {size} bytes that it says")
     except zlib.error as error:
         raise ValueError(f"it does not unpack: {error}") from None
-    plain = bytearray(size)
-    plain[0::2], plain[1::2] = halves[: (size + 1) // 2], halves[(size + 1) // 2 :]
-    return bytes(plain)
+    import numpy as np  # here, so that the stream can be inflated while another thread loads it
+
+    plain, read = np.empty(size, np.uint8), np.frombuffer(halves, np.uint8)
+    plain[0::2], plain[1::2] = read[: (size + 1) // 2], read[(size + 1) // 2 :]
+    return plain.tobytes()
 
 
 class Content(NamedTuple):
@@ -80,11 +82,16 @@ def content(path: Path, written: tuple[int, int, int], size: int | None) -> Cont
     Raises:
         OSError, SafetensorError, KeyError, ValueError: it cannot be read, or is damaged.
     """
-    from safetensors.numpy import load
-
     data = path.read_bytes()
-    plain = data if size is None else unpack(load(data)[PACKED].tobytes(), size)
+    plain = data if size is None else unpack(_packed(data), size)
     return Content(plain, hashlib.sha256(data).hexdigest())
+
+
+def _packed(data: bytes) -> memoryview:
+    """Find the packed array in a file, whose numbers begin behind its header."""
+    first = 8 + int.from_bytes(data[:8], "little")
+    start, end = json.loads(data[8:first])[PACKED]["data_offsets"]
+    return memoryview(data)[first + start : first + end]
 
 
 def as_file(arrays: Mapping[str, Any], said: Mapping[str, Any]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser, Namespace
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from neuralcodec.terminal import Show, about, say
 
 if TYPE_CHECKING:
     from neuralcodec.arrays import Damage, Plane
+    from neuralcodec.format.container import Container
     from neuralcodec.picture.picture import Picture
 
 
@@ -106,19 +108,20 @@ def _decode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
     with about(job.name):
         data = store.read(job.source, byte_limit(args))
         header = read_header(data)  # what is not ours is refused here, before a model is loaded
-        from neuralcodec.coding.codec import decode_picture
-        from neuralcodec.picture.picture import Picture
-        from neuralcodec.picture.writing import save
-
         start = time.perf_counter()
         try:
-            picture = decode_picture(
-                data,
+            whole = read(data, limits=limits_of(args), strict=not args.partial)
+            _expect(whole, args)
+            from neuralcodec.coding.codec import decode_file
+            from neuralcodec.picture.picture import Picture
+            from neuralcodec.picture.writing import save
+
+            picture = decode_file(
+                whole,
                 region=args.region,
                 stage=args.stage,
                 reduce=args.reduce,
                 partial=args.partial,
-                limits=limits_of(args),
                 progress=show,
             )
         except DamagedFileError as error:
@@ -136,6 +139,16 @@ def _decode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
         _report_damage(job.name, picture.damage)
     facts = {"bpp": 8 * len(data) / (header.height * header.width), "damaged": picture.damage is not None}
     return coding.result(job, picture, sizes=(len(data), after), facts=facts, notes=[], start=start)
+
+
+def _expect(file: Container, args: Namespace) -> None:
+    """Begin to load what decoding the whole of a file needs."""
+    if args.reduce == 1 and file.layers:
+        from neuralcodec import weights
+        from neuralcodec.coding.families import expect
+
+        with suppress(DamagedFileError):  # the weights are not here, which decoding will say
+            expect(weights.by_id(file.header.weights_id), min(args.stage or file.layers, file.layers))
 
 
 def _is_there(job: Job, args: Namespace) -> bool:

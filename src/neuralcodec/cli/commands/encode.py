@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neuralcodec import files
+from neuralcodec import files, weights
 from neuralcodec.cli import batch, coding
 from neuralcodec.cli.command import Command
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
 from neuralcodec.cli.jobs import Result, Store, Task
 from neuralcodec.cli.planning import Job
 from neuralcodec.cli.values import effort, ms_ssim, noise, positive, quality, score, size
-from neuralcodec.coding.families import FAMILIES, family_of
+from neuralcodec.coding.families import FAMILIES, expect, family_of
 from neuralcodec.errors import DamagedFileError, UsageError, warn
 from neuralcodec.format.container import read
 from neuralcodec.format.header import MAGIC, codec_named
@@ -104,8 +104,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def encode(args: Namespace) -> int:
     """Turn pictures into `.nc` files."""
-    from neuralcodec import weights
-
     weights.by_name(args.model)  # refuses an unknown one before any work
     # `ncodec encode *.png` with two files in the folder must not replace the second one.
     if args.output_dir is None and len(args.files) == 2 and Path(args.files[1]).suffix.lower() in SUFFIXES:
@@ -121,6 +119,8 @@ def _encode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
         data = store.read(job.source, byte_limit(args))
         if data.startswith(MAGIC):
             raise UsageError("is an .nc file already: `ncodec decode` makes a picture of it")
+        if args.denoise is None:
+            expect(weights.by_name(args.model), effort=args.effort)
         from neuralcodec.picture.picture import upright
         from neuralcodec.picture.reading import load
 

@@ -58,6 +58,12 @@ class ConvFamily(Family):
 
         return runner.load(file, device)
 
+    def graphs(self, file: WeightsFile, layers: int | None) -> Sequence[str]:
+        if layers is not None:
+            return ["detail_synthesis" if layers > 1 else "synthesis"]
+        detail = ["detail_analysis"] if file.said["model"].get("detail") else []
+        return ["features", "latent", "hyper_analysis", *detail]
+
     def stages(self, model: TileModel, header: Header) -> int:
         return 1 if model.levels(header.quality).detail is None else 2
 

@@ -56,6 +56,10 @@ class Family(Protocol):
             UsageError: there is no such device. NeuralCodecError: it is no weights file of this version.
         """
 
+    def graphs(self, file: WeightsFile, layers: int | None) -> Sequence[str]:
+        """Name the graphs that decoding so many stages or layers runs first; with None, encoding."""
+        return ()
+
     def stages(self, model: Any, header: Header) -> int:
         """Count the stages, or layers, of a file with this header."""
         return header.stages
