@@ -87,6 +87,19 @@ def test_no_more_processes_than_memory_holds(monkeypatch: pytest.MonkeyPatch) ->
     assert processes.most(64, on_gpu=True) == 1
 
 
+def test_memory_where_the_system_does_not_say_what_is_free(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(processes, "_CGROUP", tmp_path)
+    monkeypatch.setattr(processes, "_MEMINFO", tmp_path / "meminfo")
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    assert processes.available_memory() == half
+    monkeypatch.delattr(os, "sysconf")  # as on Windows
+    assert processes.available_memory() == 4 * 2**30
+    (tmp_path / "meminfo").write_text("MemTotal:  9000 kB\nMemAvailable:    7000 kB\n")
+    assert processes.available_memory() == 7000 * 1024
+
+
 def test_memory_of_the_control_group_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(processes, "_CGROUP", tmp_path)
     machine = processes.available_memory()

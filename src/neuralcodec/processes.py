@@ -29,7 +29,7 @@ MEMORY = 400 << 20
 #: Seconds that a process has for clearing up after its parent has died.
 _GRACE = 5.0
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUP, _MEMINFO = Path("/sys/fs/cgroup"), Path("/proc/meminfo")
 
 
 class Done(NamedTuple, Generic[Task, Result]):
@@ -61,15 +61,23 @@ def most(cores: int, *, on_gpu: bool) -> int:
 
 def available_memory() -> int:
     """Return the bytes that can be taken without displacing anything, in this machine and control group."""
-    import psutil
-
-    available: int = psutil.virtual_memory().available
+    available = _memory_of_machine()
     with suppress(OSError, ValueError, KeyError):  # there is no group, or no limit ("max")
         limit = int((_CGROUP / "memory.max").read_text())
         held = int((_CGROUP / "memory.current").read_text())
         facts = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
         available = min(available, limit - held + int(facts["inactive_file"]))
     return max(available, 0)
+
+
+def _memory_of_machine() -> int:
+    """Return the bytes that can be taken: half of all where the system does not say, else 4 GiB."""
+    with suppress(OSError, StopIteration):
+        lines = _MEMINFO.read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) << 10
+    with suppress(AttributeError, OSError, ValueError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return 4 << 30
 
 
 # ---- the pool --------------------------------------------------------------------------------------------
