@@ -91,12 +91,12 @@ def tiny_models(tiny_gru: Path) -> Path:
 
 @pytest.fixture
 def tiny_encoders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of weights that come before the package's: a tiny `conv` in two layers, and its encoders."""
-    from tiny import write_detail_weights, write_encoder
+    """A folder of weights that come before the package's: a tiny `conv` in two layers, and its companions."""
+    from tiny import write_companion, write_detail_weights
 
     folder = tmp_path_factory.mktemp("encoders")
     decoder = write_detail_weights(folder / "conv.safetensors")
     monkeypatch.setenv(weights.VARIABLE, str(folder))
-    for kind in ("denoise", "inpaint"):
-        write_encoder(kind, folder, decoder)
+    for kind in ("denoise", "inpaint", "vivid"):
+        write_companion(kind, folder, decoder)
     return folder

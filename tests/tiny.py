@@ -10,8 +10,8 @@ from conftest import photograph
 from neuralcodec.models.conv.config import ConvConfig
 from neuralcodec.models.conv.network import ConvCodec
 from neuralcodec.models.gru.network import RecurrentCodec, RecurrentConfig
+from neuralcodec.training.companions import CompanionForm
 from neuralcodec.training.data import PixelStore, block_components
-from neuralcodec.training.encoders import EncoderForm
 from neuralcodec.training.export import arrays_of, write_weights
 from neuralcodec.training.forms import trainable
 from neuralcodec.weights import Tradeoff, WeightsFile
@@ -74,13 +74,17 @@ def write_recurrent_weights(out: Path) -> WeightsFile:
     return write_weights(out, arrays_of("gru", model), "gru", TINY_RECURRENT, Tradeoff())
 
 
-def write_encoder(kind: str, folder: Path, decoder: WeightsFile) -> WeightsFile:
+def write_companion(kind: str, folder: Path, decoder: WeightsFile) -> WeightsFile:
     """An untrained encoder of a kind, which changes nothing yet, for weights in `NCODEC_WEIGHTS`."""
     form = trainable(kind)
-    assert isinstance(form, EncoderForm)
+    assert isinstance(form, CompanionForm)
     torch.manual_seed(0)
     return form.export({}, form.config(**TINY_SIZES[kind]), decoder.decoder, folder)
 
 
-#: Sizes of the encoders of `write_encoder`.
-TINY_SIZES = {"denoise": {"noise_levels": 3, "more_blocks": 1}, "inpaint": {"width": 12, "blocks": 2}}
+#: Sizes of the companions of `write_companion`.
+TINY_SIZES = {
+    "denoise": {"noise_levels": 3, "more_blocks": 1},
+    "inpaint": {"width": 12, "blocks": 2},
+    "vivid": {"width": 4, "highest_level": 200},
+}

@@ -137,6 +137,7 @@ def decode(
     stage: int | None = None,
     reduce: int = 1,
     partial: bool = False,
+    realism: float = 0.0,
     max_pixels: int | None = None,
     device: str | None = None,
     as_array: Literal[False] = False,
@@ -149,6 +150,7 @@ def decode(
     stage: int | None = None,
     reduce: int = 1,
     partial: bool = False,
+    realism: float = 0.0,
     max_pixels: int | None = None,
     device: str | None = None,
     as_array: Literal[True],
@@ -160,6 +162,7 @@ def decode(
     stage: int | None = None,
     reduce: int = 1,
     partial: bool = False,
+    realism: float = 0.0,
     max_pixels: int | None = None,
     device: str | None = None,
     as_array: bool = False,
@@ -173,6 +176,8 @@ def decode(
         reduce: 2, 4, 8 or 16: a picture so many times smaller to a side, the means of its pixels.
         partial: of a damaged file, decode what is left. A `DamageWarning` says what is not: its `damage` has
             the numbers and boxes of lost tiles, `map()` as a mask, and what is wrong with the file.
+        realism: up to 1, let a second decoder add grain, hair and foliage that may have been there, where a
+            low quality left them out; 0 is the true picture.
         max_pixels: refuse larger pictures before any memory is taken; by default 2^28.
         device: where the transforms run, `auto`, `cpu` or `cuda`; by default what `NCODEC_DEVICE` says.
         as_array: give pixels instead of an image.
@@ -185,7 +190,7 @@ def decode(
         DamagedFileError: the file is damaged, not ours, or asks for more than the limits. With `partial`,
             damage is an error only where no tile is intact.
         UsageError: there is no such file; the region is not within the picture; the file does not have that
-            stage; there is no such device.
+            stage; there is no such device; realism is above 0 and the file's weights have no vivid decoder.
     """
     from neuralcodec.coding.codec import decode_picture
     from neuralcodec.picture.picture import to_array, to_pil
@@ -193,7 +198,14 @@ def decode(
     box, limits = checked_region(region), _limits(max_pixels)
     data = _bytes_of(source, limits)
     picture = decode_picture(
-        data, region=box, stage=stage, reduce=reduce, partial=partial, limits=limits, device=device
+        data,
+        region=box,
+        stage=stage,
+        reduce=reduce,
+        partial=partial,
+        realism=realism,
+        limits=limits,
+        device=device,
     )
     if picture.damage is not None:
         warn([DamageWarning(picture.damage)])

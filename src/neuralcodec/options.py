@@ -30,6 +30,17 @@ def checked_quality(quality: object) -> float:
     raise UsageError(f"quality must be a number from 0 to 100, not {quality!r}")
 
 
+def checked_realism(realism: object) -> float:
+    """Return a realism as a number.
+
+    Raises:
+        UsageError: it is no number from 0 to 1.
+    """
+    if isinstance(realism, Real) and not isinstance(realism, bool) and 0 <= float(realism) <= 1:
+        return float(realism)
+    raise UsageError(f"realism must be a number from 0 to 1, not {realism!r}")
+
+
 def checked_effort(effort: object) -> int:
     """Return an effort as an integer.
 

@@ -9,9 +9,9 @@
 Opening reads the header and the metadata alone: size, mode and `info` are there without torch. The first
 access to the pixels reads and decodes them. As with Pillow's own formats, damage shows there, as an OSError;
 `verify` looks for it without decoding. With Pillow's `ImageFile.LOAD_TRUNCATED_IMAGES`, what is left is
-decoded instead, with a `DamageWarning`. Save options are `quality` (0 to 100, kept to two decimals, default
-50), `effort` (1, the default, to 9), `denoise`, `model`, `icc_profile`, `exif` and `xmp`; metadata not named
-are taken from the image's `info`.
+decoded instead, with a `DamageWarning`. `REALISM` of this module, 0 to 1, is that of `neuralcodec.decode`.
+Save options are `quality` (0 to 100, kept to two decimals), `effort` (1, the default, to 9), `denoise`,
+`model`, `icc_profile`, `exif` and `xmp`; metadata not named are taken from the image's `info`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from neuralcodec.options import DEFAULT_EFFORT, DEFAULT_MODEL, REDUCES
 
 FORMAT = "NC"
 MIME = "image/x-neuralcodec"
+#: Of pictures that are decoded from now on.
+REALISM = 0.0
 
 
 def _accept(prefix: bytes) -> bool:
@@ -91,7 +93,7 @@ class NcImageFile(ImageFile.ImageFile):
 
             try:
                 data, partial = self._all_bytes(), ImageFile.LOAD_TRUNCATED_IMAGES
-                picture = decode_picture(data, partial=partial, reduce=self._reduce)
+                picture = decode_picture(data, partial=partial, reduce=self._reduce, realism=REALISM)
             except DamagedFileError as error:
                 raise OSError(str(error)) from None
             self.im = to_pil(picture).im

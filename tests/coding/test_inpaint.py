@@ -14,7 +14,7 @@ from neuralcodec.coding.inpaint import inpaint, without
 from neuralcodec.errors import UsageError
 from neuralcodec.picture.fill import fill_smoothly
 from neuralcodec.picture.picture import Picture
-from neuralcodec.weights.encoders import encoder_of
+from neuralcodec.weights.companions import companion_of
 
 pytestmark = pytest.mark.usefixtures("tiny_encoders")
 
@@ -30,7 +30,7 @@ def taught() -> None:
     """Gives the network of the tiny weights a head, so that it changes something."""
     from neuralcodec.weights.saving import save
 
-    file = encoder_of(weights.by_name("conv"), "inpaint")
+    file = companion_of(weights.by_name("conv"), "inpaint")
     arrays = weights.arrays_of(file)
     rng = np.random.default_rng(0)
     head = arrays["encoder.head.weight"]

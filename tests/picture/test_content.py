@@ -9,7 +9,7 @@ from PIL import Image
 
 import neuralcodec
 from neuralcodec.errors import NeuralCodecWarning
-from neuralcodec.picture.content import looks_drawn
+from neuralcodec.picture.content import lettering, looks_drawn
 from neuralcodec.picture.reading import load
 from neuralcodec.training.drawn import draw
 
@@ -42,3 +42,24 @@ def test_an_encoder_says_so() -> None:
 def test_no_warning_of_a_photograph(recwarn: pytest.WarningsRecorder) -> None:
     neuralcodec.encode(Image.fromarray(photograph(96, 96)))
     assert not recwarn.list
+
+
+def test_lettering_is_found_where_it_is() -> None:
+    rows, columns = np.mgrid[0:256, 0:320]
+    pixels = (120 + 60 * np.sin(rows / 31 + columns / 17))[..., None].repeat(3, 2).astype(np.uint8)
+    pixels[64:128, 96:224] = np.where(np.arange(128) // 5 % 2, 220, 30)[None, :, None]
+    found = lettering(pixels)
+    assert found.shape == (16, 20)
+    assert found[4:8, 6:14].all()
+    assert not found[:2].any() and not found[10:].any() and not found[:, :4].any()
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
+def test_most_of_a_photograph_has_none(name: str) -> None:
+    pixels = load(SAMPLES / f"{name}.png").pixels
+    height, width = (side // 16 * 16 for side in pixels.shape[:2])
+    assert lettering(pixels[:height, :width]).mean() < 0.4
+
+
+def test_one_cell_is_too_small_to_tell() -> None:
+    assert not lettering(np.zeros((16, 64, 3), np.uint8)).any()

@@ -84,6 +84,16 @@ def noise(text: str) -> str | float:
     return value
 
 
+def realism(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
+    return value
+
+
 def count(text: str) -> int:
     value = whole(text)
     if value < 1:

@@ -17,6 +17,7 @@ from neuralcodec.coding.families import family_of
 from neuralcodec.coding.families.protocol import Family
 from neuralcodec.coding.pixels import Kept, box_reduced
 from neuralcodec.coding.tiling import boxes
+from neuralcodec.coding.vivid import load_decoder
 from neuralcodec.errors import DamagedFileError, UsageError
 from neuralcodec.format import container
 from neuralcodec.format.container import Container, Limits
@@ -26,6 +27,7 @@ from neuralcodec.options import (
     DEFAULT_MODEL,
     checked_effort,
     checked_quality,
+    checked_realism,
     checked_reduce,
     is_whole,
 )
@@ -170,6 +172,7 @@ def decode_picture(
     stage: int | None = None,
     reduce: int = 1,
     partial: bool = False,
+    realism: float = 0.0,
     limits: Limits = container.DEFAULT_LIMITS,
     device: str | None = None,
     progress: Progress | None = None,
@@ -180,7 +183,7 @@ def decode_picture(
         partial: decode what is left of a damaged file: lost tiles are filled in smoothly, a lost alpha plane
             is opaque, lost metadata are left out. `Picture.damage` says what is missing.
         limits: the most that the file may ask for.
-        region, stage, reduce, device, progress: as in `decode_file`.
+        region, stage, reduce, realism, device, progress: as in `decode_file`.
 
     Raises:
         DamagedFileError: the file is damaged, not an `.nc` file, needs weights that are not here, or asks
@@ -194,6 +197,7 @@ def decode_picture(
         stage=stage,
         reduce=reduce,
         partial=partial,
+        realism=realism,
         device=device,
         progress=progress,
     )
@@ -207,6 +211,7 @@ def decode_file(
     stage: int | None = None,
     reduce: int = 1,
     partial: bool = False,
+    realism: float = 0.0,
     device: str | None = None,
     progress: Progress | None = None,
 ) -> Picture:
@@ -218,6 +223,7 @@ def decode_file(
         reduce: 1, 2, 4, 8 or 16: give the means of so many pixels to a side. The sides are rounded up.
             Metadata and the report of damage stay those of the whole picture.
         partial: decode what is left of a file that was read with its damage.
+        realism: 0 is the true picture; up to 1, a vivid decoder adds texture that may have been there.
         device: as in `encode_file`.
 
     Raises:
@@ -226,7 +232,7 @@ def decode_file(
     header, reduce = file.header, checked_reduce(reduce)
     family = family_of(header.codec)
     held = _stages_held(file, family)
-    model = family.load(_weights_of(header), device)
+    model = load_decoder(family, _weights_of(header), file, checked_realism(realism), device)
     stages = family.stages(model, header)
     if stage is not None and stages == 1:
         raise UsageError(f"the file has no stages: the {header.codec.name} model wrote it, in one layer")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuralcodec.errors import UsageError
 from neuralcodec.options import DENOISE_WORDS, MOST_NOISE
-from neuralcodec.weights.encoders import encoder_of
+from neuralcodec.weights.companions import companion_of
 
 if TYPE_CHECKING:
     from neuralcodec.arrays import Pixels
@@ -51,6 +51,6 @@ def load_denoising(family: Family, file: WeightsFile, noise: float, device: str 
     Raises:
         UsageError: the family has none, or there is none for this decoder.
     """
-    if KIND not in family.encoders:
+    if KIND not in family.companions:
         raise UsageError(f"denoise: the {family.codec.name} model has no encoder for noisy pictures")
-    return family.load(encoder_of(file, KIND), device).at_noise(noise)
+    return family.load(companion_of(file, KIND), device).at_noise(noise)

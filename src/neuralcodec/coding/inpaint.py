@@ -24,7 +24,7 @@ from neuralcodec.picture.mask import Mask, checked_mask, mask_of, region_mask
 from neuralcodec.picture.picture import Picture, upright
 from neuralcodec.picture.reading import Source, load
 from neuralcodec.weights import WeightsFile
-from neuralcodec.weights.encoders import find_encoder
+from neuralcodec.weights.companions import find_companion
 
 if TYPE_CHECKING:
     from neuralcodec.models.conv.mending import InpaintingModel
@@ -99,9 +99,9 @@ def inpaint(
 
 def _encoder(model: str | os.PathLike[str]) -> WeightsFile | None:
     file = weights.by_name(model)
-    if KIND not in family_of(file.codec).encoders:
+    if KIND not in family_of(file.codec).companions:
         file = weights.by_name(DEFAULT_MODEL)
-    return find_encoder(file, KIND)
+    return find_companion(file, KIND)
 
 
 def _holes(mask: Mask) -> Iterator[tuple[Box, Mask]]:

@@ -18,7 +18,7 @@ from neuralcodec.format.header import Header
 from neuralcodec.models.conv import STRIDE
 
 if TYPE_CHECKING:
-    from neuralcodec.models.protocols import TileModel
+    from neuralcodec.models.protocols import TileDecoder
 
 
 class Latents(NamedTuple):
@@ -34,7 +34,7 @@ class Latents(NamedTuple):
     detail: Floats | None = None
 
     @classmethod
-    def empty(cls, box: Box, codec: TileModel, *, detail: bool) -> Latents:
+    def empty(cls, box: Box, codec: TileDecoder, *, detail: bool) -> Latents:
         """Make latents whose values are still to be filled in."""
         latents = np.empty((*box.shape, codec.prior.latent), np.float32)
         if not detail or codec.detail_prior is None:
@@ -57,7 +57,7 @@ class Latents(NamedTuple):
 
 def decode_latents(
     file: Container,
-    codec: TileModel,
+    codec: TileDecoder,
     area: Box | None = None,
     *,
     known: Latents | None = None,
@@ -99,7 +99,7 @@ def copy_detail(latents: Latents, detail: Floats | None, box: Box) -> None:
         target[:] = detail
 
 
-def sample_tiles(codec: TileModel, header: Header, draw: Draw, report: Progress = quiet) -> list[bytes]:
+def sample_tiles(codec: TileDecoder, header: Header, draw: Draw, report: Progress = quiet) -> list[bytes]:
     """Draw the segments of all tiles, in raster order, from the prior."""
     plane = Box.whole(latent_size(header.height, STRIDE), latent_size(header.width, STRIDE))
     tiles = list(enumerate(boxes(plane, header.tile // STRIDE)))
@@ -120,7 +120,7 @@ def sample_tiles(codec: TileModel, header: Header, draw: Draw, report: Progress 
     return [segment for layer in zip(*drawn, strict=True) for segment in layer]
 
 
-def recover_latents(file: Container, codec: TileModel, area: Box) -> tuple[Latents, list[int]]:
+def recover_latents(file: Container, codec: TileDecoder, area: Box) -> tuple[Latents, list[int]]:
     """Decode y_hat in an area of a file that may be damaged; fill lost tiles from those around them.
 
     What is wrong with a tile whose checksum fits is added to `file.damage`.
@@ -187,12 +187,12 @@ def _tiles_of(header: Header, box: Box) -> Iterator[int]:
         yield from range(row * header.tiles_across + left, row * header.tiles_across + right)
 
 
-def _decode_tile(file: Container, codec: TileModel, number: int, box: Box) -> Floats:
+def _decode_tile(file: Container, codec: TileDecoder, number: int, box: Box) -> Floats:
     reader = SymbolReader(codec.prior.tables, file.tiles[number])
     return codec.prior.code(reader, codec.levels(file.header.quality).base_row, box.height, box.width)
 
 
-def _decode_detail(file: Container, codec: TileModel, number: int, y_hat: Floats) -> Floats:
+def _decode_detail(file: Container, codec: TileDecoder, number: int, y_hat: Floats) -> Floats:
     """Decode the detail latent of a tile whose base is `y_hat`."""
     levels = codec.levels(file.header.quality)
     if codec.detail_prior is None or levels.detail is None:

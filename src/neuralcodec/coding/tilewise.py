@@ -24,13 +24,13 @@ from neuralcodec.entropy.rounding import Rounding, error_weight
 from neuralcodec.errors import UsageError
 from neuralcodec.format.container import Container
 from neuralcodec.format.header import Header
-from neuralcodec.models.conv import DETAIL_HALO, HALO, STRIDE
+from neuralcodec.models.conv import DETAIL_HALO, STRIDE
 from neuralcodec.models.conv.thumbnail import LEAST, thumbnail_of
 
 if TYPE_CHECKING:
     from neuralcodec.coding.refine import DetailRefiner, Refiner
     from neuralcodec.models.conv.runner import Model
-    from neuralcodec.models.protocols import TileModel
+    from neuralcodec.models.protocols import TileDecoder, TileModel
 
 #: Below this quality the mean colour of the decoded picture is checked.
 COLOUR_KEPT_BELOW = 35
@@ -244,7 +244,7 @@ def _in_torch(codec: TileModel) -> Model:
     return codec
 
 
-def _decoded_mean(codec: TileModel, file: Container) -> npt.NDArray[np.float64]:
+def _decoded_mean(codec: TileDecoder, file: Container) -> npt.NDArray[np.float64]:
     """Compute the mean of each channel `(1,)` or `(3,)` of the decoded picture, in 8-bit levels."""
     header = file.header
     parts = decode_windows(codec, file, Box.whole(header.height, header.width))
@@ -252,8 +252,13 @@ def _decoded_mean(codec: TileModel, file: Container) -> npt.NDArray[np.float64]:
     return np.asarray(total) / (header.height * header.width)
 
 
+def halo_of(codec: TileDecoder, file: Container) -> int:
+    """Return how many latent positions around it the pixels of a position depend on."""
+    return DETAIL_HALO if file.layers > 1 else codec.halo
+
+
 def decode_region(
-    codec: TileModel,
+    codec: TileDecoder,
     file: Container,
     region: Box,
     report: Progress = quiet,
@@ -270,7 +275,7 @@ def decode_region(
 
 
 def interpolate(
-    codec: TileModel, one: Container, other: Container, shares: Sequence[float]
+    codec: TileDecoder, one: Container, other: Container, shares: Sequence[float]
 ) -> Iterator[Pixels]:
     """Decode latents on the line between those of two files of one header: `(H, W, 1 or 3)`."""
     start, end = (decode_latents(file, codec) for file in (one, other))
@@ -285,7 +290,7 @@ def interpolate(
 
 
 def decode_windows(
-    codec: TileModel,
+    codec: TileDecoder,
     file: Container,
     region: Box,
     report: Progress = quiet,
@@ -309,7 +314,7 @@ def decode_windows(
     area = region.shrunk(STRIDE)
     small = thumbnail_of(header.weights_id) if reduce >= LEAST else None
     latents = None
-    halo = DETAIL_HALO if file.layers > 1 else HALO
+    halo = halo_of(codec, file)
     for band in bands(area, band_height(area, header.tile // STRIDE, halo)):
         start, end = ((edge - area.top) / area.height for edge in (band.top, band.bottom))
         report_band = part(report, start, end)

@@ -18,6 +18,7 @@ from neuralcodec.errors import NeuralCodecError
 from neuralcodec.parallel import computing
 from neuralcodec.processes import available_cores
 from neuralcodec.weights import WeightsFile, by_id, content_of
+from neuralcodec.weights.packing import patched
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -61,8 +62,11 @@ class Graphs:
         named = {key.replace("__", "."): value for key, value in feeds.items()}
         if name not in self._sessions:
             file = self._decoder if name in DECODING else self._encoder
-            coming = _coming.pop((file, name), None)
-            self._sessions[name] = _load(file, name) if coming is None else coming.result()
+            if file is self._decoder and not (self._encoder.encodes or self._encoder.decodes):
+                self._sessions[name] = _load(file, name, self._arrays)  # another synthesis
+            else:
+                coming = _coming.pop((file, name), None)
+                self._sessions[name] = _load(file, name) if coming is None else coming.result()
         return list(self._sessions[name].run(outputs, named))
 
     def gains(self, name: str, level: float) -> Floats:
@@ -101,8 +105,11 @@ def prepare(file: WeightsFile, names: Sequence[str]) -> None:
     thread.shutdown(wait=False)
 
 
-def _load(file: WeightsFile, name: str) -> Any:
+def _load(file: WeightsFile, name: str, values: Mapping[str, Any] | None = None) -> Any:
+    """Load a graph, with other `values` of its arrays where there are some."""
     plain, digest = content_of(file)
+    if values is not None:
+        plain = patched(plain, values)
     # It would report its use to its makers, by a thread for which a forked child waits at its end.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # type: ignore[import-untyped]

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from neuralcodec.models.conv.quality import QualityTable
 
 
-class TileModel(Protocol):
-    """A model whose transforms run over windows of a picture: conv.
+class TileDecoder(Protocol):
+    """The half of a `TileModel` that decodes.
 
     `prior` is that of the base, `detail_prior` that of the detail layer, None where the model has none.
-    `levels` finds the levels and the rows of tables of a quality. The analysis of a latent position looks at
-    `halo` others on each side.
+    `levels` finds the levels and the rows of tables of a quality. The transforms of a latent position, in one
+    layer, look at `halo` others on each side.
     """
 
     halo: int
@@ -28,6 +28,19 @@ class TileModel(Protocol):
     @property
     def threads(self) -> int:
         """Number of threads that the transforms use, and the rest should."""
+
+    def synthesise(
+        self, y_hat: Floats, quality: float, reduce: int = 1, detail: Floats | None = None
+    ) -> Pixels:
+        """Decode y_hat `(h, w, C)`: pixels `(16 h / reduce, 16 w / reduce, 3)`, means of `reduce` a side.
+
+        Args:
+            detail: the decoded detail latent `(2h, 2w, D)`.
+        """
+
+
+class TileModel(TileDecoder, Protocol):
+    """A model whose transforms run over windows of a picture: conv."""
 
     def features(self, pixels: Pixels | Floats) -> Any:
         """Compute the part of the analysis that is the same for every quality, of pixels `(H, W, 3)`."""
@@ -40,15 +53,6 @@ class TileModel(Protocol):
 
     def analyse_detail(self, pixels: Pixels | Floats, y_hat: Floats, quality: float) -> Floats:
         """Compute y2 `(2h, 2w, D)` from pixels `(16h, 16w, 3)` and the y_hat `(h, w, C)` of their base."""
-
-    def synthesise(
-        self, y_hat: Floats, quality: float, reduce: int = 1, detail: Floats | None = None
-    ) -> Pixels:
-        """Decode y_hat `(h, w, C)`: pixels `(16 h / reduce, 16 w / reduce, 3)`, means of `reduce` a side.
-
-        Args:
-            detail: the decoded detail latent `(2h, 2w, D)`.
-        """
 
 
 class StageDecoder(Protocol):

@@ -11,8 +11,8 @@ from neuralcodec.models.conv.denoise import DenoisingCodec
 from neuralcodec.models.conv.network import ConvCodec, Reconstruction
 from neuralcodec.options import MOST_NOISE
 from neuralcodec.picture.noise import noise_of
+from neuralcodec.training.companions import CompanionForm, CompanionObjective
 from neuralcodec.training.data import CropSampler
-from neuralcodec.training.encoders import EncoderForm, EncoderObjective
 from neuralcodec.training.noise import plain_noise, with_noise
 from neuralcodec.training.objectives import Terms
 
@@ -22,7 +22,7 @@ _TOLD = 0.5
 _NOISES, _BASE, _DETAIL = (10.0, 25.0, 50.0), (1.0, 3.0, 5.0), (1.0, 3.0)
 
 
-class DenoiseObjective(EncoderObjective):
+class DenoiseObjective(CompanionObjective):
     """The loss of the codec, against the clean crop, when it codes a noisy one.
 
     Args:
@@ -89,13 +89,13 @@ def _tensor(pixels: np.ndarray, like: Tensor) -> Tensor:
     return torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1).to(like.device)
 
 
-class DenoiseForm(EncoderForm[DenoiseConfig]):
-    """See `EncoderForm`."""
+class DenoiseForm(CompanionForm[DenoiseConfig]):
+    """See `CompanionForm`."""
 
     config = DenoiseConfig
     kind = "denoise"
 
-    def make(self, config: DenoiseConfig, detail_share: float = 0.0) -> EncoderObjective:
+    def make(self, config: DenoiseConfig, detail_share: float = 0.0) -> CompanionObjective:
         return DenoiseObjective(config, detail_share)
 
 

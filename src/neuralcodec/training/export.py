@@ -14,7 +14,7 @@ from neuralcodec import weights
 from neuralcodec.entropy import canary
 from neuralcodec.errors import NeuralCodecError
 from neuralcodec.training.checkpoint import read_checkpoint, tradeoff_of
-from neuralcodec.training.encoders import EncoderForm
+from neuralcodec.training.companions import CompanionForm
 from neuralcodec.training.export_graphs import write_graphs
 from neuralcodec.training.forms import form_of, trainable
 from neuralcodec.training.integers import Tensors
@@ -49,7 +49,7 @@ def export(
     """
     tensors, codec, config, run, decoder = read_checkpoint(checkpoint)
     encoder = trainable(codec)
-    if isinstance(encoder, EncoderForm):
+    if isinstance(encoder, CompanionForm):
         assert decoder is not None
         return encoder.export(tensors, config, decoder, out), {}
     form = form_of(codec)

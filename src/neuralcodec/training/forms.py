@@ -65,7 +65,7 @@ class Objective(Protocol):
 
 
 class Trainable(Protocol[C]):
-    """What a recipe can train: a family, or an `EncoderForm` of `neuralcodec.training.encoders`."""
+    """What a recipe can train: a family, or an `CompanionForm` of `neuralcodec.training.companions`."""
 
     #: A dataclass of numbers: the sizes of the model, as a recipe's table and a weights file hold them.
     config: type[C]
@@ -155,7 +155,7 @@ def trained() -> list[str]:
 
 def _modules() -> dict[str, str]:
     """Map the names of what can be trained to modules."""
-    return _codecs() | {kind: module for f in FAMILIES.values() for kind, module in f.encoders.items()}
+    return _codecs() | {kind: module for f in FAMILIES.values() for kind, module in f.companions.items()}
 
 
 def _codecs() -> dict[str, str]:

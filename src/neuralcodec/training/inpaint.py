@@ -11,8 +11,8 @@ from neuralcodec.models.conv.config import ConvConfig, InpaintConfig
 from neuralcodec.models.conv.inpaint import Inpainter, inpaint
 from neuralcodec.models.conv.network import ConvCodec
 from neuralcodec.picture.fill import fill_smoothly
+from neuralcodec.training.companions import CompanionForm, CompanionObjective
 from neuralcodec.training.data import CropSampler
-from neuralcodec.training.encoders import EncoderForm, EncoderObjective
 from neuralcodec.training.holes import KINDS, draw_holes
 from neuralcodec.training.objectives import Terms
 
@@ -29,7 +29,7 @@ class InpaintingCodec(ConvCodec):
         return inpaint(self.transforms, self.encoder, filled, hole)
 
 
-class InpaintObjective(EncoderObjective):
+class InpaintObjective(CompanionObjective):
     """The absolute error in the holes, and what of MS-SSIM they cost, over their share of the crop."""
 
     kind = "inpaint"
@@ -80,13 +80,13 @@ def _spoilt(x: Tensor, holes: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     return pixels.contiguous(memory_format=torch.channels_last), hole
 
 
-class InpaintForm(EncoderForm[InpaintConfig]):
-    """See `EncoderForm`."""
+class InpaintForm(CompanionForm[InpaintConfig]):
+    """See `CompanionForm`."""
 
     config = InpaintConfig
     kind = "inpaint"
 
-    def make(self, config: InpaintConfig, detail_share: float = 0.0) -> EncoderObjective:
+    def make(self, config: InpaintConfig, detail_share: float = 0.0) -> CompanionObjective:
         return InpaintObjective(config)
 
 

@@ -20,6 +20,7 @@ class Terms(NamedTuple):
         share: the place `(N,)` of each sample between the lowest quality, 0, and the highest, 1.
         detail: whether they were coded in two layers, and have the trade-off of these.
         error: of each sample `(N,)`, where it is measured otherwise than as the distortion of a codec.
+        added: to the distortion of each sample `(N,)`.
     """
 
     x: Tensor
@@ -28,6 +29,7 @@ class Terms(NamedTuple):
     share: Tensor
     detail: bool = False
     error: Tensor | None = None
+    added: Tensor | None = None
 
 
 def loss_of(tradeoff: Tradeoff, terms: Terms, *, mse_only: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -36,4 +38,6 @@ def loss_of(tradeoff: Tradeoff, terms: Terms, *, mse_only: bool) -> tuple[Tensor
     error = terms.error
     if error is None:
         error = distortion(terms.x, terms.x_hat, tradeoff, terms.share, mse_only=mse_only)
+    if terms.added is not None:
+        error = error + terms.added
     return rate_distortion(bpp, error, lambda_at(tradeoff, terms.share)), bpp, error

@@ -1,9 +1,9 @@
 """One self-contained HTML page to look at a decoded picture and to compare it with another one.
 
-The page takes frames: the picture of one file, or of several states of a file that arrives bit by bit. It
-holds the pictures without loss, but no more than a browser bears: 4 megapixels (2^22) a picture and 16 (2^24)
-for all of them. A larger picture is reduced to that, and the page says so; its measures are those of the full
-size.
+The page takes frames: the picture of one file, or several, of a file that arrives bit by bit or is decoded
+more and more vividly. It holds the pictures without loss, but no more than a browser bears: 4 megapixels
+(2^22) a picture and 16 (2^24) for all of them. A larger picture is reduced to that, and the page says so; its
+measures are those of the full size.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ class Frame:
     picture: Picture
 
 
-def page(frames: Sequence[Frame], against: Frame | None = None) -> str:
+def page(frames: Sequence[Frame], against: Frame | None = None, *, slider: str = "Received") -> str:
     """Build the document.
 
     Args:
-        frames: at least one. Several, in the order of their sizes, get a slider.
+        frames: at least one. Several get a slider, and the last is shown first.
+        slider: its label.
         against: the picture to compare them with, such as the original.
 
     Raises:
@@ -71,6 +72,7 @@ def page(frames: Sequence[Frame], against: Frame | None = None) -> str:
     return environment.get_template("page.html").render(
         frames=frames,
         against=against,
+        slider=slider,
         width=width,
         height=height,
         size=size,

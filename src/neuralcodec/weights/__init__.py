@@ -3,9 +3,9 @@
 A weights file is safetensors, packed: float16 arrays `transforms.*`, the integer prior, and as metadata the
 codec, the sizes of its model, what it was trained for and a canary. Its id is the start of a hash of what a
 decoder needs, so that a better encoder writes files that earlier decoders read. An encoder may lie in a file
-of its own, which names the decoder it is for; it may be of a kind (`neuralcodec.weights.encoders`). A file
-without an encoder serves for decoding only. Beside a decoder may lie the arrays for its thumbnails,
-`conv-96604f79.thumbnail`, which its id does not stand for.
+of its own, which names the decoder it is for; it may be of a kind, as may another synthesis
+(`neuralcodec.weights.companions`). A file without an encoder serves for decoding only. Beside a decoder may
+lie the arrays for its thumbnails, `conv-96604f79.thumbnail`, which its id does not stand for.
 
 Files are found in the folders and files that the variable `NCODEC_WEIGHTS` lists, and in this package.
 """
@@ -70,6 +70,7 @@ class WeightsFile:
         decoder: SHA-256, in hex, of what a decoder needs: see `decoder_hash`.
         encodes, decodes: whether that half is in the file.
         said: its metadata.
+        share: how much of what a companion changes, 0 to 1.
     """
 
     path: Path
@@ -79,6 +80,7 @@ class WeightsFile:
     encodes: bool
     decodes: bool
     said: Mapping[str, Any] = field(compare=False, repr=False)
+    share: float = 1.0
 
     @property
     def id(self) -> bytes:
@@ -87,7 +89,7 @@ class WeightsFile:
 
     @property
     def kind(self) -> str | None:
-        """What an encoder does beside encoding, such as `denoise`; None of a codec's own."""
+        """What a companion of a decoder is for, such as `denoise`; None of a codec's own halves."""
         return self.said.get("kind")
 
     @property
@@ -157,10 +159,10 @@ def by_name(name: str | os.PathLike[str]) -> WeightsFile:
         rivals = [other.path.stem for other in named if other.path.parent == file.path.parent]
         if len(rivals) > 1:
             raise UsageError(f"{text!r} may be {' or '.join(rivals)}: name it with its id")
+    if file.kind is not None:
+        raise UsageError(f"{file.path} is for `{file.kind}` alone: name the weights that it belongs to")
     if not file.encodes:
         raise UsageError(f"{file.name} has no encoder: these weights are for decoding the files they wrote")
-    if file.kind is not None:
-        raise UsageError(f"{file.path} is an encoder to {file.kind}: name the weights that it is for")
     if _decoder(file.id) is None:
         raise UsageError(
             f"{file.path} is an encoder for weights {file.id.hex()}, which are not here: {_WHERE}"
@@ -255,15 +257,18 @@ def read(file: WeightsFile) -> Weights:
         NeuralCodecError: it is no weights file, or what a decoder needs is not what its id stands for.
     """
     from neuralcodec.entropy.canary import Canary
+    from neuralcodec.weights.changes import changed
 
     decoder = file if file.decodes else by_id(file.id)
-    arrays = arrays_of(file) if decoder == file else arrays_of(decoder) | arrays_of(file)
+    arrays = arrays_of(decoder)
     try:
         codec, model = decoder.said["codec"], decoder.said["model"]
         if decoder_hash(codec, model, arrays) != decoder.decoder:
             raise ValueError("its arrays are not those that its id stands for: it is damaged")
         if file.said["model"] != model:
             raise ValueError("its sizes are not those of the decoder that it is for")
+        if decoder != file:
+            arrays |= changed(arrays_of(file), arrays, file.share)
         for name, size in {**model, **file.said.get("sizes", {})}.items():
             most = _MOST_LAYERS if name.endswith(_LAYERS) else _MOST_CHANNELS
             if type(size) is not int or not 0 <= size <= most:

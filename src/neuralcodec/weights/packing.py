@@ -103,3 +103,21 @@ def as_file(arrays: Mapping[str, Any], said: Mapping[str, Any]) -> bytes:
     packed = {PACKED: np.frombuffer(pack(plain), np.uint8)}
     # A single key: safetensors writes several in random order, and equal weights would give different files.
     return save(packed, {"neuralcodec": json.dumps({**said, UNPACKED: len(plain)}, sort_keys=True)})
+
+
+def patched(plain: bytes, arrays: Mapping[str, Any]) -> bytes:
+    """Put other values into a safetensors file, for those of its arrays that are among `arrays`.
+
+    Raises:
+        ValueError: one has another size.
+    """
+    start = 8 + int.from_bytes(plain[:8], "little")
+    other = bytearray(plain)
+    for name, entry in json.loads(plain[8:start]).items():
+        if name in arrays:
+            first, end = (start + offset for offset in entry["data_offsets"])
+            data = arrays[name].tobytes()
+            if len(data) != end - first:
+                raise ValueError(f"{name} has another size")
+            other[first:end] = data
+    return bytes(other)

@@ -15,7 +15,7 @@ from neuralcodec.cli.command import Command
 from neuralcodec.cli.inputs import byte_limit, limits_of, name_of
 from neuralcodec.cli.jobs import Result, Store, Task
 from neuralcodec.cli.planning import Job
-from neuralcodec.cli.values import count, lossy_quality, region, whole
+from neuralcodec.cli.values import count, lossy_quality, realism, region, whole
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError, warn
 from neuralcodec.format.container import read, read_header
 from neuralcodec.options import REDUCES
@@ -36,6 +36,7 @@ examples:
   ncodec decode --format ppm photo.nc - | display -
   ncodec decode -q 80 --strip photo.nc small.jpg
   ncodec decode --region 1000,500,400,300 large.nc detail.png
+  ncodec decode --realism 1 photo.nc vivid.png
   ncodec decode --partial --damage-map mask.png damaged.nc
 
 The extension of OUT says the format: png, jpg, webp, tif, avif, ppm or bmp.
@@ -70,6 +71,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=1,
         metavar="2|4|8|16",
         help="a picture so many times smaller to a side, for thumbnails",
+    )
+    parser.add_argument(
+        "--realism",
+        type=realism,
+        default=0.0,
+        metavar="0..1",
+        help="add texture that may have been there, where a low quality left it out (default: 0, none)",
     )
     damaged = parser.add_mutually_exclusive_group()
     damaged.add_argument(
@@ -122,6 +130,7 @@ def _decode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
                 stage=args.stage,
                 reduce=args.reduce,
                 partial=args.partial,
+                realism=args.realism,
                 progress=show,
             )
         except DamagedFileError as error:

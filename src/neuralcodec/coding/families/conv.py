@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from neuralcodec.coding.pixels import Kept
     from neuralcodec.entropy.coder import Draw
     from neuralcodec.format.container import Container
-    from neuralcodec.models.protocols import TileModel
+    from neuralcodec.models.protocols import TileDecoder, TileModel
     from neuralcodec.weights import WeightsFile
 
 
@@ -34,8 +34,8 @@ class ConvFamily(Family):
     quality = QUALITY
     tile = TILE
     efforts = MOST_EFFORT
-    encoders = MappingProxyType(
-        {"denoise": "neuralcodec.training.denoise", "inpaint": "neuralcodec.training.inpaint"}
+    companions = MappingProxyType(
+        {kind: f"neuralcodec.training.{kind}" for kind in ("denoise", "inpaint", "vivid")}
     )
 
     def load(self, file: WeightsFile, device: str | None, *, effort: int = DEFAULT_EFFORT) -> TileModel:
@@ -43,7 +43,7 @@ class ConvFamily(Family):
         from neuralcodec.models.runtime import ONNX, require_torch, runtime
 
         light_runtime = runtime(device, effort=effort, graphs=has_graphs(file)) == ONNX
-        if file.kind is not None:
+        if file.encodes and file.kind is not None:
             require_torch(f"an encoder to {file.kind}")
             if light_runtime:
                 raise UsageError(f"an encoder to {file.kind}: runtime onnx has none; leave it to torch")
@@ -71,7 +71,7 @@ class ConvFamily(Family):
         return QUALITY if file.said["model"].get("detail") else BASE_QUALITY
 
     def margin(self, file: Container) -> int:
-        return halo_of(file) * STRIDE
+        return (DETAIL_HALO if file.layers > 1 else HALO) * STRIDE
 
     def quality_of(self, file: WeightsFile, stages: int) -> float:
         return float(file.said["model"]["base_quality"])
@@ -92,7 +92,7 @@ class ConvFamily(Family):
 
     def decode(
         self,
-        model: TileModel,
+        model: TileDecoder,
         file: Container,
         region: Box,
         *,
@@ -103,7 +103,7 @@ class ConvFamily(Family):
     ) -> Decoded:
         from neuralcodec.coding.latents import recover_latents
         from neuralcodec.coding.pixels import box_reduced
-        from neuralcodec.coding.tilewise import decode_region
+        from neuralcodec.coding.tilewise import decode_region, halo_of
         from neuralcodec.models.conv.thumbnail import LEAST, thumbnail_of
 
         if stages == 1 or (reduce >= LEAST and thumbnail_of(file.header.weights_id)):
@@ -111,7 +111,7 @@ class ConvFamily(Family):
         recovered: Latents | None = None
         lost: list[int] = []
         if partial:
-            recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(halo_of(file)))
+            recovered, lost = recover_latents(file, model, region.shrunk(STRIDE).grown(halo_of(model, file)))
         ends = (0, file.header.height, 0, file.header.width)
         if any(edge % reduce and edge != end for edge, end in zip(region, ends, strict=True)):
             # The region's squares do not coincide with those of the synthesis.
@@ -119,7 +119,7 @@ class ConvFamily(Family):
             return Decoded(box_reduced(pixels, reduce), lost)
         return Decoded(decode_region(model, file, region, report, recovered, reduce=reduce), lost)
 
-    def decode_stages(self, model: TileModel, file: Container, *, stages: int) -> Iterator[Pixels]:
+    def decode_stages(self, model: TileDecoder, file: Container, *, stages: int) -> Iterator[Pixels]:
         whole = Box.whole(file.header.height, file.header.width)
         for count in range(1, stages + 1):
             decoded = self.decode(model, file, whole, stages=count, reduce=1, partial=False, report=quiet)
@@ -142,11 +142,6 @@ class ConvFamily(Family):
         from neuralcodec.models.device import transforms_device
 
         return BatchedCodec(file, self.default_quality(file)).to(transforms_device(device))
-
-
-def halo_of(file: Container) -> int:
-    """Return how many latent positions around it the pixels of a position depend on."""
-    return DETAIL_HALO if file.layers > 1 else HALO
 
 
 FAMILY = ConvFamily()

@@ -46,8 +46,9 @@ class Family(Protocol):
     max_pixels: int | None = None
     #: The module with its form in training, see `neuralcodec.training.forms`; None if it is not trained here.
     trained: str | None = None
-    #: By kind, the modules with the forms of encoders that its decoders may have beside their own.
-    encoders: Mapping[str, str] = MappingProxyType({})
+    #: By kind, the modules with the forms of what its decoders may have beside them: encoders that mend,
+    #: another synthesis.
+    companions: Mapping[str, str] = MappingProxyType({})
 
     def load(self, file: WeightsFile, device: str | None, *, effort: int = DEFAULT_EFFORT) -> Any:
         """Load a weights file for the other methods; `device` and `effort` are those of `encode_file`.

@@ -1,4 +1,4 @@
-"""The sizes of a conv model, and of encoders that are made for one."""
+"""The sizes of a conv model, and of encoders and decoders that are made for one."""
 
 from __future__ import annotations
 
@@ -57,3 +57,18 @@ class InpaintConfig:
 
     width: int = 192  # channels at 1/16, 1/32 and 1/64
     blocks: int = 2  # at each, on the way down; half as many on the way up at 1/32
+
+
+@dataclass(frozen=True)
+class VividConfig:
+    """What a vivid decoder is for, and the weights of what it is trained by beside the distortion."""
+
+    width: int = 32  # channels of the adversary at 1/2
+    highest_level: int = 425  # of the base that it is trained for, in hundredths
+    full_quality: int = 45  # up to which realism has its full effect
+    last_quality: int = 65  # from which it has none
+    adversarial: float = 0.05
+    features: float = 0.05
+    statistics: float = 0.5
+    colour: float = 0.5
+    penalty: float = 0.05

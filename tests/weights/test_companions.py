@@ -1,21 +1,22 @@
-"""Encoders of a kind: found by their decoder, and refused with what to do."""
+"""Companions of a kind: found by their decoder, and refused with what to do."""
 
 from pathlib import Path
 
 import pytest
-from tiny import write_conv_weights, write_encoder
+from tiny import write_companion, write_conv_weights
 
 from neuralcodec import weights
 from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.weights.encoders import encoder_of, with_decoder
+from neuralcodec.weights.companions import companion_of, with_decoder
 
 
 def test_an_encoder_is_found_by_its_decoder(tiny_encoders: Path) -> None:
     decoder = weights.by_name("conv")
-    for kind in ("denoise", "inpaint"):
-        file = encoder_of(decoder, kind)
+    for kind in ("denoise", "inpaint", "vivid"):
+        file = companion_of(decoder, kind)
         assert file.path.name == f"{kind}-{decoder.id.hex()}.safetensors"
-        assert (file.kind, file.decoder, file.encodes, file.decodes) == (kind, decoder.decoder, True, False)
+        assert (file.kind, file.decoder, file.decodes) == (kind, decoder.decoder, False)
+        assert file.encodes == (kind != "vivid")
     assert decoder.kind is None
     assert weights.by_id(decoder.id) == decoder == with_decoder(decoder.decoder)
 
@@ -23,7 +24,7 @@ def test_an_encoder_is_found_by_its_decoder(tiny_encoders: Path) -> None:
 def test_beside_weights_that_are_named_by_path(tiny_encoders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(weights.VARIABLE)
     decoder = weights.by_name(tiny_encoders / "conv.safetensors")
-    assert encoder_of(decoder, "inpaint").path.parent == tiny_encoders
+    assert companion_of(decoder, "inpaint").path.parent == tiny_encoders
 
 
 def test_an_encoder_for_another_decoder_is_refused(tiny_encoders: Path, tmp_path: Path) -> None:
@@ -31,12 +32,12 @@ def test_an_encoder_for_another_decoder_is_refused(tiny_encoders: Path, tmp_path
     with pytest.raises(
         UsageError, match=r"no encoder to denoise \(denoise-.* is for .*\): `ncodec train denoise"
     ):
-        encoder_of(weights.by_name(other.path), "denoise")
+        companion_of(weights.by_name(other.path), "denoise")
 
 
 def test_an_encoder_is_no_model(tiny_encoders: Path) -> None:
-    for name in ("denoise", next(tiny_encoders.glob("inpaint-*"))):
-        with pytest.raises(UsageError, match=r"is an encoder to .*: name the weights that it is for"):
+    for name in ("denoise", "vivid", next(tiny_encoders.glob("inpaint-*"))):
+        with pytest.raises(UsageError, match=r"is for `.*` alone: name the weights that it belongs to"):
             weights.by_name(name)
     with pytest.raises(UsageError, match="there is conv, gru"):
         weights.by_name("none")
@@ -51,11 +52,11 @@ def test_half_a_file_is_no_weights_file(tiny_encoders: Path) -> None:
     path = next(tiny_encoders.glob("denoise-*"))
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(NeuralCodecError, match="is not a weights file"):
-        weights.read(encoder_of(weights.by_name("conv"), "denoise"))
+        weights.read(companion_of(weights.by_name("conv"), "denoise"))
 
 
 def test_an_encoder_for_weights_in_one_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = write_conv_weights(tmp_path / "conv.safetensors")
     monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
-    names = weights.arrays_of(write_encoder("denoise", tmp_path, decoder))
+    names = weights.arrays_of(write_companion("denoise", tmp_path, decoder))
     assert names and not any("detail" in name or "synthesis" in name for name in names)

@@ -1,4 +1,4 @@
-"""Encoders for a decoder that exists: trained in the same loop, exported, and at work."""
+"""Companions of a decoder that exists: trained in the same loop, exported, and at work."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +20,8 @@ from neuralcodec.training.export import export
 from neuralcodec.training.forms import trainable
 from neuralcodec.training.loop import Trainer
 from neuralcodec.training.recipe import Recipe, read_recipe
-from neuralcodec.weights.encoders import encoder_of
+from neuralcodec.weights.changes import STEP
+from neuralcodec.weights.companions import companion_of
 from neuralcodec.weights.identity import is_encoder
 
 pytestmark = pytest.mark.usefixtures("quick_start", "signals")
@@ -30,7 +31,7 @@ Train = Callable[..., Trainer]
 
 @pytest.fixture
 def train(recipe: Recipe, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
-    """Takes a few steps of a tiny encoder, for weights in a folder that is searched."""
+    """Takes a few steps of a tiny companion, for weights in a folder that is searched."""
     monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
 
     def run(kind: str, decoder: weights.WeightsFile | None, steps: int = 3) -> Trainer:
@@ -55,9 +56,9 @@ def train(recipe: Recipe, images: Path, tmp_path: Path, monkeypatch: pytest.Monk
     return run
 
 
-@pytest.mark.parametrize("kind", ["denoise", "inpaint"])
+@pytest.mark.parametrize("kind", ["denoise", "inpaint", "vivid"])
 @pytest.mark.parametrize("two_layers", [False, True])
-def test_the_decoder_stays_and_the_encoder_changes(
+def test_the_codec_stays_and_the_companion_changes(
     kind: str, two_layers: bool, train: Train, tmp_path: Path
 ) -> None:
     write = write_detail_weights if two_layers else write_conv_weights
@@ -68,22 +69,27 @@ def test_the_decoder_stays_and_the_encoder_changes(
         assert trainer._train_step()["skipped"] == 0
     changed = {name for name, p in trainer.model.named_parameters() if not p.equal(known[name])}
     assert changed
-    assert {name for name in changed if not is_encoder(name)} == set()
+    own = ("vivid", "adversary.") if kind == "vivid" else ()
+    assert {name for name in changed if not (name.startswith(own) if own else is_encoder(name))} == set()
     with torch.no_grad():
         points = trainer.objective.points(torch.rand(1, 3, 192, 192))
-    assert len(points) == {"inpaint": 4, "denoise": 15 if two_layers else 9}[kind]
+    assert len(points) == {"inpaint": 4, "denoise": 15 if two_layers else 9, "vivid": 4}[kind]
     assert all(x_hat.shape == (1, 3, 192, 192) and bits.isfinite().all() for x_hat, bits in points)
     trainer.save()
 
     file, report = export(trainer.out / CHECKPOINT, tmp_path)
     assert (file.kind, file.decoder, report) == (kind, decoder.decoder, {})
-    assert file == encoder_of(decoder, kind)
+    assert file == companion_of(decoder, kind)
     stored = weights.arrays_of(file)
-    wanted = {name for name, p in trainer.model.named_parameters() if p.requires_grad}
-    assert stored.keys() == wanted and all(array.dtype == np.float16 for array in stored.values())
+    trained = {trainer.objective.stored(n) for n, p in trainer.model.named_parameters() if p.requires_grad}
+    assert {name.removesuffix(STEP) for name in stored} == trained - {None}
+    assert {array.dtype.name for name, array in stored.items() if "gain" in name} <= {"float16"}
 
     pixels = photograph(80, 100)
-    if kind == "inpaint":
+    if kind == "vivid":
+        data = neuralcodec.encode(pixels, quality=30)
+        assert neuralcodec.decode(data, realism=1) != neuralcodec.decode(data)
+    elif kind == "inpaint":
         shown = np.asarray(neuralcodec.inpaint(pixels, region=(20, 30, 10, 12)))
         assert (shown != pixels).any(2).sum() <= 120
     else:
@@ -118,7 +124,7 @@ def test_an_export_needs_the_decoder(train: Train, tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "out.safetensors").exists()
 
 
-@pytest.mark.parametrize("kind", ["denoise", "inpaint"])
+@pytest.mark.parametrize("kind", ["denoise", "inpaint", "vivid"])
 def test_shipped_recipes_make_files_of_4_megabytes(kind: str) -> None:
     recipe = read_recipe(Path(kind))
     objective = trainable(kind).objective(recipe.model, detail_share=recipe.training.detail_share)

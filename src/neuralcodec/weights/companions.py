@@ -1,4 +1,7 @@
-"""Other encoders for a decoder, each in a file of its own, by kind: `denoise-96604f79.safetensors`."""
+"""Companions of a decoder: encoders that mend, and another synthesis for the same files.
+
+Each is a file of its own, by kind, such as `denoise-96604f79.safetensors`, and holds what it changes.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from neuralcodec.errors import UsageError
-from neuralcodec.weights import SUFFIX, VARIABLE, Arrays, WeightsFile, at, available, files_in
-from neuralcodec.weights.identity import id_of
+from neuralcodec.weights import SUFFIX, VARIABLE, Arrays, WeightsFile, arrays_of, at, available, files_in
+from neuralcodec.weights.changes import changes
+from neuralcodec.weights.identity import id_of, is_encoder
 from neuralcodec.weights.saving import save_at
 
+#: By kind, what it is; the others are encoders to do what their kind says.
+_WORDS = {"vivid": "vivid decoder"}
 
-def find_encoder(decoder: WeightsFile, kind: str) -> WeightsFile | None:
-    """Find an encoder for a decoder, if there is one: in `NCODEC_WEIGHTS`, the package, or beside it."""
+
+def find_companion(decoder: WeightsFile, kind: str) -> WeightsFile | None:
+    """Find the companion of a kind, or None: in `NCODEC_WEIGHTS`, the package, or beside the decoder."""
     there = _of_kind(decoder, kind)
     return next((file for file in there if file.decoder == decoder.decoder), None)
 
@@ -22,17 +29,18 @@ def _of_kind(decoder: WeightsFile, kind: str) -> list[WeightsFile]:
     return [*there.values()]
 
 
-def encoder_of(decoder: WeightsFile, kind: str) -> WeightsFile:
-    """Find the encoder of a kind for a decoder, see `find_encoder`.
+def companion_of(decoder: WeightsFile, kind: str) -> WeightsFile:
+    """Find the companion of a kind, see `find_companion`.
 
     Raises:
         UsageError: there is none.
     """
-    if (file := find_encoder(decoder, kind)) is not None:
+    if (file := find_companion(decoder, kind)) is not None:
         return file
     others = ", ".join(f"{file.path.name} is for {file.id.hex()}" for file in _of_kind(decoder, kind))
+    what = _WORDS.get(kind, f"encoder to {kind}")
     raise UsageError(
-        f"weights {decoder.path.stem} have no encoder to {kind}{f' ({others})' if others else ''}: "
+        f"weights {decoder.path.stem} have no {what}{f' ({others})' if others else ''}: "
         f"`ncodec train {kind} --start {decoder.path.stem}` and `ncodec export` make one, beside them or in "
         f"a folder of {VARIABLE}"
     )
@@ -52,20 +60,23 @@ def with_decoder(decoder: str) -> WeightsFile:
     )
 
 
-def write_encoder(
+def write_companion(
     out: Path, arrays: Arrays, *, decoder: WeightsFile, kind: str, sizes: Mapping[str, int]
 ) -> WeightsFile:
-    """Write an encoder alone.
+    """Write a companion.
 
     Args:
         out: its path; or a folder, in which it is named by kind and id.
         decoder: the weights whose decoder it is for.
-        sizes: of the encoder, beside those of the model.
+        arrays: those that differ from the decoder's, or that it does not have.
+        sizes: of the companion, beside those of the model.
 
     Raises:
-        UsageError: the folder has another encoder of that name. NeuralCodecError: it cannot be written.
+        UsageError: the folder has another companion of that name. NeuralCodecError: it cannot be written.
     """
     names = ("codec", "decoder", "model", "tradeoff", "detail_tradeoff")
     said = {name: decoder.said[name] for name in names if name in decoder.said}
-    said |= {"parts": ["encoder"], "kind": kind, "sizes": dict(sizes)}
-    return at(save_at(out, f"{kind}-{decoder.id.hex()}{SUFFIX}", arrays, said))
+    parts = ["encoder"] if any(map(is_encoder, arrays)) else []
+    said |= {"parts": parts, "kind": kind, "sizes": dict(sizes)}
+    stored = changes(arrays, arrays_of(decoder))
+    return at(save_at(out, f"{kind}-{decoder.id.hex()}{SUFFIX}", stored, said))

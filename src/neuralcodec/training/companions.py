@@ -1,7 +1,7 @@
-"""Encoders for a decoder that exists, in training and export.
+"""Encoders for a decoder that exists, and other decoders for its files, in training and export.
 
 Such a run begins with the weights of a codec, whose decoder and prior stay as they are. What is trained goes
-into a weights file of its own, which names the decoder.
+into a weights file of its own, which names that decoder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from neuralcodec.models.conv.network import ConvCodec
 from neuralcodec.training.forms import Objective, Trainable
 from neuralcodec.training.start import start_from_weights
 from neuralcodec.weights import WeightsFile
-from neuralcodec.weights.encoders import with_decoder, write_encoder
+from neuralcodec.weights.companions import with_decoder, write_companion
 from neuralcodec.weights.identity import is_encoder
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="DataclassInstance")
 
 
-class EncoderObjective(Objective):
-    """An encoder in training. Its model is a `ConvCodec` of which `trained` says what changes."""
+class CompanionObjective(Objective):
+    """A companion in training. Its model is a `ConvCodec` of which `trains` says what changes."""
 
     kind: str
     components = 0
@@ -43,7 +43,7 @@ class EncoderObjective(Objective):
 
     @abstractmethod
     def make(self, codec: ConvConfig) -> ConvCodec:
-        """Make the model for a codec of some sizes, with its encoder untrained."""
+        """Make the model for a codec of some sizes, with what it has of its own untrained."""
 
     def start(self, file: WeightsFile | None, components: Callable[[int], Tensor]) -> None:
         if file is None:
@@ -51,22 +51,30 @@ class EncoderObjective(Objective):
         self.model = self.make(ConvConfig(**file.said["model"]))
         start_from_weights(self.model, file)
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(is_encoder(name) and self.trains(name))
+            parameter.requires_grad_(self.trains(name))
         self.decoder = file.decoder
 
     def trains(self, name: str) -> bool:
-        """Tell whether this parameter of an encoder changes."""
-        return True
+        """Tell whether this parameter changes."""
+        return is_encoder(name)
+
+    def stored(self, name: str) -> str | None:
+        """Return the name, in a weights file, of a parameter that was trained; None for one left out."""
+        return name
 
 
-class EncoderForm(Trainable[C]):
-    """The form of a kind of encoder; its `config` has the sizes that the codec does not have."""
+class CompanionForm(Trainable[C]):
+    """The form of a kind of companion; its `config` has the sizes that the codec does not have."""
 
     kind: str
 
     @abstractmethod
-    def make(self, config: C, detail_share: float = 0.0) -> EncoderObjective:
+    def make(self, config: C, detail_share: float = 0.0) -> CompanionObjective:
         """Make the objective, which has no model before its start."""
+
+    def sizes(self, config: C) -> dict[str, int]:
+        """Return the sizes that its weights file states."""
+        return asdict(config)
 
     def objective(self, config: C, *, detail_share: float = 0.0) -> Objective:
         return self.make(config, detail_share)
@@ -76,7 +84,7 @@ class EncoderForm(Trainable[C]):
 
         Args:
             tensors: of a checkpoint.
-            decoder: the hash of the decoder that the encoder is for.
+            decoder: the hash of the decoder that it is for.
             out: the file, or a folder, in which its name is kind and id.
 
         Raises:
@@ -89,13 +97,14 @@ class EncoderForm(Trainable[C]):
             {name.removeprefix("ema."): t for name, t in tensors.items() if name.startswith("ema.")},
             strict=False,
         )
+        trained = {n: p.detach() for n, p in objective.model.named_parameters() if p.requires_grad}
         arrays: Tensors = {
-            name: parameter.detach().to(torch.float16).numpy()
-            for name, parameter in objective.model.named_parameters()
-            if parameter.requires_grad
+            stored: trained[name].to(torch.float16).numpy()
+            for name in trained
+            if (stored := objective.stored(name)) is not None
         }
-        return write_encoder(out, arrays, decoder=file, kind=self.kind, sizes=asdict(config))
+        return write_companion(out, arrays, decoder=file, kind=self.kind, sizes=self.sizes(config))
 
 
 def _no_components(count: int) -> NoReturn:
-    raise UsageError("an encoder does not start from components")
+    raise UsageError("it does not start from components")
