@@ -22,6 +22,8 @@ NOISE = 0.01
 _CONTRAST = 0.11, 0.19
 #: Energy of gradients, per pixel, at which their direction begins to count.
 _GRADIENT = 4e-4
+#: What the difference to the true picture is enlarged by, so that it is no smaller than the picture.
+_DIFFERENCE = 8.0
 #: Luma, of pixels in [0, 1].
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -57,7 +59,7 @@ class Adversary(nn.Module):
 
     def forward(self, x: Tensor, true: Tensor) -> Judgement:
         """Judge pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 8."""
-        seen = F.pixel_unshuffle(torch.cat((x - true, true - 0.5), 1), 2)
+        seen = F.pixel_unshuffle(torch.cat((_DIFFERENCE * (x - true), true - 0.5), 1), 2)
         at_2 = F.silu(self.stem(seen))
         at_4 = self.at_4(F.silu(self.to_4(F.pixel_unshuffle(at_2, 2))))
         at_8 = self.at_8(F.silu(self.to_8(F.pixel_unshuffle(at_4, 2))))

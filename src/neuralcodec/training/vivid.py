@@ -32,6 +32,9 @@ from neuralcodec.weights import WeightsFile
 
 #: Side in pixels of the squares whose mean colours are compared.
 _COLOUR = 8
+#: The adversary starts from nothing, so it has to learn faster than the synthesis, which is tuned. Its
+#: parameters are this much smaller than its weights, and a step of equal size changes it as much more.
+_SPEED = 4.0
 #: Levels at which progress is measured.
 _POINTS = (0.5, 1.5, 2.5, 3.5)
 
@@ -45,6 +48,9 @@ class VividCodec(ConvCodec):
         self.vivid = Synthesis(codec)
         self.vivid_feature_gain = GainTable(codec.levels, codec.coarse)
         self.adversary = Adversary(config.width)
+        with torch.no_grad():
+            for parameter in self.adversary.parameters():
+                parameter /= _SPEED
 
     def begin(self) -> None:
         """Start from the true synthesis."""
@@ -80,14 +86,19 @@ class VividCodec(ConvCodec):
     def _played(self, x: Tensor, x_hat: Tensor, true: Tensor, texture: Tensor) -> Tensor:
         config = self.objective
         noisy = x[:1] + NOISE * torch.randn_like(x[:1])
-        real, false, moved = (self.adversary(each, true[: len(each)]) for each in (x, x_hat.detach(), noisy))
+        real, false, moved = (self._judge(each, true[: len(each)]) for each in (x, x_hat.detach(), noisy))
         first = Judgement([score[:1] for score in real.scores], [])
         lost = beaten(real, false, texture) + config.penalty * roughness(first, moved)
-        fixed = {name: p.detach() for name, p in self.adversary.named_parameters()}
-        seen = functional_call(self.adversary, fixed, (x_hat, true))
+        seen = self._judge(x_hat, true, fixed=True)
         known = Judgement(*([each.detach() for each in part] for part in real))
         won = config.adversarial * beaten(seen, known, texture)
         return lost + won + config.features * feature_distance(known, seen, texture)
+
+    def _judge(self, x: Tensor, true: Tensor, *, fixed: bool = False) -> Judgement:
+        """Ask the adversary; `fixed` gives its parameters no gradient."""
+        values = {n: _SPEED * (p.detach() if fixed else p) for n, p in self.adversary.named_parameters()}
+        judgement: Judgement = functional_call(self.adversary, values, (x, true))
+        return judgement
 
 
 class VividObjective(CompanionObjective):
