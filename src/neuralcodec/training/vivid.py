@@ -50,7 +50,7 @@ class VividCodec(ConvCodec):
         self.adversary = Adversary(config.width)
         with torch.no_grad():
             for parameter in self.adversary.parameters():
-                parameter /= _SPEED
+                parameter.div_(_SPEED)
 
     def begin(self) -> None:
         """Start from the true synthesis."""

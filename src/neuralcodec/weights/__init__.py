@@ -114,9 +114,6 @@ class Weights:
     arrays: Arrays
 
 
-# ---- finding ----------------------------------------------------------------------------------------------
-
-
 def available() -> list[WeightsFile]:
     """List all weights files of `NCODEC_WEIGHTS` and of the package, in the order of the search."""
     places = [*map(Path, filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))), _FOLDER]
@@ -245,9 +242,6 @@ def not_weights(path: Path, error: Exception) -> NeuralCodecError:
     """Make the one-line error for a file that is damaged, foreign or of another version."""
     why = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
     return NeuralCodecError(f"{path} is not a weights file of this version: {why}")
-
-
-# ---- reading and writing ----------------------------------------------------------------------------------
 
 
 def read(file: WeightsFile) -> Weights:
