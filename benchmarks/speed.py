@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def main() -> int:
     parser.add_argument("--megapixels", type=float, default=4.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--quality", type=int, default=50, help="ours; default %(default)s")
+    parser.add_argument("--quality", type=int, nargs="+", default=[50, 70], help="ours; default 50 70")
     parser.add_argument("--avif-quality", type=int, default=75, help="Pillow's default is %(default)s")
     parser.add_argument("--jpeg-quality", type=int, default=85)
     parser.add_argument("--webp-quality", type=int, default=80, help="Pillow's default is %(default)s")
@@ -84,16 +85,18 @@ def main() -> int:
         "JPEG XL": saved(format="JXL", quality=args.jxl_quality, num_threads=threads),
     }
     files = {name: encode() for name, encode in peers.items()}
-    files["ours"] = neuralcodec.encode(photo, quality=args.quality)
+    own = {f"ours {quality}": partial(neuralcodec.encode, photo, quality=quality) for quality in args.quality}
+    files |= {name: encode() for name, encode in own.items()}
+    runs = [(name, runtime) for name in own for runtime in args.runtimes.split(",")]
     works: dict[tuple[str, str], Work] = {("encode", name): encode for name, encode in peers.items()}
-    runtimes = args.runtimes.split(",")
-    for runtime in runtimes:
-        encode = with_runtime(runtime, lambda: neuralcodec.encode(photo, quality=args.quality))
-        works["encode", f"ours, {runtime}"] = encode
+    for name, runtime in runs:
+        works["encode", f"{name}, {runtime}"] = with_runtime(runtime, own[name])
     for name in peers:
         works["decode", name] = lambda data=files[name]: Image.open(io.BytesIO(data)).load()
-    for runtime in runtimes:
-        works["decode", f"ours, {runtime}"] = with_runtime(runtime, lambda: neuralcodec.decode(files["ours"]))
+    for name, runtime in runs:
+        works["decode", f"{name}, {runtime}"] = with_runtime(
+            runtime, partial(neuralcodec.decode, files[name])
+        )
     for work in works.values():
         work()  # loads what it needs
     times: dict[tuple[str, str], list[tuple[float, float]]] = {key: [] for key in works}
@@ -109,7 +112,7 @@ def main() -> int:
     for (what, name), (wall, processor) in medians.items():
         ratio = medians[what, REFERENCE][0] / wall
         print(
-            f"{what} {name:12} {megapixels / wall:6.1f} MP/s  {ratio:5.2f} of AVIF's speed"
+            f"{what} {name:14} {megapixels / wall:6.1f} MP/s  {ratio:5.2f} of AVIF's speed"
             f"  {processor / megapixels:.3f} processor seconds a megapixel"
         )
     return 0

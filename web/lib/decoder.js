@@ -54,7 +54,7 @@ export class Decoder {
 
   _model({weights: id, stages}) {
     if (!this._models.has(id)) {
-      const model = this._library.find(id).then(found => Model.load(found, this._ort));
+      const model = this._library.find(id).then(found => new Model(found, this._ort));
       model.catch(() => this._models.delete(id)); // so that it is tried again
       this._models.set(id, model);
     }
@@ -64,18 +64,29 @@ export class Decoder {
 
 /** The prior and the graphs of one weights file. */
 class Model {
-  static async load({file, weights, graphs}, ort) {
-    const model = new Model();
-    model.ort = ort;
-    model.weights = weights;
-    model.prior = weights.model.stages ? new StagePrior(weights, weights.model.stages) : new Prior(weights);
-    model.detail = weights.model.detail ? new DetailPrior(weights, model.prior) : null;
-    model.sessions = {};
-    for (const [name, graph] of Object.entries(graphs)) {
-      const externalData = [{path: file, data: weights.bytes}];
-      model.sessions[name] = await ort.InferenceSession.create(graph, {executionProviders: ["wasm"], externalData});
+  constructor({file, weights, graphs}, ort) {
+    this.ort = ort;
+    this.weights = weights;
+    this.prior = weights.model.stages ? new StagePrior(weights, weights.model.stages) : new Prior(weights);
+    this._file = file;
+    this._graphs = graphs;
+    this._sessions = {};
+  }
+
+  /** The prior of the detail layer. */
+  get detail() {
+    return (this._detail ??= new DetailPrior(this.weights, this.prior));
+  }
+
+  /** What runs a graph, as a promise; it begins to be made when it is first asked for. */
+  session(name) {
+    if (!this._sessions[name]) {
+      const externalData = [{path: this._file, data: this.weights.bytes}];
+      const options = {executionProviders: ["wasm"], externalData};
+      this._sessions[name] = this.ort.InferenceSession.create(this._graphs[name], options);
+      this._sessions[name].catch(() => delete this._sessions[name]); // so that it is tried again
     }
-    return model;
+    return this._sessions[name];
   }
 
   tensor(data, shape) {
@@ -152,11 +163,13 @@ class Job {
 class ConvJob extends Job {
   constructor(...all) {
     super(...all);
-    this.levels = this.model.weights.levels(this.header.quality);
+    const {model} = this;
+    this.levels = model.weights.levels(this.header.quality);
     this.stages = this.levels.detail === undefined ? 1 : 2;
     this.last = Math.min(this.options.stage ?? this.stages, this.stages);
     this.latent = new Float32Array(this.rows * this.columns * this.model.prior.latent);
     this.bases = []; // latents of tiles, for their details
+    model.session(this.graph(this.last)); // begins while the exact part is decoded
   }
 
   async advance() {
@@ -175,6 +188,10 @@ class ConvJob extends Job {
       if (this.last > 1 && this.done === count && waits) this.options.onPicture?.(await this.render(1));
     }
     this.enough = this.done === count * this.last && this.last < this.stages;
+  }
+
+  graph(layers) {
+    return layers > 1 ? "detail_synthesis" : "synthesis";
   }
 
   decodeDetail(segment, number) {
@@ -203,6 +220,7 @@ class ConvJob extends Job {
       gains.latent_gain2 = model.gains("detail_synthesis_gain", levels.detail);
       gains.feature_gain2 = model.gains("detail_synthesis_feature_gain", levels.detail);
     }
+    const session = await model.session(this.graph(layers));
     const across = STRIDE * columns, rgb = new Uint8Array(3 * across * header.height);
     const wide = Math.ceil(columns / Math.ceil(columns / WINDOW_COLUMNS));
     const high = Math.max(Math.floor(WINDOW / Math.min(wide + 2 * halo, columns)) - 2 * halo, 1);
@@ -214,7 +232,6 @@ class ConvJob extends Job {
         const box = {...from, height, width};
         const feeds = {y_hat: this.part(this.latent, box, model.prior.latent, 1), ...gains};
         if (two) feeds.y2_hat = this.part(this.details, box, model.detail.latent, 2);
-        const session = two ? model.sessions.detail_synthesis : model.sessions.synthesis;
         const {pixels} = await this.exclusively(() => session.run(feeds));
         const last = Math.min(bottom * STRIDE, header.height), stride = 3 * STRIDE * width;
         for (let row = top * STRIDE; row < last; row++) {
@@ -243,6 +260,7 @@ class StageJob extends Job {
   constructor(...all) {
     super(...all);
     const {fine, coarse} = this.model.weights.model, {rows, columns} = this;
+    for (const graph of ["synthesis", "render"]) this.model.session(graph); // begin while a stage is decoded
     this.stage = 0;
     this.last = Math.min(this.options.stage ?? this.header.stages, this.header.stages);
     this.states = this.tiles.map(({height, width}) => this.model.prior.start(height, width));
@@ -290,9 +308,10 @@ class StageJob extends Job {
         feeds[`${layer}.${part}`] = model.tensor(model.weights.array(name), model.weights.shape(name));
       }
     }
+    const session = await model.session("synthesis");
     let after;
     for (let pass = 0; pass < (stage ? 1 : priming); pass++) {
-      after = await model.sessions.synthesis.run({...feeds, fine: this.fine, coarse: this.coarse});
+      after = await session.run({...feeds, fine: this.fine, coarse: this.coarse});
       this.fine = after.fine_after;
       this.coarse = after.coarse_after;
     }
@@ -301,7 +320,8 @@ class StageJob extends Job {
 
   async render() {
     const feeds = {fine: this.fine, linear: this.linear};
-    const {pixels} = await this.exclusively(() => this.model.sessions.render.run(feeds));
+    const session = await this.model.session("render");
+    const {pixels} = await this.exclusively(() => session.run(feeds));
     return this.picture(pixels.data, STRIDE * this.columns, {stage: this.stage, stages: this.header.stages});
   }
 
