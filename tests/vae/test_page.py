@@ -10,6 +10,7 @@ import pytest
 import torch
 from browser import faults
 
+from neuralcodec.vae.data import read_shape
 from neuralcodec.vae.model import VAE, VaeConfig
 from neuralcodec.vae.page import page
 
@@ -31,6 +32,16 @@ def test_what_carries_most_comes_first(model: VAE, html: str) -> None:
     assert isinstance(kl, list)
     order = [int(number) for number in re.findall(r'data-latent="(\d+)"', html)]
     assert order == sorted(range(10), key=lambda latent: -kl[latent])
+
+
+def test_it_begins_with_a_picture(model: VAE) -> None:
+    picture = read_shape(12_345, 1)
+    z = model.encode(torch.from_numpy(picture))[0][0].tolist()
+    html = page(model, "from a picture", 4.5, picture)
+    found = re.findall(r'value="(-?[\d.]+)" data-latent="(\d+)"', html)
+    values = {int(latent): float(value) for value, latent in found}
+    assert [values[latent] for latent in range(10)] == pytest.approx(z, abs=1e-4)
+    assert html.count('min="-4.5" max="4.5"') == 10
 
 
 #: Moves two sliders as a hand would, and compares what is drawn with pixels of the model.

@@ -7,14 +7,14 @@ import json
 from html import escape
 from importlib import resources
 
+import torch
 from torch import Tensor, nn
 
 from neuralcodec.vae.model import VAE, Around, Unpatches
 from neuralcodec.vae.sheets import by_use
+from neuralcodec.vae.sprites import Array
 from neuralcodec.vae.training import USED
 
-#: Sliders go this far to both sides, in standard deviations of the prior.
-_REACH = 3
 #: Nothing comes from outside the page, nothing leaves it.
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -22,12 +22,18 @@ _POLICY = (
 )
 
 
-def page(model: VAE, title: str) -> str:
-    """Build the document."""
+def page(model: VAE, title: str, reach: float = 3, start: Array | None = None) -> str:
+    """Build the document.
+
+    Args:
+        reach: the sliders go this far to both sides, in standard deviations of the prior.
+        start: picture `(1, channels, 64, 64)` whose latents the page begins with; without it they are 0.
+    """
     files = resources.files("neuralcodec.vae")
     style, script = (files.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     order, kl = by_use(model)
-    sliders = "\n".join(_slider(latent, kl[latent]) for latent in order)
+    z = [0.0] * len(kl) if start is None else model.encode(torch.from_numpy(start))[0][0].tolist()
+    sliders = "\n".join(_slider(latent, kl[latent], z[latent], reach) for latent in order)
     used = sum(value > USED for value in kl)
     return f"""<!doctype html>
 <html lang="en">
@@ -61,12 +67,12 @@ def page(model: VAE, title: str) -> str:
 """
 
 
-def _slider(latent: int, kl: float) -> str:
+def _slider(latent: int, kl: float, value: float, reach: float) -> str:
     idle = "" if kl > USED else ' class="idle"'
     return (
-        f'<label{idle}><span>z<sub>{latent}</sub></span><input type="range" min="{-_REACH}" max="{_REACH}"'
-        f' step="0.05" value="0" data-latent="{latent}" aria-label="latent {latent}">'
-        f"<output>0.00</output><small>{kl:.2f} nats</small></label>"
+        f'<label{idle}><span>z<sub>{latent}</sub></span><input type="range" min="{-reach}" max="{reach}"'
+        f' step="any" value="{value:.4f}" data-latent="{latent}" aria-label="latent {latent}">'
+        f"<output>{value:.2f}</output><small>{kl:.2f} nats</small></label>"
     )
 
 

@@ -140,18 +140,22 @@ def _traverse_arguments(parser: ArgumentParser) -> None:
         "--from", dest="start", metavar="PICTURE", help="begin there, not at 0: a file or an index of shapes"
     )
     parser.add_argument(
-        "--reach", type=positive, default=2.0, metavar="R", help="from -R to R (default: 2; the page: 3)"
+        "--reach", type=positive, metavar="R", help="from -R to R (default: 2 on a sheet, 3 on a page)"
     )
-    parser.add_argument("--steps", type=count, default=11, metavar="N", help="pictures a row (default: 11)")
+    parser.add_argument(
+        "--steps", type=count, default=11, metavar="N", help="pictures a row of a sheet (default: 11)"
+    )
 
 
 def traverse(args: Namespace) -> int:
     """Move each latent alone: on a sheet, or on a page with sliders."""
     target, model = _target(args, ".png", ".html"), _model(args)
+    _bound(args.steps)
+    start = None if args.start is None else _picture(args.start, model)
     if target.suffix.lower() == ".html":
         from neuralcodec.vae.page import page
 
-        document = page(model, f"A VAE to walk in: {args.weights}")
+        document = page(model, f"A VAE to walk in: {args.weights}", args.reach or 3, start)
         with about(args.out), files.writing(target) as file:
             file.write(document.encode())
         say(f"{args.weights} → {args.out}")
@@ -160,9 +164,8 @@ def traverse(args: Namespace) -> int:
 
     from neuralcodec.vae import sheets
 
-    _bound(args.steps)
-    start = None if args.start is None else _picture(args.start, model)
-    rows = sheets.traverse(model, np.linspace(-args.reach, args.reach, args.steps).tolist(), start)
+    reach = args.reach or 2
+    rows = sheets.traverse(model, np.linspace(-reach, reach, args.steps).tolist(), start)
     order, kl = sheets.by_use(model)
     labels = [f"z{latent}  {kl[latent]:.2f} nats" for latent in order]
     _save(sheets.sheet([rows[latent] for latent in order], labels), target, args)
