@@ -15,6 +15,9 @@ DEFAULT_EFFORT, MOST_EFFORT = 1, 9
 #: The most noise that is left out of a file, a standard deviation in 8-bit levels, and words for less.
 MOST_NOISE = 50.0
 DENOISE_WORDS = {"light": 10.0, "strong": 25.0}
+#: Half the width, in quantization steps, of the noise on a latent that is decoded vividly: what it invents
+#: in a plain area, where the latent is zero, has to come from somewhere.
+DITHER = 0.15
 #: Factors by which a decoder may reduce each side of a picture.
 REDUCES = (1, 2, 4, 8, 16)
 

@@ -16,7 +16,7 @@ from neuralcodec import weights
 from neuralcodec.arrays import Box
 from neuralcodec.cli.main import main
 from neuralcodec.coding import tiling
-from neuralcodec.coding.vivid import rectangles
+from neuralcodec.coding.vivid import noise_at, rectangles
 from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.training.export_graphs import write_graphs
 from neuralcodec.weights.changes import STEP
@@ -182,3 +182,16 @@ def test_boxes_cover_what_is_marked_with_gaps_between() -> None:
     found = list(rectangles(marked, 10))
     assert found == [Box(2, 9, 3, 6), Box(2, 9, 50, 51), Box(30, 31, 20, 30)]
     assert list(rectangles(np.zeros((3, 3), bool), 2)) == []
+
+
+def test_noise_is_even_and_of_its_place() -> None:
+    whole = noise_at(Box(3, 67, 100, 150), 16)
+    assert whole.dtype == np.float32 and whole.min() >= -1 and whole.max() < 1
+    np.testing.assert_array_equal(noise_at(Box(10, 20, 120, 130), 16), whole[7:17, 20:30])
+    assert abs(whole.mean()) < 0.01 and whole.std() == pytest.approx(3**-0.5, abs=0.01)
+    flat = whole.reshape(-1, 16)
+    correlation = np.corrcoef(flat.T) - np.eye(16)
+    assert np.abs(correlation).max() < 0.08  # between channels
+    for axis in (0, 1):  # and between neighbours
+        one, two = np.delete(whole, 0, axis).ravel(), np.delete(whole, -1, axis).ravel()
+        assert abs(np.corrcoef(one, two)[0, 1]) < 0.02

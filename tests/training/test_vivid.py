@@ -7,13 +7,14 @@ import torch
 from tiny import TINY_MODEL
 
 from neuralcodec.models.conv.config import VividConfig
+from neuralcodec.training import vivid
 from neuralcodec.training.vivid import VividCodec
 
 
 @pytest.fixture
 def players() -> VividCodec:
     torch.manual_seed(0)
-    config = VividConfig(width=4, highest_level=200, statistics=0.0, colour=0.0, features=0.0)
+    config = VividConfig(width=4, highest_level=200, statistics=0.0, colour=0.0, edges=0.0)
     model = VividCodec(TINY_MODEL, config)
     model.begin()
     for name, parameter in model.named_parameters():
@@ -47,8 +48,13 @@ def test_neither_player_moves_the_other(players: VividCodec) -> None:
     assert against["adversary"] == pytest.approx(alone["adversary"], rel=1e-4)
 
 
-def test_it_starts_as_the_true_decoder(players: VividCodec) -> None:
+def test_it_starts_as_the_true_decoder_but_for_noise(
+    players: VividCodec, monkeypatch: pytest.MonkeyPatch
+) -> None:
     players.begin()
+    x_hat, true, _ = players.decode(torch.rand(1, 3, 64, 64), torch.tensor([1.0]))
+    assert 0 < (x_hat - true).abs().mean() < 0.05
+    monkeypatch.setattr(vivid, "DITHER", 0.0)
     x_hat, true, bits = players.decode(torch.rand(1, 3, 64, 64), torch.tensor([1.0]))
     torch.testing.assert_close(x_hat, true)
     assert bits.shape == (1,)

@@ -326,7 +326,7 @@ def decode_windows(
         for number, window in enumerate(cut, 1):
             y_hat, detail = np.ascontiguousarray(latents.at(window.read)), latents.detail_at(window.read)
             if small is None:
-                pixels = codec.synthesise(y_hat, header.quality, reduce, detail)
+                pixels = codec.at(window.read).synthesise(y_hat, header.quality, reduce, detail)
             else:
                 pixels = small(y_hat, codec.levels(header.quality).base, reduce)
             target = window.keep.scaled(STRIDE).within(region)

@@ -1,11 +1,15 @@
 """A vivid picture from an ordinary file: a second synthesis invents texture that low rates left out.
 
+It decodes a latent with a little noise, since in a plain area, where all of the latent is zero, it could only
+repeat one pattern. The noise depends on the place alone, so a region is the part of the picture that it was.
+
 Realism is how far its weights lie between those of the true synthesis and its own. Where the picture has
 lettering, and at high qualities, the true synthesis has the word.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +21,7 @@ from neuralcodec.arrays import Box, Floats, Pixels
 from neuralcodec.errors import UsageError
 from neuralcodec.models.conv import HALO, STRIDE
 from neuralcodec.models.protocols import TileDecoder
+from neuralcodec.options import DITHER
 from neuralcodec.picture.content import lettering
 from neuralcodec.weights.companions import companion_of
 
@@ -52,27 +57,36 @@ def load_decoder(
         raise weights.not_weights(vivid.path, error) from None
     if not share or file.layers > 1:
         return model
-    return VividDecoder(model, family.load(replace(vivid, share=share), device))
+    return VividDecoder(model, family.load(replace(vivid, share=share), device), share)
 
 
 class VividDecoder:
     """A model for decoding in one layer, with two syntheses."""
 
-    def __init__(self, true: TileDecoder, vivid: TileDecoder) -> None:
+    def __init__(self, true: TileDecoder, vivid: TileDecoder, share: float) -> None:
         self.prior, self.detail_prior, self.levels = true.prior, true.detail_prior, true.levels
         self.halo = true.halo + GUARD
         self._true, self._vivid = true, vivid
+        self._noise = DITHER * share
+        self._box: Box | None = None
 
     @property
     def threads(self) -> int:
         """Number of threads that the transforms use, and the rest should."""
         return self._true.threads
 
+    def at(self, box: Box) -> VividDecoder:
+        """Return the decoder of a box of positions."""
+        placed = copy.copy(self)
+        placed._box = box
+        return placed
+
     def synthesise(
         self, y_hat: Floats, quality: float, reduce: int = 1, detail: Floats | None = None
     ) -> Pixels:
         """Decode y_hat `(h, w, C)`: pixels `(16 h / reduce, 16 w / reduce, 3)`, means of `reduce` a side."""
-        pixels = self._vivid.synthesise(y_hat, quality)
+        noise = noise_at(self._box or Box.whole(*y_hat.shape[:2]), y_hat.shape[2])
+        pixels = self._vivid.synthesise(y_hat + self._noise * noise, quality)
         guarded = lettering(pixels)
         whole = Box.whole(*guarded.shape)
         for marked in rectangles(guarded > 0, 2 * HALO):
@@ -84,6 +98,19 @@ class VividDecoder:
         height, width = (side // reduce for side in pixels.shape[:2])
         squares = pixels.reshape(height, reduce, width, reduce, 3)
         return squares.mean((1, 3), dtype=np.float32).round().astype(np.uint8) if reduce > 1 else pixels
+
+
+def noise_at(box: Box, channels: int) -> Floats:
+    """Make noise `(h, w, channels)`, even in [-1, 1), the same for a position in every box."""
+    rows = np.arange(box.top, box.bottom, dtype=np.uint32)[:, None, None]
+    columns = np.arange(box.left, box.right, dtype=np.uint32)[:, None]
+    bits = rows * np.uint32(0x9E3779B1) + columns * np.uint32(0x85EBCA77)
+    bits = (bits ^ (bits >> 15)) * np.uint32(0x2C1B3C6D) + np.arange(channels, dtype=np.uint32) * np.uint32(
+        0xC2B2AE3D
+    )
+    for shift, factor in ((15, 0x2C1B3C6D), (12, 0x297A2D39)):
+        bits = (bits ^ (bits >> np.uint32(shift))) * np.uint32(factor)
+    return (bits ^ (bits >> 15)).astype(np.float32) * np.float32(2.0**-31) - np.float32(1)
 
 
 def _share(guarded: Floats, box: Box) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from neuralcodec.arrays import Floats, Pixels
+    from neuralcodec.arrays import Box, Floats, Pixels
     from neuralcodec.entropy.detail import DetailPrior
     from neuralcodec.entropy.prior import IntegerPrior
     from neuralcodec.entropy.stages import StagePriors
@@ -28,6 +28,9 @@ class TileDecoder(Protocol):
     @property
     def threads(self) -> int:
         """Number of threads that the transforms use, and the rest should."""
+
+    def at(self, box: Box) -> TileDecoder:
+        """Return the decoder of a box of positions, where the place matters."""
 
     def synthesise(
         self, y_hat: Floats, quality: float, reduce: int = 1, detail: Floats | None = None

@@ -22,6 +22,8 @@ NOISE = 0.01
 _CONTRAST = 0.11, 0.19
 #: Energy of gradients, per pixel, at which their direction begins to count.
 _GRADIENT = 4e-4
+#: Pixels around edges and lettering that count as these.
+_AROUND = 4
 #: What the difference to the true picture is enlarged by, so that it is no smaller than the picture.
 _DIFFERENCE = 8.0
 #: Luma, of pixels in [0, 1].
@@ -163,7 +165,8 @@ def texture_of(x: Tensor) -> Tensor:
     deviation = (_blurred(luma.square()) - _blurred(luma).square()).clamp_min(0).sqrt()
     low, high = _CONTRAST
     contrast = ((deviation - low) / (high - low)).clamp(0, 1)
-    return 1 - torch.maximum((2 * edge).clamp_max(1), contrast)
+    other = torch.maximum((2 * edge).clamp_max(1), contrast)
+    return 1 - F.max_pool2d(other, 2 * _AROUND + 1, 1, _AROUND)
 
 
 def _blurred(x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from neuralcodec.models.blocks import GainTable
 from neuralcodec.models.conv.config import ConvConfig, VividConfig
 from neuralcodec.models.conv.network import ConvCodec, Synthesis
+from neuralcodec.options import DITHER
 from neuralcodec.training.adversary import (
     NOISE,
     Adversary,
@@ -64,7 +65,8 @@ class VividCodec(ConvCodec):
             out = self.prior(y, self.transforms.hyper_analysis(y), level)
             true = self.transforms.synthesise(out.y_hat, level)
             gain = self.transforms.synthesis_gain(level)
-        blocks = self.vivid(out.y_hat, gain, self.vivid_feature_gain(level))
+        dithered = out.y_hat + DITHER * (2 * torch.rand_like(out.y_hat) - 1)
+        blocks = self.vivid(dithered, gain, self.vivid_feature_gain(level))
         return F.pixel_shuffle(blocks, 8) + 0.5, true, out.y_bits + out.z_bits
 
     def forward(self, x: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
@@ -76,9 +78,11 @@ class VividCodec(ConvCodec):
         config = self.objective
         with torch.autocast(x.device.type, enabled=False):
             x_hat, true, x = x_hat.float(), true.float(), x.float()
-            colour = F.avg_pool2d(x_hat - x, _COLOUR).abs().mean((1, 2, 3))
             texture = texture_of(x)
-            added = config.colour * colour + config.statistics * texture_distance(x, x_hat, texture)
+            kept = ((x_hat - true).abs() * (1 - texture)).mean((1, 2, 3))
+            colour = F.avg_pool2d(x_hat - x, _COLOUR).abs().mean((1, 2, 3))
+            added = config.edges * kept + config.colour * colour
+            added = added + config.statistics * texture_distance(x, x_hat, texture)
             if config.adversarial or config.features:
                 added = added + self._played(x, x_hat, true, texture)
         return x_hat, added

@@ -30,7 +30,7 @@ def save(path: Path, arrays: Mapping[str, Any], said: Mapping[str, Any], *, repl
     """
     data = as_file(arrays, said)
     if not replace and path.exists() and path.read_bytes() != data:
-        raise UsageError(f"{path} exists, with another encoder: name the file to write")
+        raise UsageError(f"{path} exists and is another one: name the file to write")
     try:
         with files.writing(path) as stream:
             stream.write(data)

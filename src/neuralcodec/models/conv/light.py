@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from neuralcodec import weights
-from neuralcodec.arrays import Floats, Pixels
+from neuralcodec.arrays import Box, Floats, Pixels
 from neuralcodec.format.header import CONV
 from neuralcodec.models.conv import HALO
 from neuralcodec.models.conv.quality import exact_parts
@@ -40,6 +40,10 @@ class LightModel:
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             raise weights.not_weights(file.path, error) from None
         self._graphs = Graphs(file, stored.arrays)
+
+    def at(self, box: Box) -> LightModel:
+        """Return this: the place does not matter."""
+        return self
 
     @property
     def threads(self) -> int:

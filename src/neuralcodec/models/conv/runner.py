@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neuralcodec import weights
-from neuralcodec.arrays import Floats, Pixels
+from neuralcodec.arrays import Box, Floats, Pixels
 from neuralcodec.format.header import CONV
 from neuralcodec.models.conv import HALO, STRIDE
 from neuralcodec.models.conv.config import ConvConfig
@@ -54,6 +54,10 @@ class Model:
     def read(self, arrays: Arrays) -> None:
         """Take the values of all networks from the arrays of a weights file."""
         read_transforms(self.transforms, arrays, self.device)
+
+    def at(self, box: Box) -> Model:
+        """Return this: the place does not matter."""
+        return self
 
     @property
     def threads(self) -> int:
