@@ -67,9 +67,9 @@ class VividConfig:
     highest_level: int = 425  # of the base that it is trained for, in hundredths
     full_quality: int = 45  # up to which realism has its full effect
     last_quality: int = 65  # from which it has none
-    adversarial: float = 0.3
+    adversarial: float = 0.6
     features: float = 0.1
-    statistics: float = 0.1
+    statistics: float = 0.3
     colour: float = 0.5
     edges: float = 2.0
     penalty: float = 0.05
