@@ -17,7 +17,7 @@ MOST_NOISE = 50.0
 DENOISE_WORDS = {"light": 10.0, "strong": 25.0}
 #: Half the width, in quantization steps, of the noise on a latent that is decoded vividly: what it invents
 #: in a plain area, where the latent is zero, has to come from somewhere.
-DITHER = 0.15
+DITHER = 0.05
 #: Factors by which a decoder may reduce each side of a picture.
 REDUCES = (1, 2, 4, 8, 16)
 
