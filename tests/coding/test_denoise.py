@@ -79,7 +79,7 @@ def test_clean_pictures_are_left_to_the_plain_encoder(tiny_encoders: Path) -> No
     next(tiny_encoders.glob("denoise-*")).unlink()
     assert neuralcodec.encode(smooth(), denoise="auto") == neuralcodec.encode(smooth())
     assert neuralcodec.encode(noisy(20), denoise=0) == neuralcodec.encode(noisy(20))
-    with pytest.raises(UsageError, match="have no encoder to denoise .*: `ncodec train denoise --start conv`"):
+    with pytest.raises(UsageError, match=r"no encoder to denoise .*: `ncodec train denoise --start conv`"):
         neuralcodec.encode(noisy(20), denoise="auto")
 
 

@@ -74,6 +74,7 @@ def test_the_id_is_that_of_what_a_decoder_needs(mine: Path) -> None:
     assert hash_of(mine, lambda said, _: said["model"].update(levels=4)) != file.decoder
     assert hash_of(mine, lambda said, _: said.update(tradeoff={}, canary={})) == file.decoder
 
+
 #: What the package has for the default decoder beside its own encoder.
 COMPANIONS = {"denoise"}
 
