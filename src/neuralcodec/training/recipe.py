@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,11 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from neuralcodec.errors import UsageError
 from neuralcodec.training.forms import trainable, trained
 from neuralcodec.weights import Tradeoff
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
