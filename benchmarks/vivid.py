@@ -25,12 +25,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mending import pictures
+
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from neuralcodec.arrays import Floats, Pixels
-
-    Matrix = npt.NDArray[np.float64]
 
 LEVELS = 2
 PATCH, PATCHES, DIRECTIONS = 7, 1024, 512
@@ -122,25 +120,24 @@ def main() -> None:
     parser.add_argument("--qualities", default="10,20,30")
     parser.add_argument("--realisms", default="0,1")
     parser.add_argument("--weights", nargs="*", default=[])
-    parser.add_argument("--limit", type=int)
+    parser.add_argument("--crop", type=int, metavar="SIDE", help="use the middle of each picture only")
+    parser.add_argument("--limit", type=int, metavar="N", help="use the first N pictures only")
     args = parser.parse_args()
     import neuralcodec
-    from neuralcodec.picture.reading import load
 
-    paths = sorted(path for path in args.folder.iterdir() if path.is_file())[: args.limit]
-    pictures = [load(path).pixels for path in paths]
+    originals = list(pictures(args))
     kinds: list[tuple[str, str, float]] = [("", "shipped", float(word)) for word in args.realisms.split(",")]
     kinds += [(str(Path(folder).resolve()), Path(folder).name, 1.0) for folder in args.weights]
     head = "bpp | distance, finest | next | energy, finest | next | PSNR | MS-SSIM | SSIMULACRA2 | colour"
     print(f"| quality | decoder | realism | {head} |\n|{'---|' * 12}")
     kept = os.environ.get("NCODEC_WEIGHTS", "")
     for quality in map(float, args.qualities.split(",")):
-        files = [neuralcodec.encode(pixels, quality=quality) for pixels in pictures]
+        files = [neuralcodec.encode(pixels, quality=quality) for pixels in originals]
         true = [neuralcodec.decode(file, as_array=True) for file in files]
         for folder, name, realism in kinds:
             os.environ["NCODEC_WEIGHTS"] = folder or kept
             row = Row()
-            for pixels, file, plain in zip(pictures, files, true, strict=True):
+            for pixels, file, plain in zip(originals, files, true, strict=True):
                 shown = neuralcodec.decode(file, realism=realism, as_array=True) if realism else plain
                 row.add(pixels, shown, plain, len(file))
             print(f"| {quality:g} | {name} | {realism:g} | {row.line()}", flush=True)

@@ -1,6 +1,6 @@
 """The sizes of models that train and code in no time."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from neuralcodec.training.companions import CompanionForm
 from neuralcodec.training.data import PixelStore, block_components
 from neuralcodec.training.export import arrays_of, write_weights
 from neuralcodec.training.forms import trainable
+from neuralcodec.training.recipe import read_recipe
 from neuralcodec.weights import Tradeoff, WeightsFile
 
 TINY_MODEL = ConvConfig(
@@ -86,5 +87,5 @@ def write_companion(kind: str, folder: Path, decoder: WeightsFile) -> WeightsFil
 TINY_SIZES = {
     "denoise": {"noise_levels": 3, "more_blocks": 1},
     "inpaint": {"width": 12, "blocks": 2},
-    "vivid": {"width": 4, "highest_level": 200},
+    "vivid": asdict(read_recipe(Path("vivid")).model) | {"width": 4, "highest_level": 200},
 }

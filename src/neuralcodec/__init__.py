@@ -176,8 +176,7 @@ def decode(
         reduce: 2, 4, 8 or 16: a picture so many times smaller to a side, the means of its pixels.
         partial: of a damaged file, decode what is left. A `DamageWarning` says what is not: its `damage` has
             the numbers and boxes of lost tiles, `map()` as a mask, and what is wrong with the file.
-        realism: up to 1, let a second decoder add grain, hair and foliage that may have been there, where a
-            low quality left them out; 0 is the true picture.
+        realism: up to 1, add texture that a low quality left out, as it may have been; see docs/vivid.md.
         max_pixels: refuse larger pictures before any memory is taken; by default 2^28.
         device: where the transforms run, `auto`, `cpu` or `cuda`; by default what `NCODEC_DEVICE` says.
         as_array: give pixels instead of an image.
@@ -195,10 +194,9 @@ def decode(
     from neuralcodec.coding.codec import decode_picture
     from neuralcodec.picture.picture import to_array, to_pil
 
-    box, limits = checked_region(region), _limits(max_pixels)
-    data = _bytes_of(source, limits)
+    limits, box = _limits(max_pixels), checked_region(region)
     picture = decode_picture(
-        data,
+        _bytes_of(source, limits),
         region=box,
         stage=stage,
         reduce=reduce,

@@ -28,9 +28,7 @@ def checked_quality(quality: object) -> float:
     Raises:
         UsageError: it is no number from 0 to 100.
     """
-    if isinstance(quality, Real) and not isinstance(quality, bool) and 0 <= float(quality) <= 100:
-        return round(float(quality), 2)
-    raise UsageError(f"quality must be a number from 0 to 100, not {quality!r}")
+    return round(_checked_number("quality", quality, 100), 2)
 
 
 def checked_realism(realism: object) -> float:
@@ -39,9 +37,13 @@ def checked_realism(realism: object) -> float:
     Raises:
         UsageError: it is no number from 0 to 1.
     """
-    if isinstance(realism, Real) and not isinstance(realism, bool) and 0 <= float(realism) <= 1:
-        return float(realism)
-    raise UsageError(f"realism must be a number from 0 to 1, not {realism!r}")
+    return _checked_number("realism", realism, 1)
+
+
+def _checked_number(name: str, value: object, most: int) -> float:
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) <= most:
+        return float(value)
+    raise UsageError(f"{name} must be a number from 0 to {most}, not {value!r}")
 
 
 def checked_effort(effort: object) -> int:

@@ -13,7 +13,7 @@ import neuralcodec.pillow_plugin
 from neuralcodec import weights
 from neuralcodec.coding import targets
 from neuralcodec.coding.denoise import noise_level
-from neuralcodec.errors import UsageError
+from neuralcodec.errors import NeuralCodecError, UsageError
 from neuralcodec.format.container import read
 from neuralcodec.picture.noise import noise_of
 from neuralcodec.picture.picture import Picture
@@ -122,3 +122,12 @@ def test_saving_with_pillow() -> None:
     file = io.BytesIO()
     Image.fromarray(noisy(20)).save(file, "NC", quality=40, denoise="auto")
     assert file.getvalue() == neuralcodec.encode(noisy(20), quality=40, denoise="auto")
+
+
+def test_an_encoder_changes_nothing_that_a_decoder_needs(tiny_encoders: Path) -> None:
+    file = companion_of(weights.by_name("conv"), "denoise")
+    known = weights.arrays_of(weights.by_name("conv"))
+    name = "transforms.synthesis.head.bias"
+    save(file.path, weights.arrays_of(file) | {name: known[name] + 1}, file.said)
+    with pytest.raises(NeuralCodecError, match=r"head\.bias is not for such a file to change"):
+        neuralcodec.encode(noisy(20), denoise=30)

@@ -16,8 +16,10 @@ from neuralcodec import weights
 from neuralcodec.arrays import Box
 from neuralcodec.cli.main import main
 from neuralcodec.coding import tiling
+from neuralcodec.coding.codec import decode_file, encode_file
 from neuralcodec.coding.vivid import noise_at, rectangles
 from neuralcodec.errors import NeuralCodecError, UsageError
+from neuralcodec.picture.picture import Picture
 from neuralcodec.training.export_graphs import write_graphs
 from neuralcodec.weights.changes import STEP
 from neuralcodec.weights.companions import companion_of
@@ -112,15 +114,17 @@ def test_lettering_stays_true() -> None:
     assert distance(shown[:32], true[:32]) > 0.2
 
 
-def test_what_is_left_of_a_damaged_file(data: bytes) -> None:
-    damaged = bytearray(neuralcodec.encode(photograph(300, 300), quality=30))
-    damaged[len(damaged) // 2] ^= 255
+def test_what_is_left_of_a_damaged_file() -> None:
+    whole = encode_file(Picture(photograph(300, 300)), quality=30, tile=64)
+    lost = 12
+    segments = [b"" if number == lost else segment for number, segment in enumerate(whole.tiles)]
+    damaged = replace(whole, tiles=segments, lost=[lost], damage=["a tile is lost"])
     with pytest.raises(NeuralCodecError):
-        neuralcodec.decode(bytes(damaged), realism=1, partial=True)  # its only tile
-    cut = bytearray(data)
-    cut[-3] ^= 255
-    with pytest.raises(NeuralCodecError, match="damaged"):
-        neuralcodec.decode(bytes(cut), realism=1)
+        decode_file(damaged, realism=1)
+    shown, intact = decode_file(damaged, realism=1, partial=True), decode_file(whole, realism=1)
+    assert shown.damage is not None and shown.damage.lost == (lost,)
+    np.testing.assert_array_equal(shown.pixels[-24:, -24:], intact.pixels[-24:, -24:])
+    assert (shown.pixels[128:192, 128:192] != intact.pixels[128:192, 128:192]).any()
 
 
 def test_pillow_and_the_command_line(
@@ -195,3 +199,13 @@ def test_noise_is_even_and_of_its_place() -> None:
     for axis in (0, 1):  # and between neighbours
         one, two = np.delete(whole, 0, axis).ravel(), np.delete(whole, -1, axis).ravel()
         assert abs(np.corrcoef(one, two)[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("name", ["tables.counts", "transforms.detail_synthesis.head.bias", "encoder.more"])
+def test_a_vivid_file_changes_the_synthesis_alone(data: bytes, name: str) -> None:
+    file = companion_of(weights.by_name("conv"), "vivid")
+    arrays = weights.arrays_of(file)
+    for bad in ({name: np.ones(3, np.float16)}, {f"{LINEAR}.bias": np.ones(3, np.float16)}):
+        save(file.path, arrays | bad, file.said)
+        with pytest.raises(NeuralCodecError, match="is not for such a file to change"):
+            neuralcodec.decode(data, realism=1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import TINY_MODEL
+from tiny import TINY_MODEL, TINY_SIZES
 
 from neuralcodec.models.conv.config import VividConfig
 from neuralcodec.training import vivid
@@ -14,7 +14,8 @@ from neuralcodec.training.vivid import VividCodec
 @pytest.fixture
 def players() -> VividCodec:
     torch.manual_seed(0)
-    config = VividConfig(width=4, highest_level=200, statistics=0.0, colour=0.0, edges=0.0)
+    shipped = VividConfig(**TINY_SIZES["vivid"])
+    config = replace(shipped, statistics=0.0, colour=0.0, edges=0.0)
     model = VividCodec(TINY_MODEL, config)
     model.begin()
     for name, parameter in model.named_parameters():

@@ -12,12 +12,20 @@ _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "m
 
 
 def quality(text: str) -> float:
+    return _up_to(text, 100)
+
+
+def realism(text: str) -> float:
+    return _up_to(text, 1)
+
+
+def _up_to(text: str, most: int) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 100:
-        raise ArgumentTypeError(f"must be a number from 0 to 100, not {text!r}")
+    if not 0 <= value <= most:
+        raise ArgumentTypeError(f"must be a number from 0 to {most}, not {text!r}")
     return value
 
 
@@ -81,16 +89,6 @@ def noise(text: str) -> str | float:
     if not 0 <= value <= MOST_NOISE:
         words = ", ".join(["auto", *DENOISE_WORDS])
         raise ArgumentTypeError(f"must be {words} or a number from 0 to {MOST_NOISE:g}, not {text!r}")
-    return value
-
-
-def realism(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
     return value
 
 

@@ -1,6 +1,6 @@
 """The vivid decoder, in training: the synthesis of a codec, tuned against an adversary.
 
-The encoder and the prior stay, so the bits are those of the true decoder (as Hoang et al. 2023 tune theirs).
+The encoder and the prior stay, so the bits are those of the true decoder, as in Muckley et al. 2023.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ hundredths of a second on a CPU.
     z ── 2 linear ── linear, split to 8 ── 3×3 ── linear, split to 4 ── 3×3 ── linear ── logits
 
 There is a ReLU between layers. The two 3×3 convolutions let the squares agree on the edges of a shape. A
-decoder of one small network for each square, with its place as an input, kept to place and size, and left
-shape and rotation out for ever.
+decoder of one small network for each square, with its place as an input, kept to place and size in runs as
+long as these.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ def read(file: WeightsFile) -> Weights:
         NeuralCodecError: it is no weights file, or what a decoder needs is not what its id stands for.
     """
     from neuralcodec.entropy.canary import Canary
-    from neuralcodec.weights.changes import changed
+    from neuralcodec.weights.changes import changed, refuse_others
 
     decoder = file if file.decodes else by_id(file.id)
     arrays = arrays_of(decoder)
@@ -262,7 +262,9 @@ def read(file: WeightsFile) -> Weights:
         if file.said["model"] != model:
             raise ValueError("its sizes are not those of the decoder that it is for")
         if decoder != file:
-            arrays |= changed(arrays_of(file), arrays, file.share)
+            made = changed(arrays_of(file), arrays, file.share)
+            refuse_others(made, arrays, encodes=file.encodes)
+            arrays |= made
         for name, size in {**model, **file.said.get("sizes", {})}.items():
             most = _MOST_LAYERS if name.endswith(_LAYERS) else _MOST_CHANNELS
             if type(size) is not int or not 0 <= size <= most:

@@ -18,6 +18,7 @@ Arrays: TypeAlias = "Mapping[str, Any]"
 #: What the name of a row's steps has at its end.
 STEP = ".step"
 _MOST = 127
+_SYNTHESIS = "transforms.synthesis"
 _EXACT = ("shortcut", "gain", "noise")
 
 
@@ -64,6 +65,27 @@ def changed(changes: Arrays, known: Arrays, share: float = 1.0) -> dict[str, Any
             difference = array.astype(np.float32) - before
             made[name] = (before + np.float32(share) * difference).astype(np.float16)
     return made
+
+
+def refuse_others(made: Arrays, known: Arrays, *, encodes: bool) -> None:
+    """Refuse a companion that changes what it has no business with.
+
+    Without this a damaged or foreign file could write what no decoder reads.
+
+    Args:
+        made: the arrays that it changes: of an encoder alone none that a decoder needs, else of the synthesis
+            alone.
+        known: those of the decoder.
+        encodes: whether it is an encoder.
+
+    Raises:
+        ValueError: it does.
+    """
+    for name, array in made.items():
+        before = known.get(name)
+        same = before is not None and (before.dtype, before.shape) == (array.dtype, array.shape)
+        if not (is_encoder(name) if encodes else same and name.startswith(_SYNTHESIS)):
+            raise ValueError(f"{name} is not for such a file to change")
 
 
 def _before(name: str, shape: tuple[int, ...], known: Arrays) -> Any:

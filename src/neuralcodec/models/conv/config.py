@@ -63,13 +63,13 @@ class InpaintConfig:
 class VividConfig:
     """What a vivid decoder is for, and the weights of what it is trained by beside the distortion."""
 
-    width: int = 32  # channels of the adversary at 1/2
-    highest_level: int = 425  # of the base that it is trained for, in hundredths
-    full_quality: int = 45  # up to which realism has its full effect
-    last_quality: int = 65  # from which it has none
-    adversarial: float = 0.6
-    features: float = 0.1
-    statistics: float = 0.3
-    colour: float = 0.5
-    edges: float = 2.0
-    penalty: float = 0.05
+    width: int  # channels of the adversary at 1/2
+    highest_level: int  # of the base that it is trained for, in hundredths
+    full_quality: int  # up to which realism has its full effect
+    last_quality: int  # from which it has none
+    adversarial: float
+    features: float
+    statistics: float
+    colour: float
+    edges: float
+    penalty: float
