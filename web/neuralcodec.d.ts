@@ -37,8 +37,8 @@ export function decodeToBlob(source: Source, options?: Options<Blob> & {compress
 /** Show a file in an <img>: that of its `data-nc` if there is no `source`. */
 export function show(img: HTMLImageElement, source?: Blob | URL | string, options?: Options<Blob>): Promise<void>;
 
-/** Say where the weights (a folder) and onnxruntime-web (its module) are; before anything is decoded. */
-export function configure(places: {weights?: URL | string; runtime?: URL | string}): void;
+/** Say where the folder of weights is, if not in the package; before anything is decoded. */
+export function configure(places: {weights?: URL | string}): void;
 
 /** Anything that keeps a picture from being shown. */
 export class NeuralCodecError extends Error {}

@@ -8,23 +8,17 @@ const ERRORS = {DamagedFileError, NeuralCodecError};
 /** Pictures of more pixels are refused, unless an option says otherwise. */
 export const MAX_PIXELS = 2 ** 26;
 
-const RUNTIME = "onnxruntime-web/dist/ort.wasm.bundle.min.mjs";
-const settings = {
-  weights: new URL("./weights/", import.meta.url).href,
-  // Where npm puts it: below this package, or beside it.
-  runtimes: [`./node_modules/${RUNTIME}`, `../${RUNTIME}`].map(path => new URL(path, import.meta.url).href),
-};
+const settings = {weights: new URL("./weights/", import.meta.url).href};
 
 let worker = null, lastId = 0;
 const jobs = new Map();
 
 /**
- * Say where the weights and onnxruntime-web are, if not where npm puts them; before anything is decoded.
+ * Say where the weights are, if not in the package; before anything is decoded.
  */
-export function configure({weights, runtime}) {
+export function configure({weights}) {
   if (worker) throw new NeuralCodecError("configure before the first picture is decoded");
   if (weights) settings.weights = new URL(weights, document.baseURI).href;
-  if (runtime) settings.runtimes = [new URL(runtime, document.baseURI).href];
 }
 
 /** Decode a file to the pixels of a canvas, upright; `source` may be a URL that is still loading. */

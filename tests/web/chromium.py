@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-RUNTIME = ROOT / "web" / "node_modules" / "onnxruntime-web"
 
 PAGE = """<!doctype html><title>test</title>
 <script>
@@ -43,15 +42,9 @@ class Answers:
 class _Handler(SimpleHTTPRequestHandler):
     """Files of the repository, `page.html`, what a test adds, and the way back of answers."""
 
-    def __init__(self, *args: Any, answers: Answers, files: dict[str, bytes], isolated: bool) -> None:
-        self.answers, self.files, self.isolated = answers, files, isolated
+    def __init__(self, *args: Any, answers: Answers, files: dict[str, bytes]) -> None:
+        self.answers, self.files = answers, files
         super().__init__(*args, directory=str(ROOT))
-
-    def end_headers(self) -> None:
-        if self.isolated:  # shared memory, and so threads
-            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
-            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
-        super().end_headers()
 
     def do_GET(self) -> None:
         content = self.files.get(self.path.strip("/"))
@@ -87,25 +80,11 @@ def browser() -> str:
     return found
 
 
-def install_runtime() -> None:
-    """Have npm fetch onnxruntime-web, where the package looks for it; without npm, tests are skipped."""
-    if RUNTIME.is_dir():
-        return
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("there is no npm to install onnxruntime-web with")
-    call = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
-    done = subprocess.run(call, cwd=ROOT / "web", capture_output=True, text=True, timeout=110, check=False)
-    if done.returncode:
-        pytest.skip(f"npm cannot install onnxruntime-web here: {done.stderr.strip().splitlines()[-1]}")
-
-
 def run(
     script: str,
     folder: Path,
     *,
     files: dict[str, bytes] | None = None,
-    isolated: bool = True,
     timeout: float = 100,
     memory: int | None = None,
 ) -> tuple[Any, dict[str, bytes]]:
@@ -114,14 +93,12 @@ def run(
     Args:
         folder: for the browser's own files.
         files: what the server has besides the files of the repository, by name.
-        isolated: whether the page may use threads.
         memory: bytes that no process of the browser may have held at any time.
     """
     found = browser()
-    install_runtime()
     answers = Answers()
     given = {"page.html": (PAGE % script).encode(), **(files or {})}
-    handler = functools.partial(_Handler, answers=answers, files=given, isolated=isolated)
+    handler = functools.partial(_Handler, answers=answers, files=given)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         call = [found, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]

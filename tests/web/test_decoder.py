@@ -41,7 +41,7 @@ for (const name of NAMES) {
   // As slow as can be.
   for (const byte of await bytes(`/tests/golden/${name}`)) file.push(Uint8Array.of(byte));
   file.finish();
-  const {width, height, tile, stages, quality, weights: id} = file.header, {weights} = await library.find(id);
+  const {width, height, tile, stages, quality, weights: id} = file.header, weights = await library.find(id);
   const prior = weights.model.stages ? new StagePrior(weights, stages) : new Prior(weights);
   const rows = Math.ceil(height / 16), columns = Math.ceil(width / 16), size = tile / 16, C = prior.latent;
   const all = new Int32Array(stages * rows * columns * C), states = new Map();
@@ -97,11 +97,8 @@ def decoded(
     return {name: (found[name]["colorSpace"], pixels_of(found, sent, name)) for name in names}
 
 
-@pytest.mark.parametrize("isolated", [True, False], ids=["threads", "one thread"])
-def test_pixels_of_golden_files_within_one_level(tmp_path: Path, isolated: bool) -> None:
-    for name, (space, pixels) in decoded(
-        sorted(GOLDEN), "/tests/golden/", tmp_path, isolated=isolated
-    ).items():
+def test_pixels_of_golden_files_within_one_level(tmp_path: Path) -> None:
+    for name, (space, pixels) in decoded(sorted(GOLDEN), "/tests/golden/", tmp_path).items():
         with Image.open((matrix.FOLDER / name).with_suffix(".png")) as image:
             expected = np.asarray(image.convert("RGBA")).astype(int)
         assert space == "srgb"

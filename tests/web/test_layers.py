@@ -30,7 +30,7 @@ const hex = digest => [...new Uint8Array(digest)].map(n => n.toString(16).padSta
 const file = new Container({maxPixels: 2 ** 20});
 file.push(await bytes("/a.nc"));
 file.finish();
-const {weights} = await new Library(name => bytes(`/weights/${name}`)).find(file.header.weights);
+const weights = await new Library(name => bytes(`/weights/${name}`)).find(file.header.weights);
 const prior = new Prior(weights), detail = new DetailPrior(weights, prior);
 const levels = weights.levels(file.header.quality);
 const base = prior.decode(file.tiles[0], levels.quality, 6, 9);

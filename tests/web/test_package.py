@@ -15,15 +15,14 @@ WEB = Path(__file__).parent.parent.parent / "web"
 def test_index_names_every_file_with_its_hash() -> None:
     """Otherwise:  python -m neuralcodec.training.export_graphs src/neuralcodec/weights"""
     index = json.loads((WEB / "weights" / "index.json").read_text())
-    named = [part for entry in index.values() for part in (entry, *entry["graphs"].values())]
-    for part in named:
-        content = (WEB / "weights" / part["file"]).read_bytes()
-        assert hashlib.sha256(content).hexdigest() == part["sha256"], part["file"]
+    for entry in index.values():
+        content = (WEB / "weights" / entry["file"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == entry["sha256"], entry["file"]
     packed = [
         pattern for pattern in json.loads((WEB / "package.json").read_text())["files"] if "*" in pattern
     ]
     there = {path.name for pattern in packed for path in WEB.glob(pattern)}
-    assert {part["file"] for part in named} == there
+    assert {entry["file"] for entry in index.values()} == there
 
 
 def test_golden_files_have_their_weights_in_the_index() -> None:

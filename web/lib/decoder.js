@@ -5,16 +5,16 @@ import {CONV, Container} from "./container.js";
 import {colorSpaceOf, inflated, orientationOf, turned} from "./metadata.js";
 import {DamagedFileError} from "./errors.js";
 import {DetailPrior, Prior, StagePrior} from "./prior.js";
+import {ConvSynthesis, StageSynthesis} from "./synthesis.js";
 
 const STRIDE = 16;
 /** Latent positions that the synthesis of `conv` reads at once, about: 2^14 are 4 megapixels. */
 const WINDOW = 2 ** 14, WINDOW_COLUMNS = 256;
 
-/** Decodes files with the weights of a `Library` on a run time of ONNX, `ort`. */
+/** Decodes files with the weights of a `Library`. */
 export class Decoder {
-  constructor(library, ort) {
+  constructor(library) {
     this._library = library;
-    this._ort = ort;
     this._models = new Map();
     this._work = Promise.resolve();
   }
@@ -54,7 +54,7 @@ export class Decoder {
 
   _model({weights: id, stages}) {
     if (!this._models.has(id)) {
-      const model = this._library.find(id).then(found => new Model(found, this._ort));
+      const model = this._library.find(id).then(weights => new Model(weights));
       model.catch(() => this._models.delete(id)); // so that it is tried again
       this._models.set(id, model);
     }
@@ -62,15 +62,11 @@ export class Decoder {
   }
 }
 
-/** The prior and the graphs of one weights file. */
+/** The prior and the synthesis of one weights file. */
 class Model {
-  constructor({file, weights, graphs}, ort) {
-    this.ort = ort;
+  constructor(weights) {
     this.weights = weights;
     this.prior = weights.model.stages ? new StagePrior(weights, weights.model.stages) : new Prior(weights);
-    this._file = file;
-    this._graphs = graphs;
-    this._sessions = {};
   }
 
   /** The prior of the detail layer. */
@@ -78,24 +74,8 @@ class Model {
     return (this._detail ??= new DetailPrior(this.weights, this.prior));
   }
 
-  /** What runs a graph, as a promise; it begins to be made when it is first asked for. */
-  session(name) {
-    if (!this._sessions[name]) {
-      const externalData = [{path: this._file, data: this.weights.bytes}];
-      const options = {executionProviders: ["wasm"], externalData};
-      this._sessions[name] = this.ort.InferenceSession.create(this._graphs[name], options);
-      this._sessions[name].catch(() => delete this._sessions[name]); // so that it is tried again
-    }
-    return this._sessions[name];
-  }
-
-  tensor(data, shape) {
-    return new this.ort.Tensor("float32", data, shape);
-  }
-
-  gains(name, level) {
-    const gains = this.weights.gains(name, level);
-    return this.tensor(gains, [1, gains.length, 1, 1]);
+  get synthesis() {
+    return (this._synthesis ??= this.weights.model.stages ? new StageSynthesis(this.weights) : new ConvSynthesis(this.weights));
   }
 }
 
@@ -169,7 +149,6 @@ class ConvJob extends Job {
     this.last = Math.min(this.options.stage ?? this.stages, this.stages);
     this.latent = new Float32Array(this.rows * this.columns * this.model.prior.latent);
     this.bases = []; // latents of tiles, for their details
-    model.session(this.graph(this.last)); // begins while the exact part is decoded
   }
 
   async advance() {
@@ -190,10 +169,6 @@ class ConvJob extends Job {
     this.enough = this.done === count * this.last && this.last < this.stages;
   }
 
-  graph(layers) {
-    return layers > 1 ? "detail_synthesis" : "synthesis";
-  }
-
   decodeDetail(segment, number) {
     const {detail} = this.model, tile = this.tiles[number];
     this.details ??= new Float32Array(4 * this.rows * this.columns * detail.latent);
@@ -212,15 +187,6 @@ class ConvJob extends Job {
     const {model, rows, columns, header, levels} = this, {coarse_blocks, fine_blocks} = model.weights.model;
     const two = layers > 1, extra = two ? Math.ceil(model.weights.model.detail_synthesis_blocks / 2) : 0;
     const halo = coarse_blocks + Math.ceil(fine_blocks / 2) + extra;
-    const gains = {
-      latent_gain: model.gains("synthesis_gain", levels.level),
-      feature_gain: model.gains("synthesis_feature_gain", levels.level),
-    };
-    if (two) {
-      gains.latent_gain2 = model.gains("detail_synthesis_gain", levels.detail);
-      gains.feature_gain2 = model.gains("detail_synthesis_feature_gain", levels.detail);
-    }
-    const session = await model.session(this.graph(layers));
     const across = STRIDE * columns, rgb = new Uint8Array(3 * across * header.height);
     const wide = Math.ceil(columns / Math.ceil(columns / WINDOW_COLUMNS));
     const high = Math.max(Math.floor(WINDOW / Math.min(wide + 2 * halo, columns)) - 2 * halo, 1);
@@ -230,56 +196,60 @@ class ConvJob extends Job {
         const from = {top: Math.max(top - halo, 0), left: Math.max(left - halo, 0)};
         const height = Math.min(bottom + halo, rows) - from.top, width = Math.min(right + halo, columns) - from.left;
         const box = {...from, height, width};
-        const feeds = {y_hat: this.part(this.latent, box, model.prior.latent, 1), ...gains};
-        if (two) feeds.y2_hat = this.part(this.details, box, model.detail.latent, 2);
-        const {pixels} = await this.exclusively(() => session.run(feeds));
+        const y = this.part(this.latent, box, model.prior.latent, 1);
+        const y2 = two ? this.part(this.details, box, model.detail.latent, 2) : null;
+        const share = part => 0.5 + (0.5 * (top + ((bottom - top) * (left + (right - left) * part)) / columns)) / rows;
+        const pixels = await this.exclusively(() => this.synthesise(y, y2, box, share));
         const last = Math.min(bottom * STRIDE, header.height), stride = 3 * STRIDE * width;
         for (let row = top * STRIDE; row < last; row++) {
           const start = (row - from.top * STRIDE) * stride + 3 * STRIDE * (left - from.left);
-          rgb.set(pixels.data.subarray(start, start + 3 * STRIDE * (right - left)), 3 * (row * across + left * STRIDE));
+          rgb.set(pixels.subarray(start, start + 3 * STRIDE * (right - left)), 3 * (row * across + left * STRIDE));
         }
-        pixels.dispose();
-        await this.breathe(0.5 + (0.5 * (top + ((bottom - top) * right) / columns)) / rows);
+        await this.breathe(share(1));
       }
     }
     return this.picture(rgb, across, {stage: layers, stages: this.stages});
   }
 
-  /** A box of a plane as a tensor; `scale` 2 is that of a detail layer. */
+  /** The samples of a window; `share` says what it is of the work when a part of it is done. */
+  synthesise(y, y2, {height, width}, share) {
+    const {coarse_blocks, fine_blocks, detail_synthesis_blocks} = this.model.weights.model;
+    let done = 0;
+    const blocks = coarse_blocks + fine_blocks + (y2 ? detail_synthesis_blocks : 0);
+    return this.model.synthesis.run(y, y2, height, width, this.levels, () => this.breathe(share(++done / (blocks + 1))));
+  }
+
+  /** A box of a plane; `scale` 2 is that of a detail layer. */
   part(plane, {top, left, height, width}, channels, scale) {
     const out = new Float32Array(scale * scale * height * width * channels), line = scale * width * channels;
     for (let row = 0; row < scale * height; row++) {
       const start = ((scale * top + row) * scale * this.columns + scale * left) * channels;
       out.set(plane.subarray(start, start + line), row * line);
     }
-    return this.model.tensor(out, [scale * height, scale * width, channels]);
+    return out;
   }
 }
 
 class StageJob extends Job {
   constructor(...all) {
     super(...all);
-    const {fine, coarse} = this.model.weights.model, {rows, columns} = this;
-    for (const graph of ["synthesis", "render"]) this.model.session(graph); // begin while a stage is decoded
     this.stage = 0;
     this.last = Math.min(this.options.stage ?? this.header.stages, this.header.stages);
     this.states = this.tiles.map(({height, width}) => this.model.prior.start(height, width));
-    const zeros = (channels, h, w) => this.model.tensor(new Float32Array(channels * h * w), [1, channels, h, w]);
-    this.fine = zeros(fine, 2 * rows, 2 * columns);
-    this.coarse = zeros(coarse, rows, columns);
-    this.linear = zeros(768, rows, columns);
+    this.state = this.model.synthesis.start(this.rows, this.columns);
   }
 
   async advance() {
-    const count = this.tiles.length, {tiles: segments} = this.container;
+    const count = this.tiles.length, {tiles: segments} = this.container, {prior, synthesis} = this.model;
     while (this.stage < this.last && segments.length >= (this.stage + 1) * count) {
-      const latent = new Float32Array(this.rows * this.columns * this.model.prior.latent);
+      const latent = new Float32Array(this.rows * this.columns * prior.latent);
       for (let n = 0; n < count; n++) {
         const segment = segments[this.stage * count + n];
-        this.place(latent, this.model.prior.decode(segment, this.stage, this.states[n]), this.tiles[n]);
+        this.place(latent, prior.decode(segment, this.stage, this.states[n]), this.tiles[n]);
         await this.breathe((this.stage + (0.5 * (n + 1)) / count) / this.last);
       }
-      await this.exclusively(() => this.synthesise(latent));
+      const pause = () => this.breathe((this.stage + 0.5) / this.last);
+      await this.exclusively(() => synthesis.advance(this.state, latent, this.stage, pause));
       this.stage++;
       await this.breathe(this.stage / this.last);
       if (this.options.everyStage && this.stage < this.last) await this.show();
@@ -294,35 +264,10 @@ class StageJob extends Job {
     this.options.onPicture?.(await this.render());
   }
 
-  async synthesise(latent) {
-    const {model, stage} = this, {priming} = model.weights.model;
-    const feeds = {
-      y_hat: model.tensor(latent, [this.rows, this.columns, model.prior.latent]),
-      latent_gain: model.gains("synthesis.latent_gain", stage),
-      feature_gain: model.gains("synthesis.feature_gain", stage),
-      linear: this.linear,
-    };
-    for (const layer of ["stem", "shortcut"]) {
-      for (const part of ["weight", "bias"]) {
-        const name = `transforms.synthesis.${layer}s.${stage}.${part}`;
-        feeds[`${layer}.${part}`] = model.tensor(model.weights.array(name), model.weights.shape(name));
-      }
-    }
-    const session = await model.session("synthesis");
-    let after;
-    for (let pass = 0; pass < (stage ? 1 : priming); pass++) {
-      after = await session.run({...feeds, fine: this.fine, coarse: this.coarse});
-      this.fine = after.fine_after;
-      this.coarse = after.coarse_after;
-    }
-    this.linear = after.linear_after;
-  }
-
   async render() {
-    const feeds = {fine: this.fine, linear: this.linear};
-    const session = await this.model.session("render");
-    const {pixels} = await this.exclusively(() => session.run(feeds));
-    return this.picture(pixels.data, STRIDE * this.columns, {stage: this.stage, stages: this.header.stages});
+    const pause = () => this.breathe(this.stage / this.last);
+    const pixels = await this.exclusively(() => this.model.synthesis.render(this.state, pause));
+    return this.picture(pixels, STRIDE * this.columns, {stage: this.stage, stages: this.header.stages});
   }
 
   finish() {

@@ -4,23 +4,10 @@
 //
 // Planes are `Float32Array`s of integers, NHWC: position after position, at each channel after channel.
 
-import {dense, memory} from "./kernel.js";
+import {BLOCK, POSITIONS, kernels, memory} from "./kernel.js";
 
 /** Positions that the kernel takes at once: few enough for their inputs to stay in a cache. */
 const CHUNK = 64;
-/** Outputs that lie side by side in the kernel's weights, and inputs that it takes at once. */
-const BLOCK = 8, UNROLLED = 4;
-
-/** Where in the kernel's memory a layer's inputs and outputs go, and how many numbers there is room for. */
-const scratch = {inputs: 0, outputs: 0, from: 0, to: 0};
-
-function withRoomFor(inputs, outputs) {
-  if (inputs <= scratch.inputs && outputs <= scratch.outputs) return;
-  scratch.inputs = Math.max(inputs, scratch.inputs);
-  scratch.outputs = Math.max(outputs, scratch.outputs);
-  scratch.from = memory.take(CHUNK * scratch.inputs);
-  scratch.to = memory.take(CHUNK * scratch.outputs);
-}
 
 /** A layer that looks at one position: some rows of a stored one, in the order given. */
 export class Dense {
@@ -28,12 +15,11 @@ export class Dense {
   constructor({weight, bias, shift}, low, high, outputs = [...bias.keys()]) {
     this.outputs = outputs.length;
     this.inputs = weight.length / bias.length;
-    this.row = UNROLLED * Math.ceil(this.inputs / UNROLLED); // with zeros at its end
     this.blocks = Math.ceil(this.outputs / BLOCK);
     // Block after block of outputs: their weights, input after input, then bias, scale, lowest and highest values.
-    const size = BLOCK * (this.row + 4), stored = new Float32Array(size * this.blocks);
+    const size = BLOCK * (this.inputs + 4), stored = new Float32Array(size * this.blocks);
     outputs.forEach((row, n) => {
-      const at = size * Math.floor(n / BLOCK) + (n % BLOCK), settled = at + BLOCK * this.row;
+      const at = size * Math.floor(n / BLOCK) + (n % BLOCK), settled = at + BLOCK * this.inputs;
       for (let c = 0; c < this.inputs; c++) stored[at + BLOCK * c] = weight[row * this.inputs + c];
       stored[settled] = bias[row];
       stored[settled + BLOCK] = 2 ** -shift[row];
@@ -42,7 +28,6 @@ export class Dense {
     });
     this.stored = memory.take(stored.length);
     memory.floats().set(stored, this.stored / 4);
-    withRoomFor(this.row, BLOCK * this.blocks);
   }
 
   /**
@@ -50,63 +35,77 @@ export class Dense {
    * outputs, position after position.
    */
   run(planes, positions, rows = null) {
-    const count = rows ? rows.length : positions, {outputs, row, blocks} = this, wide = BLOCK * blocks;
+    const count = rows ? rows.length : positions, {outputs, inputs, blocks} = this, wide = BLOCK * blocks;
+    const x = memory.room("exact inputs", CHUNK * inputs), y = memory.room("exact outputs", CHUNK * wide);
     const out = new Float32Array(count * outputs), heap = memory.floats();
     for (let first = 0; first < count; first += CHUNK) {
       const last = Math.min(first + CHUNK, count);
-      let offset = scratch.from / 4;
+      let offset = x / 4;
       for (const plane of planes) {
         const channels = plane.length / positions;
-        for (let n = first, to = offset; n < last; n++, to += row) {
+        if (channels === inputs && !rows) {
+          heap.set(plane.subarray(first * channels, last * channels), offset);
+          continue;
+        }
+        for (let n = first, to = offset; n < last; n++, to += inputs) {
           const from = (rows ? rows[n] : n) * channels;
           for (let c = 0; c < channels; c++) heap[to + c] = plane[from + c];
         }
         offset += channels;
       }
-      for (let n = first, to = offset; this.inputs < row && n < last; n++, to += row) {
-        heap.fill(0, to, to + row - this.inputs);
-      }
-      dense(scratch.from, this.stored, scratch.to, Math.ceil((last - first) / 4), row, blocks);
-      for (let n = first, from = scratch.to / 4, to = first * outputs; n < last; n++, from += wide, to += outputs) {
-        for (let o = 0; o < outputs; o++) out[to + o] = heap[from + o];
+      kernels.denseExact(x, this.stored, y, Math.ceil((last - first) / POSITIONS), inputs, blocks);
+      if (wide === outputs) out.set(heap.subarray(y / 4, y / 4 + (last - first) * wide), first * wide);
+      else {
+        for (let n = first, from = y / 4, to = first * outputs; n < last; n++, from += wide, to += outputs) {
+          for (let o = 0; o < outputs; o++) out[to + o] = heap[from + o];
+        }
       }
     }
     return out;
   }
 }
 
+/** Channels that the kernel of 3×3 layers takes at once. */
+const VECTOR = 4;
+
 /** A 3×3 layer, each channel by itself, zero beyond the border. */
 export class Depthwise {
   constructor({weight, bias, shift}, low, high) {
-    const channels = bias.length;
-    this.taps = Array.from({length: 9}, (_, t) => Float64Array.from({length: channels}, (_, c) => weight[9 * c + t]));
-    this.bias = Float64Array.from(bias);
-    this.scale = Float64Array.from(shift, s => 2 ** -s);
-    this.low = low;
-    this.high = high;
+    this.channels = bias.length;
+    this.vectors = Math.ceil(this.channels / VECTOR);
+    // For every four channels, nine taps, bias, scale, lowest and highest values.
+    const size = 13 * VECTOR, stored = new Float32Array(size * this.vectors);
+    for (let c = 0; c < this.channels; c++) {
+      const at = size * Math.floor(c / VECTOR) + (c % VECTOR);
+      const numbers = [...weight.subarray(9 * c, 9 * c + 9), bias[c], 2 ** -shift[c], low, high];
+      numbers.forEach((number, n) => (stored[at + VECTOR * n] = number));
+    }
+    this.stored = memory.take(stored.length);
+    memory.floats().set(stored, this.stored / 4);
   }
 
   /** The layer over a plane of so many rows and columns. */
   run(x, rows, columns) {
-    const channels = this.bias.length, {bias, scale, low, high} = this, [t0, t1, t2, t3, t4, t5, t6, t7, t8] = this.taps;
-    const out = new Float32Array(x.length);
+    const {channels, vectors, stored} = this, wide = VECTOR * vectors, stride = (columns + 2) * wide;
+    const from = memory.room("exact rows", 3 * stride), to = memory.room("exact row", columns * wide);
+    const out = new Float32Array(x.length), heap = memory.floats();
+    heap.fill(0, from / 4, from / 4 + 3 * stride);
     // Three rows with a border of zeros, one after another; those above and below the plane are all zero.
-    const wide = 2 * channels, stride = (columns + 2) * channels, padded = new Float32Array(3 * stride);
     for (let i = 0; i < rows; i++) {
       for (let k = 0; k < 3; k++) {
-        const row = i + k - 1, inside = row >= 0 && row < rows;
-        const line = padded.subarray(k * stride + channels, (k + 1) * stride - channels);
-        if (inside) line.set(x.subarray(row * columns * channels, (row + 1) * columns * channels));
-        else line.fill(0);
+        const row = i + k - 1, at = from / 4 + k * stride + wide, inside = row >= 0 && row < rows;
+        if (!inside) heap.fill(0, at, at + columns * wide);
+        else if (wide === channels) heap.set(x.subarray(row * columns * wide, (row + 1) * columns * wide), at);
+        else {
+          for (let j = 0; j < columns; j++) heap.set(x.subarray((row * columns + j) * channels, (row * columns + j + 1) * channels), at + j * wide);
+        }
       }
-      for (let j = 0; j < columns; j++) {
-        let a = j * channels, b = a + stride, d = b + stride, to = (i * columns + j) * channels;
-        for (let c = 0; c < channels; c++, a++, b++, d++, to++) {
-          const sum = bias[c] + padded[a] * t0[c] + padded[a + channels] * t1[c] + padded[a + wide] * t2[c]
-            + padded[b] * t3[c] + padded[b + channels] * t4[c] + padded[b + wide] * t5[c]
-            + padded[d] * t6[c] + padded[d + channels] * t7[c] + padded[d + wide] * t8[c];
-          const value = Math.floor(sum * scale[c]);
-          out[to] = value < low ? low : value > high ? high : value;
+      kernels.spatialExact(from, stored, to, columns, vectors, 4 * stride);
+      if (wide === channels) out.set(heap.subarray(to / 4, to / 4 + columns * wide), i * columns * wide);
+      else {
+        for (let j = 0; j < columns; j++) {
+          const place = to / 4 + j * wide;
+          out.set(heap.subarray(place, place + channels), (i * columns + j) * channels);
         }
       }
     }

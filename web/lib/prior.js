@@ -5,7 +5,15 @@ import {Dense, Depthwise, up} from "./exact.js";
 
 const ACTIVATION = 1024, LATENT = 8192, MEAN = 2 ** 17, INDEX = 63;
 
-const entered = value => Math.min(Math.max(value, -LATENT), LATENT);
+const entered = value => (value < -LATENT ? -LATENT : value > LATENT ? LATENT : value);
+
+/** What networks see of a latent. */
+function seen(latent) {
+  const out = new Float32Array(latent.length);
+  for (let n = 0; n < out.length; n++) out[n] = entered(latent[n]);
+  return out;
+}
+const bounded = feature => (feature < -ACTIVATION ? -ACTIVATION : feature > ACTIVATION ? ACTIVATION : feature);
 const evenUp = n => n + (n % 2);
 
 /** One of the four context steps. */
@@ -151,13 +159,12 @@ export class DetailPrior {
       for (let n = 0; n < index.length; n++) index[n] = this.table[index[n]];
       reader.read(index, symbols);
     };
-    let x = this.into.run([Float32Array.from(base, entered)], positions);
+    let x = this.into.run([seen(base)], positions);
     x = this.mid.run([this.blur1.run(x, height, width)], positions);
     x = up(this.up.run([x], positions), height, width, this.up.outputs);
     const phi = this.blur2.run(x, 2 * height, 2 * width);
-    for (let n = 0; n < phi.length; n++) {
-      const sum = phi[n] + this.rows[row * features + (n % features)];
-      phi[n] = Math.min(Math.max(sum, -ACTIVATION), ACTIVATION);
+    for (let n = 0; n < phi.length; ) {
+      for (let c = row * features; c < (row + 1) * features; c++, n++) phi[n] = bounded(phi[n] + this.rows[c]);
     }
     const [latent] = decodeSteps(this.steps, read, phi, 2 * height, 2 * width, 2 * height, 2 * width);
     return latent;
@@ -195,7 +202,7 @@ export class StagePrior {
       const {mix, spatial, project} = this.updates[stage];
       const mixed = mix.run([phi, known], positions);
       const change = project.run([spatial.run(mixed, rows, columns)], positions);
-      for (let n = 0; n < phi.length; n++) phi[n] = Math.min(Math.max(phi[n] + change[n], -ACTIVATION), ACTIVATION);
+      for (let n = 0; n < phi.length; n++) phi[n] = bounded(phi[n] + change[n]);
     }
     return cropped(latent, columns, height, width, this.latent);
   }

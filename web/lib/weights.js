@@ -1,14 +1,23 @@
-// Weights: a safetensors file, found by the id in a file's header, with the graphs of its synthesis beside it.
+// Weights: a safetensors file, found by the id in a file's header and checked against the index beside it.
 
 import {DamagedFileError, NeuralCodecError} from "./errors.js";
 
 const KINDS = {I8: Int8Array, U8: Uint8Array, I16: Int16Array, U16: Uint16Array, I32: Int32Array, F32: Float32Array};
 
-/** A half-precision number from its 16 bits. */
+/** The half-precision number of each 16 bits; made when there are some. */
+let halves = null;
+
 function half(bits) {
   const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+}
+
+function inSinglePrecision(data) {
+  halves ??= Float32Array.from({length: 2 ** 16}, (_, bits) => half(bits));
+  const out = new Float32Array(data.length);
+  for (let n = 0; n < out.length; n++) out[n] = halves[data[n]];
+  return out;
 }
 
 /** What the arrays of a safetensors file are, and where the first byte of the first one is. */
@@ -42,6 +51,10 @@ export class Weights {
     this.model = model;
   }
 
+  has(name) {
+    return name in this._described;
+  }
+
   shape(name) {
     return this._described[name].shape;
   }
@@ -50,7 +63,7 @@ export class Weights {
   array(name) {
     const {dtype, data_offsets: [start, end]} = this._described[name];
     const data = this.bytes.slice(this._first + start, this._first + end).buffer;
-    return dtype === "F16" ? Float32Array.from(new Uint16Array(data), half) : new KINDS[dtype](data);
+    return dtype === "F16" ? inSinglePrecision(new Uint16Array(data)) : new KINDS[dtype](data);
   }
 
   /** The arrays of an integer layer. */
@@ -93,7 +106,7 @@ export class Library {
     this._index = null;
   }
 
-  /** The weights with an id, and their graphs by name: `{file, weights, graphs: {name: bytes}}`. */
+  /** The weights with an id, as a promise. */
   async find(id) {
     this._index ??= this._readIndex();
     this._index.catch(() => (this._index = null)); // so that it is tried again
@@ -102,9 +115,7 @@ export class Library {
       throw new DamagedFileError(
         `the file needs weights ${id}, which are not here: the header is damaged, or another version of neuralcodec wrote it`);
     }
-    const names = Object.keys(entry.graphs);
-    const [bytes, ...graphs] = await Promise.all([entry, ...Object.values(entry.graphs)].map(part => this._checked(part)));
-    return {file: entry.file, weights: await Weights.read(bytes), graphs: Object.fromEntries(names.map((name, n) => [name, graphs[n]]))};
+    return Weights.read(await this._checked(entry));
   }
 
   async _readIndex() {

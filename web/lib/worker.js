@@ -5,31 +5,16 @@ import {NeuralCodecError} from "./errors.js";
 import {png} from "./png.js";
 import {Library} from "./weights.js";
 
-/** The smallest graph that the run time loads: y = x, a number. */
-const IDENTITY = Uint8Array.of(
-  8, 8, 58, 55, 10, 16, 10, 1, 120, 18, 1, 121, 34, 8, 73, 100, 101, 110, 116, 105, 116, 121, 18, 1, 103, 90, 15, 10, 1, 120,
-  18, 10, 10, 8, 8, 1, 18, 4, 10, 2, 8, 1, 98, 15, 10, 1, 121, 18, 10, 10, 8, 8, 1, 18, 4, 10, 2, 8, 1, 66, 4, 10, 0, 16, 17);
-
 const jobs = new Map();
 let decoder = null;
 
-async function configured({weights, runtimes}) {
-  const read = async name => {
+/** The decoder with the weights in a folder. */
+function configured({weights}) {
+  return new Decoder(new Library(async name => {
     const answer = await fetch(new URL(name, weights)).catch(() => null);
     if (!answer?.ok) throw new NeuralCodecError(`cannot load ${new URL(name, weights)}`);
     return new Uint8Array(await answer.arrayBuffer());
-  };
-  for (const url of runtimes) {
-    const ort = await import(url).catch(() => null);
-    if (!ort) continue;
-    ort.env.logLevel = "error";
-    // More than one thread needs memory that is shared, which pages only get across an isolated origin.
-    ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, 4) : 1;
-    // The run time is compiled for its first graph, which takes longer than all else: not to wait for the weights.
-    ort.InferenceSession.create(IDENTITY, {executionProviders: ["wasm"]}).catch(() => {});
-    return new Decoder(new Library(read), ort);
-  }
-  throw new NeuralCodecError(`cannot load onnxruntime-web from ${runtimes.join(" or ")}`);
+  }));
 }
 
 /** The parts of a file as they come. */
@@ -75,7 +60,7 @@ async function decode({id, options}, job) {
   };
   try {
     const previews = [];
-    const picture = await (await decoder).decode(job.parts, {
+    const picture = await decoder.decode(job.parts, {
       ...options,
       signal: job.abort.signal,
       onProgress: share => postMessage({type: "progress", id, share}),
@@ -105,7 +90,6 @@ function rgba(data, channels) {
 addEventListener("message", ({data: message}) => {
   if (message.type === "configure") {
     decoder = configured(message);
-    decoder.catch(() => {}); // whoever decodes is told
   } else if (message.type === "decode") {
     const job = {parts: new Parts(), abort: new AbortController()};
     jobs.set(message.id, job);

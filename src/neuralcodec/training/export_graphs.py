@@ -1,4 +1,4 @@
-"""From a weights file to ONNX graphs of its transforms, for run times without torch and for browsers.
+"""From a weights file to ONNX graphs of its transforms, for a run time without torch.
 
 A graph holds no weights: its constants are the float16 arrays of the weights file itself, by offset, and turn
 into float32 when the graph is loaded. So a graph takes a few kilobytes, stays beside its weights, and says in
@@ -10,8 +10,8 @@ its metadata what the SHA-256 of that file is:
     gru-7a5eea88.safetensors    gru-7a5eea88.synthesis.onnx, .analysis.onnx (a pass of one stage)
                                 gru-7a5eea88.render.onnx (pixels of the stages so far)
 
-`index.json` names, for the id of each weights file in a folder, the files that decoding takes, with their
-SHA-256. Layers have the names of `docs/format.md`, which says what the graphs compute.
+`index.json` names, for the id of each decoder in a folder, its file and the SHA-256 of that: web pages read it.
+Layers have the names of `docs/format.md`, which says what the graphs compute.
 
     python -m neuralcodec.training.export_graphs src/neuralcodec/weights
 """
@@ -25,7 +25,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from neuralcodec.errors import NeuralCodecError
-from neuralcodec.models.graphs import DECODING
 from neuralcodec.models.prior import LATENT_UNIT
 from neuralcodec.training.graph import Graph, Shape
 from neuralcodec.weights import at
@@ -209,15 +208,12 @@ def write_index(folder: Path) -> None:
     """Write the graphs of every weights file in a folder, and the index of those that decode."""
     index = {}
     for weights in sorted(folder.glob("*.safetensors")):
-        graphs, file = write_graphs(weights), at(weights)
+        write_graphs(weights)
+        file = at(weights)
         if file.decodes:
-            needed = {name: _entry(path) for name, path in graphs.items() if name in DECODING}
-            index[file.id.hex()] = {**_entry(weights), "graphs": needed}
+            digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+            index[file.id.hex()] = {"file": weights.name, "sha256": digest}
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n")
-
-
-def _entry(path: Path) -> dict[str, str]:
-    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 if __name__ == "__main__":
