@@ -10,8 +10,8 @@ its metadata what the SHA-256 of that file is:
     gru-7a5eea88.safetensors    gru-7a5eea88.synthesis.onnx, .analysis.onnx (a pass of one stage)
                                 gru-7a5eea88.render.onnx (pixels of the stages so far)
 
-`index.json` names, for the id of each decoder in a folder, its file and the SHA-256 of that: web pages read it.
-Layers have the names of `docs/format.md`, which says what the graphs compute.
+`index.json` names, for the id of each decoder in a folder, its file and the SHA-256 of that: web pages read
+it. Layers have the names of `docs/format.md`, which says what the graphs compute.
 
     python -m neuralcodec.training.export_graphs src/neuralcodec/weights
 """
