@@ -164,7 +164,7 @@ def test_the_integer_form_predicts_what_the_trained_does(model: Model) -> None:
     integer = model.prior
     features = integer.hyper_synthesis(16 * z)
     known = np.zeros((16, 20, integer.latent), np.float32)
-    mean, index = integer.steps[0].predict(features, known)
+    mean, index = integer.steps[0].predict(np.concatenate((features, known), 2))
     with torch.no_grad():
         trained = prior.hyper_synthesis(torch.from_numpy(z).permute(2, 0, 1)[None])
         assert np.abs(features / 128 - trained[0].permute(1, 2, 0).numpy()).max() < 0.25

@@ -228,7 +228,8 @@ class _Step:
 
     def __init__(self, step: Step) -> None:
         self.body = _stack(step.body)
-        self.means, self.indices = _Heads(step.means), _Heads(step.indices)
+        size = step.latent // 4
+        self.means, self.indices = _Heads(step.heads, slice(size)), _Heads(step.heads, slice(size, None))
 
     def __call__(self, features: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         corners = _to_places(self.body(torch.cat((features, known), 2)))
@@ -236,12 +237,12 @@ class _Step:
 
 
 class _Heads:
-    """The four layers of the four places."""
+    """Some outputs, of one range, of the four layers of the four places."""
 
-    def __init__(self, layers: list[exact.Dense]) -> None:
-        self.weight = torch.stack([torch.from_numpy(layer.weight) for layer in layers])
-        self.bias = torch.stack([torch.from_numpy(layer.bias) for layer in layers])[:, None]
-        self.low, self.high = float(layers[0].low), float(layers[0].high)
+    def __init__(self, layers: list[exact.Dense], which: slice) -> None:
+        self.weight = torch.stack([torch.from_numpy(layer.weight[:, which]) for layer in layers])
+        self.bias = torch.stack([torch.from_numpy(layer.bias[which]) for layer in layers])[:, None]
+        self.low, self.high = float(layers[0].low[which][0]), float(layers[0].high[which][0])
 
     def __call__(self, corners: Tensor) -> Tensor:
         return _settle(torch.baddbmm(self.bias, corners, self.weight), self.low, self.high)

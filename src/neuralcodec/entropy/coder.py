@@ -52,17 +52,15 @@ class SymbolWriter:
             raise ValueError("a writer needs symbols")
         symbols = np.clip(symbols, -SYMBOL_LIMIT, SYMBOL_LIMIT)
         symbols[index == SILENT_INDEX] = 0
-        order, ends = _grouped(index, len(self._tables.radius))
+        order, groups = _grouped(index, len(self._tables.radius))
         arranged = symbols[order]
-        for table in np.flatnonzero(np.diff(ends)) + 1:
-            group = arranged[ends[table - 1] : ends[table]]
-            radius = int(self._tables.radius[table])
-            outside = np.abs(group) > radius
-            entries = group + radius
-            if outside.any():
-                self._escapes += group[outside].tolist()
-                entries[outside] = 2 * radius + 1
-            self._range.encode(entries, self._tables.models[table])
+        radius = self._tables.radius[index[order]]
+        entries = arranged + radius
+        outside = np.flatnonzero(np.abs(arranged) > radius)
+        self._escapes += arranged[outside].tolist()
+        entries[outside] = 2 * radius[outside] + 1
+        for table, start, end in groups:
+            self._range.encode(entries[start:end], self._tables.models[table])
         return symbols
 
     def finish(self) -> bytes:
@@ -92,23 +90,20 @@ class SymbolReader:
     def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
         if symbols is not None:
             raise ValueError("a reader takes no symbols")
-        order, ends = _grouped(index, len(self._tables.radius))
-        arranged = np.zeros(len(index), np.int32)
-        for table in np.flatnonzero(np.diff(ends)) + 1:
-            radius = int(self._tables.radius[table])
-            size = int(ends[table] - ends[table - 1])
-            try:
-                entries = self._range.decode(self._tables.models[table], size)
-            except AssertionError:
-                raise DamagedFileError("a tile's data do not fit its probability tables") from None
-            group = entries - radius
-            outside = np.flatnonzero(entries == 2 * radius + 1)
-            for place in outside:
-                value = next(self._escapes, None)
-                if value is None or abs(value) > SYMBOL_LIMIT:
-                    raise DamagedFileError("a tile's escaped symbols are damaged")
-                group[place] = value
-            arranged[ends[table - 1] : ends[table]] = group
+        order, groups = _grouped(index, len(self._tables.radius))
+        radius = self._tables.radius[index[order]]
+        entries = radius.copy()  # symbols of zero
+        try:
+            for table, start, end in groups:
+                entries[start:end] = self._range.decode(self._tables.models[table], end - start)
+        except AssertionError:
+            raise DamagedFileError("a tile's data do not fit its probability tables") from None
+        arranged = entries - radius
+        for place in np.flatnonzero(arranged == radius + 1):
+            value = next(self._escapes, None)
+            if value is None or abs(value) > SYMBOL_LIMIT:
+                raise DamagedFileError("a tile's escaped symbols are damaged")
+            arranged[place] = value
         out = np.empty_like(arranged)
         out[order] = arranged
         return out
@@ -132,11 +127,10 @@ class SymbolSampler:
     def exchange(self, symbols: Int32 | None, index: Index) -> Int32:
         if symbols is not None:
             raise ValueError("a sampler takes no symbols")
-        order, ends = _grouped(index, len(self._tables.radius))
+        order, groups = _grouped(index, len(self._tables.radius))
         arranged = np.zeros(len(index), np.int32)
-        for table in np.flatnonzero(np.diff(ends)) + 1:
-            start, end = ends[table - 1], ends[table]
-            arranged[start:end] = self._draw(int(table), int(end - start))
+        for table, start, end in groups:
+            arranged[start:end] = self._draw(table, end - start)
         out = np.empty_like(arranged)
         out[order] = arranged
         return self._writer.exchange(out, index)
@@ -168,11 +162,12 @@ class SilentCoder:
         return np.zeros(len(index), np.int32)
 
 
-def _grouped(index: Index, tables: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the order that sorts `index` by table, and where each table's group ends."""
+def _grouped(index: Index, tables: int) -> tuple[npt.NDArray[np.intp], list[tuple[int, int, int]]]:
+    """Return the order that sorts `index` by table, and of each table that is coded where its group is."""
     order = np.argsort(index, kind="stable")
-    ends = np.cumsum(np.bincount(index, minlength=tables))
-    return order, ends
+    ends = np.cumsum(np.bincount(index, minlength=tables)).tolist()
+    groups = [(table, ends[table - 1], ends[table]) for table in range(1, tables)]
+    return order, [group for group in groups if group[1] < group[2]]
 
 
 def zigzag(value: int) -> int:

@@ -45,7 +45,7 @@ class Range:
     def concat(self, other: Range) -> Range:
         return Range(np.concatenate((self.low, other.low)), np.concatenate((self.high, other.high)))
 
-    def clip(self, low: int, high: int) -> Range:
+    def clip(self, low: int | Ints, high: int | Ints) -> Range:
         return Range(self.low.clip(low, high), self.high.clip(low, high))
 
     def of_squares(self) -> Range:
@@ -71,7 +71,7 @@ class Integers:
     bias: npt.NDArray[np.int32]
     shift: npt.NDArray[np.int8]
 
-    def rows(self, which: slice) -> Integers:
+    def rows(self, which: npt.NDArray[np.intp]) -> Integers:
         """Return the layer with only these outputs."""
         return Integers(self.weight[which], self.bias[which], self.shift[which])
 
@@ -85,17 +85,16 @@ class Integers:
             raise ValueError("shift out of range")
         low, high = inputs.low.astype(np.float64), inputs.high.astype(np.float64)
         weight = self.weight.astype(np.float64)
-        positive, negative = np.maximum(weight, 0), np.minimum(weight, 0)
+        size = np.abs(weight)
         product: Callable[..., Any] = np.matmul
         if weight.shape == (len(low), 9):  # depthwise; inputs beyond the border are zero
             low, high = np.minimum(low, 0), np.maximum(high, 0)
-            product = _of_taps
+            weight, size, product = weight.sum(1), size.sum(1), np.multiply
         # Sums in double precision are exact to far beyond the bound that is tested here.
-        magnitude = product(positive - negative, np.maximum(np.abs(low), np.abs(high))) + np.abs(self.bias)
-        if not (magnitude < EXACT).all():
+        if not (product(size, np.maximum(np.abs(low), np.abs(high))) + np.abs(self.bias) < EXACT).all():
             raise ValueError("the weights allow sums beyond the exact range")
-        least = product(positive, low) + product(negative, high) + self.bias
-        most = product(positive, high) + product(negative, low) + self.bias
+        middle, reach = product(weight, low + high), product(size, high - low)
+        least, most = ((middle + sign * reach) / 2 + self.bias for sign in (-1, 1))
         return Range(least.astype(np.int64) >> self.shift, most.astype(np.int64) >> self.shift)
 
     def scaled(self) -> tuple[Floats, Floats]:
@@ -105,15 +104,15 @@ class Integers:
         return np.ascontiguousarray(weight.T), self.bias.astype(np.float32) * factor
 
 
-def _of_taps(weight: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> Any:
-    return weight.sum(1) * values
-
-
 class Dense:
-    """A 1x1 convolution. It treats several inputs as if they were concatenated."""
+    """A 1x1 convolution. It treats several inputs as if they were concatenated, and missing ones as zero.
+
+    Args:
+        low, high: what the outputs are clipped to, a number or one for each.
+    """
 
     def __init__(
-        self, integers: Integers, inputs: Range, low: int, high: int, *, shuffle: bool = False
+        self, integers: Integers, inputs: Range, low: int | Ints, high: int | Ints, *, shuffle: bool = False
     ) -> None:
         self.range = integers.output(inputs).clip(low, high)
         if shuffle:  # from the order (C, 2, 2) of a pixel shuffle to (2, 2, C)
@@ -121,7 +120,7 @@ class Dense:
             integers = Integers(integers.weight[order], integers.bias[order], integers.shift[order])
             self.range = self.range.of_squares()
         self.weight, self.bias = integers.scaled()
-        self.low, self.high, self.shuffle = np.float32(low), np.float32(high), shuffle
+        self.low, self.high, self.shuffle = np.asarray(low, np.float32), np.asarray(high, np.float32), shuffle
 
     def __call__(self, *inputs: Floats) -> Floats:
         height, width = inputs[0].shape[:2]
@@ -152,7 +151,7 @@ class Depthwise:
         self.range = integers.output(inputs).clip(low, high)
         weight, self.bias = integers.scaled()
         self.taps = weight.reshape(3, 3, -1)
-        self.low, self.high = np.float32(low), np.float32(high)
+        self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
 
     def __call__(self, x: Floats) -> Floats:
         return convolve_channels(x, self.taps, self.bias, lambda total: _clip(total, self.low, self.high))
@@ -221,7 +220,10 @@ _STRIP = 512
 _NEIGHBOURS = tuple((i, j) for i in range(3) for j in range(3))
 
 
-def _clip(total: Floats, low: np.float32, high: np.float32) -> None:
+def _clip(total: Floats, low: Floats, high: Floats) -> None:
     """Round down and clip, in place."""
     np.floor(total, out=total)
-    np.clip(total, low, high, out=total)
+    if low.ndim:  # several bounds are faster in two steps, one is faster in one
+        np.minimum(np.maximum(total, low, out=total), high, out=total)
+    else:
+        np.clip(total, low, high, out=total)

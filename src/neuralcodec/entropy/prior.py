@@ -136,10 +136,12 @@ def code_in_steps(
     """
     shape = features.shape[:2]
     y_hat = np.zeros((*shape, steps[0].latent), np.float32)
+    seen = np.concatenate((features, y_hat), 2)
+    known = seen[..., features.shape[2] :]
     inside = np.zeros((*shape, 1), np.float32)
     inside[: size[0], : size[1]] = 1
     for number, step in enumerate(steps):
-        mean, index = step.predict(features, enter(y_hat) if number else None)
+        mean, index = step.predict(seen if number else features)
         if not inside.all():
             mask = _gather(inside, (slice(None),) * 4)
             mean *= mask
@@ -148,6 +150,7 @@ def code_in_steps(
         decoded = _exchange(coder, values, mean, index, rounding)
         for place, group, part in zip(_PLACES, step.groups, decoded, strict=True):
             y_hat[(*place, group)] = part
+            known[(*place, group)] = enter(part)
     return y_hat
 
 
@@ -167,21 +170,24 @@ class Step:
         #: The channels coded at each of the four places.
         self.groups = tuple(slice((p ^ k) * size, (p ^ k) * size + size) for p in range(4))
         self.body = Stack(CONTEXT_STEP, lambda part: stored(f"{name}.{k}.{part}"), features.concat(known))
-        self.means = [Dense(head.rows(g), self.body.range, -MEAN_CLIP, MEAN_CLIP) for g in self.groups]
-        indices = (slice(latent + g.start, latent + g.stop) for g in self.groups)
-        self.indices = [Dense(head.rows(g), self.body.range, 0, SCALE_COUNT - 1) for g in indices]
+        low, high = np.repeat([-MEAN_CLIP, 0], size), np.repeat([MEAN_CLIP, SCALE_COUNT - 1], size)
+        rows = np.arange(2 * latent).reshape(2, STEPS, size)
+        #: Of each place, the means and then the scale indices of its group.
+        self.heads = [Dense(head.rows(rows[:, p ^ k].ravel()), self.body.range, low, high) for p in range(4)]
 
-    def predict(self, features: Floats, known: Floats | None) -> tuple[Floats, npt.NDArray[np.uint8]]:
+    def predict(self, seen: Floats) -> tuple[Floats, npt.NDArray[np.uint8]]:
         """Predict means in sixteenths and scale indices, each `(4, h/2, w/2, C/4)`, the four places first.
 
         Args:
-            known: what is known of the latent `(h, w, C)`; None stands for zeros.
+            seen: the features `(h, w, F)`; or behind them what is known of the latent, `(h, w, F + C)`.
         """
-        x = self.body(features) if known is None else self.body(features, known)
-        corners = [np.ascontiguousarray(x[place]) for place in _PLACES]
-        means = [head(corner) for head, corner in zip(self.means, corners, strict=True)]
-        indices = [head(corner) for head, corner in zip(self.indices, corners, strict=True)]
-        return np.stack(means), np.stack(indices).astype(np.uint8)
+        x = self.body(seen)
+        places = [head(np.ascontiguousarray(x[p])) for head, p in zip(self.heads, _PLACES, strict=True)]
+        size = self.latent // STEPS
+        means, indices = (
+            np.stack([x[..., part] for x in places]) for part in (slice(size), slice(size, None))
+        )
+        return means, indices.astype(np.uint8)
 
 
 _PLACES = tuple((slice(i, None, 2), slice(j, None, 2)) for i in range(2) for j in range(2))
