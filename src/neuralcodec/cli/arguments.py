@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from neuralcodec import __version__
-from neuralcodec.cli.command import COMMANDS, EXIT_CODES, Parser, fill
+from neuralcodec.cli.command import COMMANDS, EXIT_CODES, UNMEASURED, Parser, fill
 
 OVERVIEW = """\
 examples:
@@ -30,7 +30,7 @@ def parse(argv: Sequence[str]) -> Namespace | None:
     argv = argv[1:] if argv and argv[0] == "--" else argv
     try:
         if argv and argv[0] in COMMANDS:
-            own = Parser(f"ncodec {argv[0]}")
+            own = Parser(f"ncodec {argv[0]}", formatter_class=UNMEASURED)
             fill(own, argv[0])
             return own.read([*argv[1:]])
         return _overview()[0].parse_args(argv)

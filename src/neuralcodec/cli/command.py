@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from argparse import PARSER, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import NamedTuple, NoReturn
 
@@ -60,6 +61,10 @@ class Command(NamedTuple):
     text: str
 
 
+#: A formatter that does not ask for the width of the terminal: every argument that is added makes one.
+UNMEASURED = partial(RawDescriptionHelpFormatter, width=80)
+
+
 class Parser(ArgumentParser):
     """An argument parser that reports a wrong call as every other error is reported."""
 
@@ -69,11 +74,16 @@ class Parser(ArgumentParser):
     def read(self, argv: list[str]) -> Namespace:
         """Parse the arguments of one command; options may stand between the files.
 
-        The mode of argparse that allows this knows neither `--` nor commands of a command.
+        The mode of argparse that allows this takes twice as long, and knows neither `--` nor commands of a
+        command. So it is for what the plain one refuses.
         """
-        if "--" in argv or any(action.nargs == PARSER for action in self._actions):
+        plain = "--" in argv or any(action.nargs == PARSER for action in self._actions)
+        try:
             return self.parse_args(argv)
-        return self.parse_intermixed_args(argv)
+        except UsageError:
+            if plain:
+                raise
+            return self.parse_intermixed_args(argv)
 
 
 def fill(parser: ArgumentParser, name: str) -> None:
@@ -82,10 +92,10 @@ def fill(parser: ArgumentParser, name: str) -> None:
     help = COMMANDS[name]
     parser.description = help[0].upper() + help[1:] + "."
     parser.epilog = command.text + EXIT_CODES
-    parser.formatter_class = RawDescriptionHelpFormatter
     parser.set_defaults(run=command.run)
     command.add_arguments(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="say more; trace unexpected errors")
+    parser.formatter_class = RawDescriptionHelpFormatter
 
 
 # ---- options of several commands -------------------------------------------------------------------------

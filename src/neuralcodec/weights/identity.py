@@ -40,8 +40,11 @@ def is_encoder(name: str) -> bool:
     return name.startswith(_ENCODER)
 
 
+_as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode  # one encoder for all lines
+
+
 def _line(parts: Any) -> bytes:
-    return json.dumps(parts, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    return _as_json(parts).encode() + b"\n"
 
 
 def id_of(decoder: str) -> str:
