@@ -24,17 +24,13 @@ for (const [inputs, outputs, positions] of sizes) {
   const shift = many(outputs, 0, 23), order = [...Array(outputs).keys()].reverse();
   const low = many(outputs, -100, 0), high = many(outputs, 0, 9000);
   const layer = new Dense({weight, bias, shift}, low, high, order);
-  const first = Math.ceil(inputs / 3), channels = [first, inputs - first].filter(size => size);
-  const planes = channels.map(size => Float32Array.from(many(positions * size, -8192, 8192)));
+  const plane = Float32Array.from(many(positions * inputs, -8192, 8192));
   const some = [...Array(positions).keys()].filter(n => n % 3 === 1);
   for (const rows of [null, some]) {
-    const out = layer.run(planes, positions, rows);
+    const out = layer.run(plane, positions, rows);
     (rows ?? [...Array(positions).keys()]).forEach((position, k) => order.forEach((row, n) => {
-      let sum = bias[row], c = 0;
-      planes.forEach((plane, p) => {
-        const from = position * channels[p];
-        for (let i = 0; i < channels[p]; i++) sum += weight[row * inputs + c++] * plane[from + i];
-      });
+      let sum = bias[row];
+      for (let c = 0; c < inputs; c++) sum += weight[row * inputs + c] * plane[position * inputs + c];
       largest = Math.max(largest, Math.abs(sum));
       const expected = Math.min(Math.max(Math.floor(sum / 2 ** shift[row]), low[n]), high[n]);
       if (out[k * outputs + n] !== expected) wrong.push([inputs, outputs, positions, position, n]);

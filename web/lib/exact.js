@@ -30,28 +30,16 @@ export class Dense {
     memory.floats().set(stored, this.stored / 4);
   }
 
-  /**
-   * The layer over planes whose channels follow one another, at the positions listed in `rows` or at all of them: its
-   * outputs, position after position.
-   */
-  run(planes, positions, rows = null) {
+  /** The layer over a plane, at the positions listed in `rows` or at all of them: its outputs, position after position. */
+  run(plane, positions, rows = null) {
     const count = rows ? rows.length : positions, {outputs, inputs, blocks} = this, wide = BLOCK * blocks;
     const x = memory.room("exact inputs", CHUNK * inputs), y = memory.room("exact outputs", CHUNK * wide);
     const out = new Float32Array(count * outputs), heap = memory.floats();
     for (let first = 0; first < count; first += CHUNK) {
       const last = Math.min(first + CHUNK, count);
-      let offset = x / 4;
-      for (const plane of planes) {
-        const channels = plane.length / positions;
-        if (channels === inputs && !rows) {
-          heap.set(plane.subarray(first * channels, last * channels), offset);
-          continue;
-        }
-        for (let n = first, to = offset; n < last; n++, to += inputs) {
-          const from = (rows ? rows[n] : n) * channels;
-          for (let c = 0; c < channels; c++) heap[to + c] = plane[from + c];
-        }
-        offset += channels;
+      if (!rows) heap.set(plane.subarray(first * inputs, last * inputs), x / 4);
+      for (let n = first, to = x / 4; rows && n < last; n++) {
+        for (let c = 0, from = rows[n] * inputs; c < inputs; c++) heap[to++] = plane[from++];
       }
       kernels.denseExact(x, this.stored, y, Math.ceil((last - first) / POSITIONS), inputs, blocks);
       if (wide === outputs) out.set(heap.subarray(y / 4, y / 4 + (last - first) * wide), first * wide);

@@ -8,7 +8,7 @@ const ACTIVATION = 1024, LATENT = 8192, MEAN = 2 ** 17, INDEX = 63;
 const entered = value => (value < -LATENT ? -LATENT : value > LATENT ? LATENT : value);
 
 /** What networks see of a latent. */
-function seen(latent) {
+function bound(latent) {
   const out = new Float32Array(latent.length);
   for (let n = 0; n < out.length; n++) out[n] = entered(latent[n]);
   return out;
@@ -37,23 +37,23 @@ class Step {
   }
 
   /**
-   * Decode this step into `latent` (int32, of `rows` × `columns` positions, in sixteenths) and `known`, the same as
-   * networks see it. Only the first `height` × `width` positions are coded.
+   * Decode this step into `latent` (int32, of `rows` × `columns` positions, in sixteenths) and `seen`, which has φ and behind
+   * it the same as networks see it. Only the first `height` × `width` positions are coded.
    */
-  decode(read, phi, latent, known, rows, columns, height, width) {
-    const positions = rows * columns, {latent: channels, size, k} = this;
+  decode(read, latent, seen, rows, columns, height, width) {
+    const positions = rows * columns, {latent: channels, size, k, features} = this;
     const places = [0, 1, 2, 3].map(place => {
       const at = new Uint32Array(positions / 4);
       let n = 0;
       for (let i = place >> 1; i < rows; i += 2) for (let j = place & 1; j < columns; j += 2) at[n++] = i * columns + j;
       return at;
     });
-    const mixed = this.mix.run([phi, known], positions);
-    const x = this.expand.run([this.spatial.run(mixed, rows, columns)], positions);
+    const mixed = this.mix.run(seen, positions);
+    const x = this.expand.run(this.spatial.run(mixed, rows, columns), positions);
     const mean = new Int32Array(positions * size), index = new Uint16Array(mean.length), symbols = new Int32Array(mean.length);
     let n = 0;
     for (let place = 0; place < 4; place++) {
-      const out = this.heads[place].run([x], positions, places[place]);
+      const out = this.heads[place].run(x, positions, places[place]);
       let from = 0;
       for (const position of places[place]) {
         if (Math.floor(position / columns) < height && position % columns < width) {
@@ -70,10 +70,10 @@ class Step {
     n = 0;
     for (let place = 0; place < 4; place++) {
       for (const position of places[place]) {
-        const at = position * channels + (place ^ k) * size;
+        const at = position * channels + (place ^ k) * size, known = at + (position + 1) * features;
         for (let c = 0; c < size; c++, n++) {
           latent[at + c] = 16 * symbols[n] + mean[n];
-          known[at + c] = entered(latent[at + c]);
+          seen[known + c] = entered(latent[at + c]);
         }
       }
     }
@@ -81,9 +81,11 @@ class Step {
 }
 
 function decodeSteps(steps, read, phi, rows, columns, height, width) {
-  const latent = new Int32Array(rows * columns * steps[0].latent), known = new Float32Array(latent.length);
-  for (const step of steps) step.decode(read, phi, latent, known, rows, columns, height, width);
-  return [latent, known];
+  const [{latent: channels, features}] = steps, wide = features + channels;
+  const latent = new Int32Array(rows * columns * channels), seen = new Float32Array(rows * columns * wide);
+  for (let n = 0; n < rows * columns; n++) seen.set(phi.subarray(n * features, (n + 1) * features), n * wide);
+  for (const step of steps) step.decode(read, latent, seen, rows, columns, height, width);
+  return [latent, seen];
 }
 
 function cropped(latent, columns, height, width, channels) {
@@ -124,10 +126,10 @@ export class Prior {
     for (let n = 0; n < index.length; n++) index[n] = this.zIndex[first + (n % channels)];
     read(index, symbols);
     const z = Float32Array.from(symbols, (symbol, n) => entered(16 * symbol + this.zMean[first + (n % channels)]));
-    let x = this.up1.run([this.out.run([z], positions)], positions);
+    let x = this.up1.run(this.out.run(z, positions), positions);
     x = up(x, rows, columns, this.up1.outputs);
-    x = this.mid.run([this.blur1.run(x, 2 * rows, 2 * columns)], 4 * positions);
-    x = up(this.up2.run([x], 4 * positions), 2 * rows, 2 * columns, this.up2.outputs);
+    x = this.mid.run(this.blur1.run(x, 2 * rows, 2 * columns), 4 * positions);
+    x = up(this.up2.run(x, 4 * positions), 2 * rows, 2 * columns, this.up2.outputs);
     const phi = this.blur2.run(x, 4 * rows, 4 * columns);
     const [latent] = decodeSteps(this.steps, read, phi, 4 * rows, 4 * columns, height, width);
     return cropped(latent, 4 * columns, height, width, this.latent);
@@ -159,9 +161,9 @@ export class DetailPrior {
       for (let n = 0; n < index.length; n++) index[n] = this.table[index[n]];
       reader.read(index, symbols);
     };
-    let x = this.into.run([seen(base)], positions);
-    x = this.mid.run([this.blur1.run(x, height, width)], positions);
-    x = up(this.up.run([x], positions), height, width, this.up.outputs);
+    let x = this.into.run(bound(base), positions);
+    x = this.mid.run(this.blur1.run(x, height, width), positions);
+    x = up(this.up.run(x, positions), height, width, this.up.outputs);
     const phi = this.blur2.run(x, 2 * height, 2 * width);
     for (let n = 0; n < phi.length; ) {
       for (let c = row * features; c < (row + 1) * features; c++, n++) phi[n] = bounded(phi[n] + this.rows[c]);
@@ -197,11 +199,11 @@ export class StagePrior {
     const {rows, columns, height, width, phi} = tile, positions = rows * columns;
     const reader = segment.length ? new SymbolReader(this.tables, segment) : null;
     const read = (index, symbols) => reader?.read(index, symbols); // without a segment all symbols stay zero
-    const [latent, known] = decodeSteps(this.steps[stage], read, phi, rows, columns, height, width);
+    const [latent, seen] = decodeSteps(this.steps[stage], read, phi, rows, columns, height, width);
     if (stage < this.updates.length) {
       const {mix, spatial, project} = this.updates[stage];
-      const mixed = mix.run([phi, known], positions);
-      const change = project.run([spatial.run(mixed, rows, columns)], positions);
+      const mixed = mix.run(seen, positions);
+      const change = project.run(spatial.run(mixed, rows, columns), positions);
       for (let n = 0; n < phi.length; n++) phi[n] = bounded(phi[n] + change[n]);
     }
     return cropped(latent, columns, height, width, this.latent);
