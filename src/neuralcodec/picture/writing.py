@@ -130,6 +130,14 @@ def _is_legible(exif: bytes) -> bool:
         return False
 
 
+class _Named(io.BytesIO):
+    """Bytes with the name of a file, by which Pillow loads the writer of one format, not those of five."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
 def _without(picture: Picture, lost: list[str]) -> Picture:
     """Drop some of the metadata; turn the picture upright if the EXIF block is among them."""
     if "exif" in lost:
@@ -158,9 +166,9 @@ def _encoded(picture: Picture, rules: Format) -> tuple[bytes, str | None]:
         options["exif"] = Image.Exif()
         if picture.xmp:
             options["exif"][XMP] = picture.xmp
-    buffer = io.BytesIO()
+    buffer = _Named(f"picture{rules.extensions[0]}")
     try:
-        image.save(buffer, name, **options)
+        image.save(buffer, **options)
     except Exception as error:  # Pillow's writers raise OSError, ValueError, KeyError, SyntaxError, ...
         raise NeuralCodecError(f"cannot write the picture as {name}: {line(error)}") from None
     if name == "TIFF" and picture.exif:
