@@ -8,8 +8,8 @@
 the SSIMULACRA2 of the whole, both means over the pictures, of the smooth fill that the network starts from,
 of the network, and of OpenCV's and scikit-image's methods.
 
-`denoise` encodes pictures with noise that is the same in every run: as they are, with the encoder for noisy
-pictures, and after OpenCV's fastNlMeansDenoisingColored and BM3D, both of which are told the noise. What is
+`denoise` encodes pictures with noise that is the same in every run: as they are, with `--denoise auto`, and
+after OpenCV's fastNlMeansDenoisingColored and BM3D, both of which are told the noise. What is
 decoded is compared with the clean pictures. It prints the bytes against the plain encoder at equal MS-SSIM
 and PSNR, and the PSNR at the bytes of the plain encoder; then what `auto` costs on clean pictures.
 
@@ -135,8 +135,8 @@ def denoisers() -> dict[str, Callable[[Pixels, float], Pixels]]:
 
 
 def denoising(args: argparse.Namespace) -> None:
+    from made_noise import camera_noise, plain_noise
     from neuralcodec.bench.curves import bd_rate, mean_curve
-    from neuralcodec.training.noise import camera_noise, plain_noise
 
     ways = {name: way for name, way in denoisers().items() if not args.ways or name in args.ways}
     print("| noise | way | bytes at equal MS-SSIM | at equal PSNR | PSNR at the plain encoder's bytes |")
@@ -180,13 +180,14 @@ def curve(
     args: argparse.Namespace, clean: Pixels, pixels: Pixels, denoise: str | None
 ) -> list[tuple[float, float, float]]:
     """Encode pixels at all qualities: bits per pixel, and MS-SSIM in dB and PSNR against the clean ones."""
-    from neuralcodec.coding.codec import decode_picture, encode_picture
+    from neuralcodec.coding import targets
+    from neuralcodec.coding.codec import decode_picture
     from neuralcodec.picture.metrics import ms_ssim, ms_ssim_db, psnr
     from neuralcodec.picture.picture import Picture
 
     points = []
     for quality in args.qualities:
-        data = encode_picture(Picture(pixels), quality=quality, model=args.model, denoise=denoise)
+        data = targets.encode(Picture(pixels), quality=quality, model=args.model, denoise=denoise).data
         shown = decode_picture(data).pixels
         similarity = ms_ssim_db(ms_ssim(clean, shown))
         points.append((8 * len(data) / clean[..., 0].size, similarity, psnr(clean, shown)))

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from neuralcodec.coding.codec import decode_picture, encode_picture
+from made_noise import camera_noise
+from neuralcodec.coding import targets
+from neuralcodec.coding.codec import decode_picture
 from neuralcodec.coding.inpaint import inpaint
 from neuralcodec.options import DEFAULT_MODEL
 from neuralcodec.picture.metrics import psnr
 from neuralcodec.picture.picture import Picture
 from neuralcodec.picture.reading import load
 from neuralcodec.training.holes import draw_holes
-from neuralcodec.training.noise import camera_noise
 
 if TYPE_CHECKING:
     from neuralcodec.arrays import Pixels
@@ -54,7 +55,7 @@ def noise_row(clean: Pixels, model: str) -> list[tuple[str, Pixels]]:
     noisy = camera_noise(np.random.default_rng(0), clean, NOISE)
     row = [(f"noisy, {psnr(clean, noisy):.1f} dB", noisy)]
     for name, denoise in (("as it is", None), ("--denoise auto", "auto")):
-        data = encode_picture(Picture(noisy), quality=QUALITY, model=model, denoise=denoise)
+        data = targets.encode(Picture(noisy), quality=QUALITY, model=model, denoise=denoise).data
         shown = decode_picture(data).pixels
         row.append((f"{name}: {len(data):,} bytes, {psnr(clean, shown):.1f} dB", shown))
     return row

@@ -1,5 +1,6 @@
 """The sizes of models that train and code in no time."""
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,13 +10,17 @@ from conftest import photograph
 
 from neuralcodec.models.conv.config import ConvConfig
 from neuralcodec.models.conv.network import ConvCodec
+from neuralcodec.models.denoise.network import DenoiseConfig, Denoiser
 from neuralcodec.models.gru.network import RecurrentCodec, RecurrentConfig
+from neuralcodec.options import MOST_NOISE
 from neuralcodec.training.companions import CompanionForm
 from neuralcodec.training.data import PixelStore, block_components
+from neuralcodec.training.denoise import FORM as DENOISE
 from neuralcodec.training.export import arrays_of, write_weights
 from neuralcodec.training.forms import trainable
 from neuralcodec.training.recipe import read_recipe
 from neuralcodec.weights import Tradeoff, WeightsFile
+from neuralcodec.weights.denoiser import DenoiserFile
 
 TINY_MODEL = ConvConfig(
     levels=3,
@@ -76,16 +81,38 @@ def write_recurrent_weights(out: Path) -> WeightsFile:
 
 
 def write_companion(kind: str, folder: Path, decoder: WeightsFile) -> WeightsFile:
-    """An untrained encoder of a kind, which changes nothing yet, for weights in `NCODEC_WEIGHTS`."""
+    """An untrained companion of a kind, which changes nothing yet, for weights in `NCODEC_WEIGHTS`."""
     form = trainable(kind)
     assert isinstance(form, CompanionForm)
     torch.manual_seed(0)
     return form.export({}, form.config(**TINY_SIZES[kind]), decoder.decoder, folder)
 
 
-#: Sizes of the companions of `write_companion`.
+#: Sizes of the companions of `write_companion`, and of the network that takes noise out.
 TINY_SIZES = {
-    "denoise": {"noise_levels": 3, "more_blocks": 1},
+    "denoise": {"width": 6, "blocks": 1, "middle_blocks": 2},
     "inpaint": {"width": 12, "blocks": 2},
     "vivid": asdict(read_recipe(Path("vivid")).model) | {"width": 4, "highest_level": 200},
 }
+
+
+def write_denoiser(folder: Path, change: Callable[[Denoiser], None] = lambda network: None) -> DenoiserFile:
+    """An untrained network that takes noise out, and its graph.
+
+    Args:
+        change: what is done to its parameters before.
+    """
+    torch.manual_seed(0)
+    config = DenoiseConfig(**TINY_SIZES["denoise"])
+    network = Denoiser(config)
+    with torch.no_grad():
+        change(network)
+    return DENOISE.export(network.state_dict(), config, None, folder)
+
+
+def darken(network: Denoiser) -> None:
+    """Let it take off an eighth of the noise that it is told of, and look at nothing else."""
+    for parameter in network.parameters():
+        parameter.zero_()
+    network.level.weight[0] = 1.0
+    network.head.weight[:, 0] = MOST_NOISE / 255 / 8

@@ -71,6 +71,11 @@ class Box(NamedTuple):
     def grown(self, margin: int) -> Box:
         return Box(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
 
+    def grown_to(self, multiple: int) -> Box:
+        """Return the box whose sides are multiples of a number, with the same top left corner."""
+        height, width = (-(-side // multiple) * multiple for side in self.shape)
+        return Box(self.top, self.top + height, self.left, self.left + width)
+
     def within(self, other: Box) -> Box:
         """Return the part of this box that lies in the other."""
         return Box(

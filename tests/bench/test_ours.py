@@ -14,6 +14,7 @@ from neuralcodec.bench.ours import Ours
 from neuralcodec.cli.main import main
 from neuralcodec.errors import UsageError
 from neuralcodec.weights.packing import UNPACKED, as_file
+from neuralcodec.weights.stored import arrays_of
 
 from .conftest import Bench, bench, save_photo
 
@@ -188,6 +189,6 @@ def _without_a_bit(path: Path) -> bytes:
     """A weights file with one value of the encoder changed."""
     file = weights.at(path)
     said = {name: value for name, value in file.said.items() if name != UNPACKED}
-    arrays = weights.arrays_of(file)
+    arrays = arrays_of(file)
     arrays["transforms.analysis.stem.bias"][0] += 1
     return as_file(arrays, said)

@@ -15,6 +15,7 @@ from neuralcodec.errors import UsageError
 from neuralcodec.picture.fill import fill_smoothly
 from neuralcodec.picture.picture import Picture
 from neuralcodec.weights.companions import companion_of
+from neuralcodec.weights.stored import arrays_of
 
 pytestmark = pytest.mark.usefixtures("tiny_encoders")
 
@@ -31,7 +32,7 @@ def taught() -> None:
     from neuralcodec.weights.saving import save
 
     file = companion_of(weights.by_name("conv"), "inpaint")
-    arrays = weights.arrays_of(file)
+    arrays = arrays_of(file)
     rng = np.random.default_rng(0)
     head = arrays["encoder.head.weight"]
     arrays["encoder.head.weight"] = rng.normal(0, 0.3, head.shape).astype(np.float16)

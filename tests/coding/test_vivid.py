@@ -24,6 +24,7 @@ from neuralcodec.training.export_graphs import write_graphs
 from neuralcodec.weights.changes import STEP
 from neuralcodec.weights.companions import companion_of
 from neuralcodec.weights.saving import save
+from neuralcodec.weights.stored import arrays_of
 
 pytestmark = pytest.mark.usefixtures("tiny_vivid")
 LINEAR = "transforms.synthesis.head"
@@ -33,7 +34,7 @@ LINEAR = "transforms.synthesis.head"
 def tiny_vivid(tiny_encoders: Path) -> Path:
     """`tiny_encoders`, with a vivid decoder that adds a pattern to every block."""
     file = companion_of(weights.by_name("conv"), "vivid")
-    arrays = weights.arrays_of(file)
+    arrays = arrays_of(file)
     rng = np.random.default_rng(0)
     bias = arrays[f"{LINEAR}.bias"]
     arrays[f"{LINEAR}.bias"] = (bias + rng.normal(0, 0.02, bias.shape)).astype(np.float16)
@@ -174,7 +175,7 @@ def test_models_that_have_one_decoder(
 def test_a_vivid_file_that_says_nonsense(data: bytes) -> None:
     file = companion_of(weights.by_name("conv"), "vivid")
     for sizes in ({}, {"full_quality": 40, "last_quality": 40}, {"full_quality": "a", "last_quality": 40}):
-        save(file.path, weights.arrays_of(file), {**file.said, "sizes": sizes})
+        save(file.path, arrays_of(file), {**file.said, "sizes": sizes})
         with pytest.raises(NeuralCodecError, match="is not a weights file of this version"):
             neuralcodec.decode(data, realism=1)
         file = replace(file, written=weights.at(file.path).written)
@@ -204,7 +205,7 @@ def test_noise_is_even_and_of_its_place() -> None:
 @pytest.mark.parametrize("name", ["tables.counts", "transforms.detail_synthesis.head.bias", "encoder.more"])
 def test_a_vivid_file_changes_the_synthesis_alone(data: bytes, name: str) -> None:
     file = companion_of(weights.by_name("conv"), "vivid")
-    arrays = weights.arrays_of(file)
+    arrays = arrays_of(file)
     for bad in ({name: np.ones(3, np.float16)}, {f"{LINEAR}.bias": np.ones(3, np.float16)}):
         save(file.path, arrays | bad, file.said)
         with pytest.raises(NeuralCodecError, match="is not for such a file to change"):

@@ -12,7 +12,6 @@ import numpy as np
 
 from neuralcodec import parallel, weights
 from neuralcodec.arrays import Box, Damage, Plane, Progress, quiet
-from neuralcodec.coding.denoise import load_denoising, noise_level
 from neuralcodec.coding.families import family_of
 from neuralcodec.coding.families.protocol import Family
 from neuralcodec.coding.pixels import Kept, box_reduced
@@ -43,7 +42,6 @@ def encode_picture(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     tile: int | None = None,
     effort: int = DEFAULT_EFFORT,
-    denoise: str | float | None = None,
     device: str | None = None,
     progress: Progress | None = None,
     kept: Kept | None = None,
@@ -55,7 +53,6 @@ def encode_picture(
         model=model,
         tile=tile,
         effort=effort,
-        denoise=denoise,
         device=device,
         progress=progress,
         kept=kept,
@@ -71,7 +68,6 @@ def encode_file(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     tile: int | None = None,
     effort: int = DEFAULT_EFFORT,
-    denoise: str | float | None = None,
     device: str | None = None,
     progress: Progress | None = None,
     kept: Kept | None = None,
@@ -83,15 +79,12 @@ def encode_file(
         model: name of the weights, or the path of a weights file.
         tile: side of a tile in pixels, a power of two from 64 to 2048; by default the family's own.
         effort: 1 (fast) to 9 (best); from 2, the encoder refines the latent of the picture.
-        denoise: leave noise out of the file: `auto` estimates how much there is, `light`, `strong`, or its
-            standard deviation in 8-bit levels, 0 to 50.
         device: where the transforms run, `auto`, `cpu` or `cuda`; by default what `NCODEC_DEVICE` says.
         progress: called now and then with the share done, 0 to 1.
         kept: cache shared by encodes of one picture and model at several qualities; at first an empty one.
 
     Raises:
-        UsageError: quality, model, tile, effort or denoise is out of range, the picture too large for the
-            model, or there is no encoder for noisy pictures.
+        UsageError: quality, model, tile or effort is out of range, or the picture too large for the model.
     """
     height, width, channels = picture.pixels.shape
     stored, header = start_file(
@@ -107,15 +100,7 @@ def encode_file(
     if effort > family.efforts:
         name = header.codec.name
         raise UsageError(f"effort {effort}: the {name} model has no other effort than {family.efforts}")
-    noise, report = noise_level(picture.pixels, denoise), progress or quiet
-    if noise and effort > 1:
-        raise UsageError(
-            f"effort {effort} looks for the noise again, which denoise leaves out: take effort 1"
-        )
-    if noise:
-        loaded = load_denoising(family, stored, noise, device)
-    else:
-        loaded = family.load(stored, device, effort=effort)
+    loaded, report = family.load(stored, device, effort=effort), progress or quiet
     segments = family.encode(loaded, picture.pixels, header, effort=effort, report=report, kept=kept)
     alpha = None if kept is None else kept.alpha
     if alpha is None and picture.alpha is not None:

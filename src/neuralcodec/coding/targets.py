@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Protocol
 from neuralcodec import parallel, weights
 from neuralcodec.arrays import Pixels, Progress, quiet
 from neuralcodec.coding import codec
-from neuralcodec.coding.denoise import noise_level
-from neuralcodec.coding.pixels import Kept
+from neuralcodec.coding.denoise import noise_level, without_noise
+from neuralcodec.coding.pixels import Kept, part
 from neuralcodec.coding.progressive import first_stages
 from neuralcodec.errors import UsageError, warn
 from neuralcodec.format import container
@@ -46,7 +46,7 @@ class Encoded(NamedTuple):
     quality: float
     encodes: int
     reached: str | None = None  # the metric that was the target, and its value
-    noise: float = 0.0  # what the encoder took the noise of the picture to be, in 8-bit levels
+    noise: float = 0.0  # what was taken out of the picture, a standard deviation in 8-bit levels
 
 
 class _Trial(NamedTuple):
@@ -99,6 +99,7 @@ def encode(
     target_bpp: float | None = None,
     target_msssim: float | None = None,
     target_ssimulacra2: float | None = None,
+    denoise: str | float | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Encoded:
@@ -110,6 +111,7 @@ def encode(
         target_bpp: the same in bits for each pixel, metadata and transparency included.
         target_msssim: above 0 and below 1, met within 0.001 by the decoded 8-bit picture.
         target_ssimulacra2: above 0 and below 100, met within 0.5 by the decoded 8-bit picture.
+        denoise: noise to take out first, as in `noise_level`; metrics compare with the picture without it.
         progress: as in `encode_file`.
         options: the other arguments of `encode_file`.
 
@@ -126,17 +128,19 @@ def encode(
     given = [name for name, value in wanted.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} cannot both be met: give one of them")
-    if options.get("denoise") is not None and (target_msssim is not None or target_ssimulacra2 is not None):
-        raise UsageError("a metric compares with the noisy picture: with denoise, give a quality or a size")
+    noise = noise_level(picture.pixels, denoise, options.get("device"))
+    report = progress or quiet
+    if noise:
+        picture = without_noise(picture, noise, device=options.get("device"), progress=part(report, 0, 0.3))
+        report = part(report, 0.3, 1)
     target = _target(picture, target_size, target_bpp, target_msssim, target_ssimulacra2)
-    noise = options["denoise"] = noise_level(picture.pixels, options.get("denoise"))  # once for all encodes
     if looks_drawn(picture.pixels):
         warn(["looks drawn: text, interfaces and line art are sharper as PNG, and often no larger"])
     if target is not None:
         in_stages = weights.by_name(options.get("model", DEFAULT_MODEL)).codec.in_stages
         find = _among_stages if in_stages else _search
-        return find(picture, target, progress or quiet, options)._replace(noise=noise)
-    file = codec.encode_file(picture, quality=quality, progress=progress, **options)
+        return find(picture, target, report, options)._replace(noise=noise)
+    file = codec.encode_file(picture, quality=quality, progress=report, **options)
     return Encoded(container.write(file), file.header.quality, 1, noise=noise)
 
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuralcodec import weights
 from neuralcodec.arrays import Box, Floats, Pixels
 from neuralcodec.errors import UsageError
 from neuralcodec.models.conv import HALO, STRIDE
@@ -24,6 +23,7 @@ from neuralcodec.models.protocols import TileDecoder
 from neuralcodec.options import DITHER
 from neuralcodec.picture.content import lettering
 from neuralcodec.weights.companions import companion_of
+from neuralcodec.weights.stored import not_weights
 
 if TYPE_CHECKING:
     from neuralcodec.coding.families.protocol import Family
@@ -54,7 +54,7 @@ def load_decoder(
         full, last = (vivid.said["sizes"][f"{name}_quality"] for name in ("full", "last"))
         share = realism * min(max((last - file.header.quality) / (last - full), 0.0), 1.0)
     except (LookupError, TypeError, ArithmeticError) as error:
-        raise weights.not_weights(vivid.path, error) from None
+        raise not_weights(vivid.path, error) from None
     if not share or file.layers > 1:
         return model
     return VividDecoder(model, family.load(replace(vivid, share=share), device), share)

@@ -17,8 +17,9 @@ from neuralcodec.arrays import Floats
 from neuralcodec.errors import NeuralCodecError
 from neuralcodec.parallel import computing
 from neuralcodec.processes import available_cores
-from neuralcodec.weights import WeightsFile, by_id, content_of
+from neuralcodec.weights import WeightsFile, by_id
 from neuralcodec.weights.packing import patched
+from neuralcodec.weights.stored import StoredFile, content_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -36,20 +37,20 @@ def has_graphs(file: WeightsFile) -> bool:
     return _path(decoder, "synthesis").is_file()
 
 
-def _path(file: WeightsFile, name: str) -> Path:
+def has_graph(file: StoredFile, name: str) -> bool:
+    """Whether there is a graph of this name beside a file."""
+    return _path(file, name).is_file()
+
+
+def _path(file: StoredFile, name: str) -> Path:
     return file.path.with_name(f"{file.path.stem}.{name}.onnx")
 
 
-class Graphs:
-    """The graphs beside a weights file, each loaded when it is first run; they may be run in threads.
+class Sessions:
+    """The graphs beside a file, each loaded when it is first run; they may be run in threads."""
 
-    Args:
-        arrays: of the weights, for `gains`.
-    """
-
-    def __init__(self, file: WeightsFile, arrays: Mapping[str, Any]) -> None:
-        self._encoder, self._arrays = file, arrays
-        self._decoder = file if file.decodes else by_id(file.id)
+    def __init__(self, file: StoredFile) -> None:
+        self._file = file
         self._sessions: dict[str, Any] = {}
         _all.add(self)
 
@@ -61,13 +62,36 @@ class Graphs:
         """
         named = {key.replace("__", "."): value for key, value in feeds.items()}
         if name not in self._sessions:
-            file = self._decoder if name in DECODING else self._encoder
-            if file is self._decoder and not (self._encoder.encodes or self._encoder.decodes):
-                self._sessions[name] = _load(file, name, self._arrays)  # another synthesis
-            else:
-                coming = _coming.pop((file, name), None)
-                self._sessions[name] = _load(file, name) if coming is None else coming.result()
+            self._sessions[name] = self._loaded(name)
         return list(self._sessions[name].run(outputs, named))
+
+    def _loaded(self, name: str) -> Any:
+        return _load(self._file, name)
+
+    def leave_sessions(self) -> None:
+        """Forget the sessions without freeing them."""
+        _keep(*self._sessions.values())
+        self._sessions = {}
+
+
+class Graphs(Sessions):
+    """The graphs beside the weights file of a codec.
+
+    Args:
+        arrays: of the weights, for `gains`.
+    """
+
+    def __init__(self, file: WeightsFile, arrays: Mapping[str, Any]) -> None:
+        super().__init__(file)
+        self._encoder, self._arrays = file, arrays
+        self._decoder = file if file.decodes else by_id(file.id)
+
+    def _loaded(self, name: str) -> Any:
+        file = self._decoder if name in DECODING else self._encoder
+        if file is self._decoder and not (self._encoder.encodes or self._encoder.decodes):
+            return _load(file, name, self._arrays)  # another synthesis
+        coming = _coming.pop((file, name), None)
+        return _load(file, name) if coming is None else coming.result()
 
     def gains(self, name: str, level: float) -> Floats:
         """Gains `(1, C, 1, 1)` of a table at a level, see `neuralcodec.models.blocks.GainTable`."""
@@ -82,11 +106,6 @@ class Graphs:
     def array(self, name: str) -> Floats:
         values: Floats = self._arrays[f"transforms.{name}"].astype("float32")
         return values
-
-    def leave_sessions(self) -> None:
-        """Forget the sessions without freeing them."""
-        _keep(*self._sessions.values())
-        self._sessions = {}
 
 
 def prepare(file: WeightsFile, names: Sequence[str]) -> None:
@@ -105,7 +124,7 @@ def prepare(file: WeightsFile, names: Sequence[str]) -> None:
     thread.shutdown(wait=False)
 
 
-def _load(file: WeightsFile, name: str, values: Mapping[str, Any] | None = None) -> Any:
+def _load(file: StoredFile, name: str, values: Mapping[str, Any] | None = None) -> Any:
     """Load a graph, with other `values` of its arrays where there are some."""
     plain, digest = content_of(file)
     if values is not None:
@@ -134,7 +153,7 @@ def _load(file: WeightsFile, name: str, values: Mapping[str, Any] | None = None)
     return session
 
 
-_all: weakref.WeakSet[Graphs] = weakref.WeakSet()
+_all: weakref.WeakSet[Sessions] = weakref.WeakSet()
 #: Sessions that `prepare` loads, until they are first run.
 _coming: dict[tuple[WeightsFile, str], Future[Any]] = {}
 

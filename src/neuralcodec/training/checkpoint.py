@@ -36,6 +36,11 @@ class Checkpoint(NamedTuple):
     run: dict[str, float]
     decoder: str | None = None
 
+    @property
+    def averaged(self) -> dict[str, Tensor]:
+        """The averaged weights, by the names of the model's parameters."""
+        return {name.removeprefix("ema."): t for name, t in self.tensors.items() if name.startswith("ema.")}
+
 
 def tradeoff_of(run: dict[str, float], prefix: str = "") -> Tradeoff:
     """Return the trade-off that a checkpoint states; where it states none, the default."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -18,7 +17,7 @@ from torch import Tensor
 from neuralcodec.errors import UsageError
 from neuralcodec.models.conv.config import ConvConfig
 from neuralcodec.models.conv.network import ConvCodec
-from neuralcodec.training.forms import Objective, Trainable
+from neuralcodec.training.forms import Objective, PartForm
 from neuralcodec.training.start import start_from_weights
 from neuralcodec.weights import WeightsFile
 from neuralcodec.weights.companions import with_decoder, write_companion
@@ -63,7 +62,7 @@ class CompanionObjective(Objective):
         return name
 
 
-class CompanionForm(Trainable[C]):
+class CompanionForm(PartForm[C]):
     """The form of a kind of companion; its `config` has the sizes that the codec does not have."""
 
     kind: str
@@ -72,31 +71,15 @@ class CompanionForm(Trainable[C]):
     def make(self, config: C, detail_share: float = 0.0) -> CompanionObjective:
         """Make the objective, which has no model before its start."""
 
-    def sizes(self, config: C) -> dict[str, int]:
-        """Return the sizes that its weights file states."""
-        return asdict(config)
-
     def objective(self, config: C, *, detail_share: float = 0.0) -> Objective:
         return self.make(config, detail_share)
 
-    def export(self, tensors: dict[str, Tensor], config: C, decoder: str, out: Path) -> WeightsFile:
-        """Write the averaged weights of a run.
-
-        Args:
-            tensors: of a checkpoint.
-            decoder: the hash of the decoder that it is for.
-            out: the file, or a folder, in which its name is kind and id.
-
-        Raises:
-            UsageError: that decoder is not here. NeuralCodecError: the file cannot be written.
-        """
+    def export(self, averaged: dict[str, Tensor], config: C, decoder: str | None, out: Path) -> WeightsFile:
+        assert decoder is not None
         objective = self.make(config)
         file = with_decoder(decoder)
         objective.start(file, _no_components)
-        objective.model.load_state_dict(
-            {name.removeprefix("ema."): t for name, t in tensors.items() if name.startswith("ema.")},
-            strict=False,
-        )
+        objective.model.load_state_dict(averaged, strict=False)
         trained = {n: p.detach() for n, p in objective.model.named_parameters() if p.requires_grad}
         arrays: Tensors = {
             stored: trained[name].to(torch.float16).numpy()

@@ -1,102 +1,117 @@
-"""The encoder for noisy pixels, in training."""
+"""The network that takes noise out of pixels, in training: no codec is in its loop."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.models.conv.config import ConvConfig, DenoiseConfig
-from neuralcodec.models.conv.denoise import DenoisingCodec
-from neuralcodec.models.conv.network import ConvCodec, Reconstruction
+from neuralcodec.errors import UsageError
+from neuralcodec.models.denoise.network import DenoiseConfig, Denoiser
 from neuralcodec.options import MOST_NOISE
-from neuralcodec.picture.noise import noise_of
-from neuralcodec.training.companions import CompanionForm, CompanionObjective
 from neuralcodec.training.data import CropSampler
-from neuralcodec.training.noise import plain_noise, with_noise
+from neuralcodec.training.export_graphs import write_graphs
+from neuralcodec.training.forms import Objective, PartForm
+from neuralcodec.training.noise import generator_at, plain_noise, with_noise
 from neuralcodec.training.objectives import Terms
+from neuralcodec.weights import WeightsFile, denoiser
+from neuralcodec.weights.denoiser import DenoiserFile
 
-#: Share of the crops whose noise is told as it is, and not as it is estimated.
-_TOLD = 0.5
-#: Levels of noise, and levels of the first and the second layer, at which progress is measured.
-_NOISES, _BASE, _DETAIL = (10.0, 25.0, 50.0), (1.0, 3.0, 5.0), (1.0, 3.0)
+#: Share of the crops without noise, whose level is told as one of 0 to `_CLEAN_TOLD`, mostly low.
+_CLEAN, _CLEAN_TOLD = 0.05, 8.0
+#: Share of grey crops.
+_GREY = 0.04
+#: A little above the most that users ask for, so that it is no border of what was trained.
+_MOST = 1.1 * MOST_NOISE
+#: Half of the levels are told nearly as they are; the logarithms of the others deviate by so much.
+_NEAR, _FAR = 0.15, 0.4
+#: The squared error below which little is gained; a root of 0.8 levels.
+_NEGLIGIBLE = 1e-5
+#: Levels of noise at which progress is measured.
+_NOISES = (10.0, 25.0, 50.0)
 
 
-class DenoiseObjective(CompanionObjective):
-    """The loss of the codec, against the clean crop, when it codes a noisy one.
+class DenoiseObjective(Objective):
+    """The logarithm of the squared error, which is the PSNR, of what the network makes of a noisy crop."""
 
-    Args:
-        detail_share: share of the crops that are coded in two layers, where the codec has two.
-    """
+    components = 0
 
-    kind = "denoise"
+    def __init__(self, config: DenoiseConfig) -> None:
+        self.model = Denoiser(config)
 
-    def __init__(self, config: DenoiseConfig, detail_share: float) -> None:
-        self.config, self._share = config, detail_share
+    def begin(self, crops: Iterator[Tensor]) -> None:
+        """Have nothing to prepare."""
 
-    def make(self, codec: ConvConfig) -> ConvCodec:
-        self.detail_share = self._share if codec.detail else 0.0
-        return DenoisingCodec(codec, self.config)
+    def start(self, file: WeightsFile | None, components: Callable[[int], Tensor]) -> None:
+        if file is not None:
+            raise UsageError("denoise starts from nothing, and is for all weights: leave out --start")
+
+    def round_latents(self, rounded: bool) -> None:
+        """Have no latents."""
 
     def terms(self, replica: nn.Module, x: Tensor, sampler: CropSampler, step: int) -> list[Terms]:
-        rng = np.random.default_rng((sampler.seed, sampler.rank, step, 3))
-        noisy, told = zip(*(_spoilt(rng, each) for each in x), strict=True)
-        noisy_x, noise = torch.stack(noisy), torch.tensor(told, dtype=torch.float32, device=x.device)
-        two = round(self.detail_share * len(x))
-        config, parts = self.model.config, []
-        for place, detail in ((slice(len(x) - two), False), (slice(len(x) - two, None), True)):
-            if len(x[place]):
-                levels = config.detail_levels if detail else config.levels
-                highest = levels - 1 if detail else config.highest_level
-                level = sampler.levels(step, highest, len(x[place])).to(x.device)
-                out: Reconstruction = replica(noisy_x[place], noise[place], level, detail=detail)
-                bits = out.y_bits + out.z_bits
-                parts.append(Terms(x[place], out.x_hat, bits, level / (levels - 1), detail))
-        return parts
+        x, noisy, told = spoilt(generator_at(x.device, sampler.seed, sampler.rank, step, 3), x)
+        error = (replica(noisy, told) - x).square().mean((1, 2, 3))
+        nothing = torch.zeros(len(x), device=x.device)
+        return [Terms(x, x, nothing, nothing, error=(error + _NEGLIGIBLE).log())]
 
     def points(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Code a picture with plain noise of three levels, always the same, at some levels of quality."""
+        """Clean a picture with plain noise of three levels, always the same; it costs no bits."""
         found = []
-        pixels = (x[0].permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
+        height, width = (side // 8 * 8 for side in x.shape[2:])
         for deviation in _NOISES:
-            noisy = _tensor(plain_noise(np.random.default_rng(0), pixels, deviation), x)[None]
             noise = torch.full((1,), deviation, device=x.device)
-            kinds = [(False, _BASE), (True, _DETAIL if self.detail_share else ())]
-            for detail, levels in kinds:
-                config = self.model.config
-                highest = config.detail_levels - 1 if detail else config.highest_level
-                for level in levels:
-                    at = torch.full((1,), min(level, highest), device=x.device)
-                    out = self.model(noisy, noise, at, detail=detail)
-                    found.append((out.x_hat, out.y_bits + out.z_bits))
+            cleaned = x.clone()
+            part = plain_noise(generator_at(x.device, 0), x[:, :, :height, :width], noise)
+            cleaned[:, :, :height, :width] = self.model(part, noise)
+            found.append((cleaned, torch.zeros(1)))
         return found
 
 
-def _spoilt(rng: np.random.Generator, x: Tensor) -> tuple[Tensor, float]:
-    """Add noise to pixels `(3, H, W)` in [0, 1]; also return its level, as it is or as it is estimated."""
-    pixels = (x.permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
-    deviation = MOST_NOISE * rng.random() ** 2 if rng.random() < 0.95 else 0.0
-    noisy = with_noise(rng, pixels, deviation) if deviation else pixels
-    if rng.random() < _TOLD:
-        difference = noisy.astype(np.float32) - pixels
-        told = float(np.sqrt(np.square(difference).mean())) * float(np.exp(rng.normal(0, 0.1)))
-    else:
-        told = noise_of(noisy)
-    return _tensor(noisy, x), min(told, MOST_NOISE)
+@torch.no_grad()
+def spoilt(generator: torch.Generator, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Add noise to pixels `(B, 3, H, W)` in [0, 1], of which a few become grey.
+
+    Returns:
+        The clean pixels, the noisy ones, and the level `(B,)` that the network is told.
+    """
+    count, device = len(x), x.device
+
+    def uniform() -> Tensor:
+        return torch.rand(count, generator=generator, device=device)
+
+    grey = (uniform() < _GREY)[:, None, None, None]
+    x = torch.where(grey, (255 * x.mean(1, keepdim=True)).round() / 255, x)
+    # Evenly spread over a batch, and then a little closer where noise is weak.
+    order = torch.rand(count, generator=generator, device=device).argsort()
+    deviation = _MOST * ((order + uniform()) / count) ** 1.5
+    noisy = with_noise(generator, x, deviation)
+    noisy = torch.where(grey, noisy[:, 1:2], noisy)
+    found = 255 * (noisy - x).square().mean((1, 2, 3)).sqrt()
+    off = torch.randn(count, generator=generator, device=device)
+    told = found * (off * torch.where(uniform() < 0.5, _NEAR, _FAR)).exp()
+    clean = uniform() < _CLEAN
+    told = torch.where(clean, _CLEAN_TOLD * uniform().square(), told).clamp(0, _MOST)
+    return x, torch.where(clean[:, None, None, None], x, noisy), told
 
 
-def _tensor(pixels: np.ndarray, like: Tensor) -> Tensor:
-    return torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1).to(like.device)
-
-
-class DenoiseForm(CompanionForm[DenoiseConfig]):
-    """See `CompanionForm`."""
+class DenoiseForm(PartForm[DenoiseConfig]):
+    """The form of the network that takes noise out of pixels."""
 
     config = DenoiseConfig
-    kind = "denoise"
 
-    def make(self, config: DenoiseConfig, detail_share: float = 0.0) -> CompanionObjective:
-        return DenoiseObjective(config, detail_share)
+    def objective(self, config: DenoiseConfig, *, detail_share: float = 0.0) -> Objective:
+        return DenoiseObjective(config)
+
+    def export(
+        self, averaged: dict[str, Tensor], config: DenoiseConfig, decoder: str | None, out: Path
+    ) -> DenoiserFile:
+        arrays = {name: tensor.float().numpy() for name, tensor in averaged.items()}
+        file = denoiser.write(out, arrays, self.sizes(config))
+        write_graphs(file.path)
+        return file
 
 
 FORM = DenoiseForm()

@@ -14,14 +14,15 @@ from neuralcodec import weights
 from neuralcodec.entropy import canary
 from neuralcodec.errors import NeuralCodecError
 from neuralcodec.training.checkpoint import read_checkpoint, tradeoff_of
-from neuralcodec.training.companions import CompanionForm
 from neuralcodec.training.export_graphs import write_graphs
-from neuralcodec.training.forms import form_of, trainable
+from neuralcodec.training.forms import PartForm, form_of, trainable
 from neuralcodec.training.integers import Tensors
 from neuralcodec.weights import Tradeoff, WeightsFile
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+    from neuralcodec.weights.denoiser import DenoiserFile
 
 #: The rate that the integer form may cost over the trained one.
 MAX_RATE_LOSS = 0.005
@@ -29,7 +30,7 @@ MAX_RATE_LOSS = 0.005
 
 def export(
     checkpoint: Path, out: Path, images: Path | None = None, photos: Path | None = None
-) -> tuple[WeightsFile, dict[str, float]]:
+) -> tuple[WeightsFile | DenoiserFile, dict[str, float]]:
     """Write a weights file; with a folder of `images`, also measure what rounding to integers costs.
 
     Args:
@@ -47,17 +48,16 @@ def export(
         UsageError: no usable image, or photos for another codec. NeuralCodecError: not a checkpoint; a
             network that cannot be made exact; a rate loss above 0.5 %. Nothing is written then.
     """
-    tensors, codec, config, run, decoder = read_checkpoint(checkpoint)
-    encoder = trainable(codec)
-    if isinstance(encoder, CompanionForm):
-        assert decoder is not None
-        return encoder.export(tensors, config, decoder, out), {}
+    trained = read_checkpoint(checkpoint)
+    codec, run = trained.codec, trained.run
+    part = trainable(codec)
+    if isinstance(part, PartForm):
+        return part.export(trained.averaged, trained.model, trained.decoder, out), {}
     form = form_of(codec)
-    model = form.model(config)
+    model = form.model(trained.model)
     tradeoff = tradeoff_of(run)
     details = tradeoff_of(run, "detail.") if "detail.lambda_low" in run else None
-    ema = {name.removeprefix("ema."): t for name, t in tensors.items() if name.startswith("ema.")}
-    model.eval().load_state_dict(ema, strict=False)
+    model.eval().load_state_dict(trained.averaged, strict=False)
     try:
         arrays = arrays_of(codec, model, images)
         report: dict[str, float] = {}

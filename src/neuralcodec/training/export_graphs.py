@@ -9,6 +9,7 @@ its metadata what the SHA-256 of that file is:
                                 with a detail layer .detail_synthesis.onnx, .detail_analysis.onnx
     gru-7a5eea88.safetensors    gru-7a5eea88.synthesis.onnx, .analysis.onnx (a pass of one stage)
                                 gru-7a5eea88.render.onnx (pixels of the stages so far)
+    denoise-ID.safetensors      denoise-ID.network.onnx
 
 `index.json` names, for the id of each decoder in a folder, its file and the SHA-256 of that: web pages read
 it. Layers have the names of `docs/format.md`, which says what the graphs compute.
@@ -22,12 +23,17 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from neuralcodec.errors import NeuralCodecError
+from neuralcodec.models.denoise import GRAPH
 from neuralcodec.models.prior import LATENT_UNIT
+from neuralcodec.options import MOST_NOISE
 from neuralcodec.training.graph import Graph, Shape
-from neuralcodec.weights import at
+from neuralcodec.weights import WeightsFile, at, denoiser
+from neuralcodec.weights.denoiser import KIND, DenoiserFile
+from neuralcodec.weights.stored import SUFFIX
 
 INDEX = "index.json"
 
@@ -180,10 +186,29 @@ def _gru_encoder(graph: Graph) -> dict[str, bytes]:
     return {"analysis": graph.finish(y=graph.channels_last(y), fine_after=b, coarse_after=a)}
 
 
+def denoiser_graph(graph: Graph) -> dict[str, bytes]:
+    """Build the network that takes noise out of pixels `(H, W, 3)`, in 8-bit levels and not clipped."""
+    width, blocks = graph.model["width"], graph.model["blocks"]
+    graph.begin("")
+    pixels = graph.op("Div", graph.input("pixels", ["H", "W", 3]), graph.number(255))
+    x = graph.channels_first(graph.op("Sub", pixels, graph.number(0.5)))
+    noise = graph.op("Div", graph.input("noise", [1, 1, 1, 1]), graph.number(MOST_NOISE))
+    at_2 = graph.op("Add", graph.down(x, "stem"), graph.layer(noise, "level"))
+    at_2 = graph.gated_blocks(at_2, "at_2", width, blocks)
+    at_4 = graph.gated_blocks(graph.down(at_2, "to_4"), "at_4", 2 * width, blocks)
+    at_8 = graph.gated_blocks(graph.down(at_4, "to_8"), "at_8", 4 * width, graph.model["middle_blocks"])
+    at_4 = graph.op("Add", at_4, graph.shuffle(graph.layer(at_8, "from_8"), 2))
+    at_4 = graph.gated_blocks(at_4, "again_4", 2 * width, blocks)
+    at_2 = graph.op("Add", at_2, graph.shuffle(graph.layer(at_4, "from_4"), 2))
+    off = graph.shuffle(graph.layer(graph.gated_blocks(at_2, "again_2", width, blocks), "head"), 2)
+    cleaned = graph.op("Sub", pixels, graph.channels_last(off))
+    return {GRAPH: graph.finish(cleaned=graph.op("Mul", cleaned, graph.number(255)))}
+
+
 _GRAPHS: dict[str, Callable[[Graph], dict[str, bytes]]] = {"conv": conv_graphs, "gru": gru_graphs}
 
 
-def write_graphs(weights: Path) -> dict[str, Path]:
+def write_graphs(path: Path) -> dict[str, Path]:
     """Write the graphs of a weights file beside it.
 
     Returns:
@@ -193,26 +218,35 @@ def write_graphs(weights: Path) -> dict[str, Path]:
         NeuralCodecError: it is not a weights file, or a graph cannot be written.
     """
     try:
-        graph = Graph(weights)
-        has_graphs = graph.codec in _GRAPHS and at(weights).kind is None
-        made = _GRAPHS[graph.codec](graph) if has_graphs else {}
-        paths = {name: weights.with_name(f"{weights.stem}.{name}.onnx") for name in made}
-        for name, path in paths.items():
-            path.write_bytes(made[name])
+        file = _opened(path)
+        make = denoiser_graph if isinstance(file, DenoiserFile) else _GRAPHS.get(file.codec.name)
+        made = make(Graph(file)) if make is not None and file.said.get("kind") in (None, KIND) else {}
+        paths = {name: path.with_name(f"{path.stem}.{name}.onnx") for name in made}
+        for name, graph in paths.items():
+            graph.write_bytes(made[name])
     except (OSError, KeyError, ValueError) as error:
-        raise NeuralCodecError(f"no graphs can be made of {weights}: {error}") from None
+        raise NeuralCodecError(f"no graphs can be made of {path}: {error}") from None
     return paths
+
+
+def _opened(path: Path) -> WeightsFile | DenoiserFile:
+    try:
+        return at(path)
+    except NeuralCodecError as error:
+        with suppress(NeuralCodecError):
+            return denoiser.at(path)
+        raise error from None
 
 
 def write_index(folder: Path) -> None:
     """Write the graphs of every weights file in a folder, and the index of those that decode."""
     index = {}
-    for weights in sorted(folder.glob("*.safetensors")):
-        write_graphs(weights)
-        file = at(weights)
-        if file.decodes:
-            digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-            index[file.id.hex()] = {"file": weights.name, "sha256": digest}
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        write_graphs(path)
+        file = _opened(path)
+        if isinstance(file, WeightsFile) and file.decodes:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            index[file.id.hex()] = {"file": path.name, "sha256": digest}
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib import import_module
@@ -22,19 +23,21 @@ if TYPE_CHECKING:
     from neuralcodec.training.integers import Tensors
     from neuralcodec.training.objectives import Terms
     from neuralcodec.weights import WeightsFile
+    from neuralcodec.weights.denoiser import DenoiserFile
 
 C = TypeVar("C", bound="DataclassInstance")
 M = TypeVar("M", bound=nn.Module)
 
 
 class Objective(Protocol):
-    """One codec, or one encoder for a codec, in training."""
+    """One codec, or one companion of a codec, or the network that takes noise out, in training."""
 
-    #: The network; it has `transforms`, which start from components of a block transform, and a `prior`.
+    #: The network; of a codec it has `transforms`, which start from components of a block transform, and a
+    #: `prior`.
     model: Any
     #: The number of those components that the linear shortcuts start with.
     components: int
-    #: Of an encoder alone, the hash of the decoder that it is for.
+    #: Of a companion, the hash of the decoder that it is for.
     decoder: str | None = None
 
     def start(self, file: WeightsFile | None, components: Callable[[int], Tensor]) -> None:
@@ -56,6 +59,10 @@ class Objective(Protocol):
         """Run a step on pixels `(B, 3, H, W)` in [0, 1]."""
         ...
 
+    def round_latents(self, rounded: bool) -> None:
+        """Round latents from here on, instead of adding noise to them."""
+        self.model.prior.noise = not rounded
+
     def begin(self, crops: Iterator[Tensor]) -> None:
         """Prepare what starts from pictures, given crops `(B, 3, H, W)` of pixels in [0, 1] without end."""
 
@@ -65,7 +72,7 @@ class Objective(Protocol):
 
 
 class Trainable(Protocol[C]):
-    """What a recipe can train: a family, or an `CompanionForm` of `neuralcodec.training.companions`."""
+    """What a recipe can train: a family, or a `PartForm`."""
 
     #: A dataclass of numbers: the sizes of the model, as a recipe's table and a weights file hold them.
     config: type[C]
@@ -78,6 +85,29 @@ class Trainable(Protocol[C]):
 
         Raises:
             UsageError: the model has no detail layer.
+        """
+
+
+class PartForm(Trainable[C]):
+    """The form of what is no codec by itself; its `config` has sizes of its own."""
+
+    def sizes(self, config: C) -> dict[str, int]:
+        """Return the sizes that its weights file states."""
+        return asdict(config)
+
+    @abstractmethod
+    def export(
+        self, averaged: dict[str, Tensor], config: C, decoder: str | None, out: Path
+    ) -> WeightsFile | DenoiserFile:
+        """Write the averaged weights of a run.
+
+        Args:
+            averaged: by the names of the model's parameters.
+            decoder: of a companion, the hash of the decoder that it is for.
+            out: the file, or a folder, in which its name is kind and id.
+
+        Raises:
+            UsageError: a decoder that it is for is not here. NeuralCodecError: the file cannot be written.
         """
 
 
@@ -136,7 +166,7 @@ def form_of(codec: str) -> Form[Any, Any]:
 
 
 def trainable(name: str) -> Trainable[Any]:
-    """Find what a recipe can train, a codec or a kind of encoder, by its name.
+    """Find what a recipe can train by its name.
 
     Raises:
         UsageError: there is none.
@@ -149,13 +179,17 @@ def trainable(name: str) -> Trainable[Any]:
 
 
 def trained() -> list[str]:
-    """List the names of the codecs and kinds of encoders that a recipe can train."""
+    """List the names of what a recipe can train."""
     return list(_modules())
 
 
 def _modules() -> dict[str, str]:
     """Map the names of what can be trained to modules."""
-    return _codecs() | {kind: module for f in FAMILIES.values() for kind, module in f.companions.items()}
+    return (
+        _codecs()
+        | {kind: module for f in FAMILIES.values() for kind, module in f.companions.items()}
+        | {"denoise": "neuralcodec.training.denoise"}
+    )
 
 
 def _codecs() -> dict[str, str]:

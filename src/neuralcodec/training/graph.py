@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from neuralcodec.weights import at, content_of
+from neuralcodec.models.denoise.network import LEAST as EVENED_LEAST
+from neuralcodec.weights.changes import STEP
+from neuralcodec.weights.stored import StoredFile, content_of
 
 OPSET, IR_VERSION = 17, 8
+#: The types of stored arrays.
+_KINDS = {"F16": TensorProto.FLOAT16, "F32": TensorProto.FLOAT, "I8": TensorProto.INT8}
 
 Shape = list[int | str]
 
@@ -24,26 +27,24 @@ class Graph:
     A value is the name of a node's output, `(1, C, H, W)` where nothing else is said.
     """
 
-    def __init__(self, path: Path) -> None:
-        file = at(path)
+    def __init__(self, file: StoredFile) -> None:
         plain, self._hash = content_of(file)
         length = int.from_bytes(plain[:8], "little")
         described = json.loads(plain[8 : 8 + length])
-        self.codec = file.codec.name
         self.model: Mapping[str, int] = file.said["model"]
-        self._path, self._described, self._first = path, described, 8 + length
-        #: Which halves are in the file.
-        self.encodes, self.decodes = file.encodes, file.decodes
+        #: Which halves of a codec are in the file.
+        self.encodes, self.decodes = (half in file.said.get("parts", ()) for half in ("encoder", "decoder"))
+        self._path, self._described, self._first = file.path, described, 8 + length
         self._clear()
 
     def begin(self, network: str) -> None:
-        """Start the next graph, with the arrays `transforms.<network>.*`."""
+        """Start the next graph, with the arrays `transforms.<network>.*`, or without a network with all."""
         self._clear()
-        self._network = network
+        self.use(network)
 
     def use(self, network: str) -> None:
         """Go on in the same graph with the arrays of another network."""
-        self._network = network
+        self._prefix = f"transforms.{network}." if network else ""
 
     def _clear(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -72,31 +73,77 @@ class Graph:
         return name
 
     def array(self, name: str) -> str:
-        """Add an array of the network, as float32."""
-        name = f"transforms.{self._network}.{name}"
+        """Add an array of the network, as float32; one that is stored in rows of 8 bits is multiplied out."""
+        name = self._prefix + name
+        values = str(self.op("Cast", self._stored(name), to=TensorProto.FLOAT))
+        if name + STEP not in self._described:
+            return values
+        rows, *others = self._described[name]["shape"]
+        step = self.op("Reshape", self._stored(name + STEP), self.integers(rows, *[1] * len(others)))
+        return str(self.op("Mul", values, step))
+
+    def _stored(self, name: str) -> str:
+        """Add an array of the file, as it is stored."""
         if name not in self._constants:
-            start, end = self._described[name]["data_offsets"]
-            tensor = TensorProto(name=name, data_type=TensorProto.FLOAT16, data_location=TensorProto.EXTERNAL)
-            tensor.dims.extend(self._described[name]["shape"])
+            entry = self._described[name]
+            start, end = entry["data_offsets"]
+            kind = _KINDS[entry["dtype"]]
+            tensor = TensorProto(name=name, data_type=kind, data_location=TensorProto.EXTERNAL)
+            tensor.dims.extend(entry["shape"])
             where = {"location": self._path.name, "offset": self._first + start, "length": end - start}
             for key, value in where.items():
-                entry = tensor.external_data.add()
-                entry.key, entry.value = key, str(value)
+                told = tensor.external_data.add()
+                told.key, told.value = key, str(value)
             self._constants[name] = tensor
-        return str(self.op("Cast", name, to=TensorProto.FLOAT))
+        return name
 
     def layer(self, x: str, name: str) -> str:
         """Add a 1x1 convolution."""
         return self.convolve(x, self.array(f"{name}.weight"), self.array(f"{name}.bias"))
+
+    def gated_blocks(self, x: str, name: str, channels: int, count: int) -> str:
+        """Add `count` blocks of `neuralcodec.models.denoise.network`, one after another.
+
+        What a gate multiplies are outputs of layers of their own here, so that nothing is copied apart.
+        """
+        for n in range(count):
+            block = f"{name}.{n}"
+            even = self._evened(x, channels)
+            gates = [self.convolve(even, *half) for half in self._halves(f"{block}.expand")]
+            spatial = self._halves(f"{block}.spatial")
+            gates = [
+                self._by_channel(gate, *half, channels) for gate, half in zip(gates, spatial, strict=True)
+            ]
+            x = self.op("Add", x, self.layer(self.op("Mul", *gates), f"{block}.project"))
+            even = self._evened(x, channels)
+            gates = [self.convolve(even, *half) for half in self._halves(f"{block}.mix")]
+            x = self.op("Add", x, self.layer(self.op("Mul", *gates), f"{block}.merge"))
+        return x
+
+    def _halves(self, name: str) -> list[tuple[str, str]]:
+        """Split a layer's weight and bias by their rows."""
+        parts = (
+            self.op("Split", self.array(f"{name}.{part}"), axis=0, outputs=2) for part in ("weight", "bias")
+        )
+        return list(zip(*parts, strict=True))
+
+    def _evened(self, x: str, channels: int) -> str:
+        """Divide by the root mean square of the channels, whose mean is fastest as a convolution."""
+        mean = self._constant(f"mean {channels}", np.full((1, channels, 1, 1), 1 / channels, np.float32))
+        square = self.op("Conv", self.op("Mul", x, x), mean, kernel_shape=[1, 1])
+        root = self.op("Add", self.op("Sqrt", square), self.number(EVENED_LEAST))
+        return str(self.op("Mul", x, self.op("Reciprocal", root)))
 
     def convolve(self, x: str, weight: str, bias: str) -> str:
         return str(self.op("Conv", x, weight, bias, kernel_shape=[1, 1]))
 
     def spatial(self, x: str, name: str) -> str:
         """Add a 3x3 convolution of each channel by itself."""
-        [channels] = self._described[f"transforms.{self._network}.{name}.bias"]["shape"]
-        parts = (self.array(f"{name}.weight"), self.array(f"{name}.bias"))
-        return str(self.op("Conv", x, *parts, kernel_shape=[3, 3], pads=[1] * 4, group=channels))
+        [channels] = self._described[f"{self._prefix}{name}.bias"]["shape"]
+        return self._by_channel(x, self.array(f"{name}.weight"), self.array(f"{name}.bias"), channels)
+
+    def _by_channel(self, x: str, weight: str, bias: str, channels: int) -> str:
+        return str(self.op("Conv", x, weight, bias, kernel_shape=[3, 3], pads=[1] * 4, group=channels))
 
     def blocks(self, x: str, name: str, count: int) -> str:
         """Add `count` residual blocks, one after another."""
@@ -124,7 +171,7 @@ class Graph:
 
     def down(self, x: str, name: str) -> str:
         """Add `torch.nn.functional.pixel_unshuffle(x, 2)` and a 1x1 convolution, as one of 2x2."""
-        outputs, inputs, *_ = self._described[f"transforms.{self._network}.{name}.weight"]["shape"]
+        outputs, inputs, *_ = self._described[f"{self._prefix}{name}.weight"]["shape"]
         weight = self.op("Reshape", self.array(f"{name}.weight"), self.integers(outputs, inputs // 4, 2, 2))
         bias = self.array(f"{name}.bias")
         return str(self.op("Conv", x, weight, bias, kernel_shape=[2, 2], strides=[2, 2]))

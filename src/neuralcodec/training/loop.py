@@ -178,7 +178,7 @@ class Trainer:
 
     def _train_step(self) -> dict[str, float]:
         config = self.config
-        self.objective.model.prior.noise = self.progress < 1 - config.rounded_share
+        self.objective.round_latents(self.progress >= 1 - config.rounded_share)
         loss, bpp, error = self._loss(mse_only=self.progress < config.mse_share)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)

@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from neuralcodec import files
@@ -33,8 +32,6 @@ SIDE = 64
 _PATCH, _MERGED = 4, 2
 #: Squares to a side of the picture after both merges.
 _GRID = SIDE // _PATCH // _MERGED**2
-#: Layers of the encoder that see one square of the merged ones, and no other.
-_SQUARES = 8
 _FORMAT = "neuralcodec.vae"
 SHIPPED = Path(__file__).parent / "weights"
 #: No weights file is larger than this, in bytes.
@@ -122,17 +119,8 @@ class VAE(nn.Module):
         return Pass(self.decoder(z), z, mu, log_var)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute mean and log variance of q(z | x), each `(B, latents)`; `x` is `(B, channels, 64, 64)`.
-
-        The squares of 16×16 pixels that are black are computed only once, and of shapes most are.
-        """
-        look, join = self.encoder[:_SQUARES], self.encoder[_SQUARES:]
-        side, patches = _MERGED**2, patches_of(x)
-        squares = Patches(side)(patches).reshape(-1, side, side, patches.shape[-1])
-        lit = squares.flatten(1).any(1)
-        seen = look(torch.cat([squares.new_zeros(1, *squares.shape[1:]), squares[lit]]))
-        every = seen[lit.cumsum(0) * lit]  # the first one is black
-        mu, log_var = join(every.reshape(len(x), _GRID, _GRID, -1)).chunk(2, dim=1)
+        """Compute mean and log variance of q(z | x), each `(B, latents)`; `x` is `(B, channels, 64, 64)`."""
+        mu, log_var = self.encoder(patches_of(x)).chunk(2, dim=1)
         return mu, log_var
 
     def decode(self, z: Tensor) -> Tensor:

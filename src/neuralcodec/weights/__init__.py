@@ -14,30 +14,32 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
-import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neuralcodec.errors import DamagedFileError, NeuralCodecError, UsageError
 from neuralcodec.format.header import Codec, codec_named
 from neuralcodec.weights.identity import decoder_hash, id_of
-from neuralcodec.weights.packing import UNPACKED, Content, bounded, content
 from neuralcodec.weights.saving import save_at
+from neuralcodec.weights.stored import (
+    DAMAGE,
+    SUFFIX,
+    StoredFile,
+    arrays_of,
+    metadata,
+    not_weights,
+    written,
+)
 
 if TYPE_CHECKING:
     from neuralcodec.entropy.canary import Canary
 
 #: Environment variable that lists folders and files to search before the package, as PATH lists folders.
 VARIABLE = "NCODEC_WEIGHTS"
-SUFFIX = ".safetensors"
 _FOLDER = Path(__file__).parent
-_TYPES = ("float16", "float32", "int8", "int16", "int32", "uint8", "uint16")
-#: Larger headers are refused before they are read. Those of the package have a few kB.
-_MOST_HEADER = 2**20
 #: Larger models are refused before they are built. Sizes whose names end as below count layers.
 _MOST_CHANNELS, _MOST_LAYERS = 2**12, 2**6
 _LAYERS = ("blocks", "levels", "priming", "stages")
@@ -62,24 +64,19 @@ class Tradeoff:
 
 
 @dataclass(frozen=True)
-class WeightsFile:
-    """The metadata of a weights file, read without its arrays.
+class WeightsFile(StoredFile):
+    """A weights file of a codec, read without its arrays.
 
     Args:
-        written: its size in bytes, time of change and inode, which differ once the file is written anew.
         decoder: SHA-256, in hex, of what a decoder needs: see `decoder_hash`.
         encodes, decodes: whether that half is in the file.
-        said: its metadata.
         share: how much of what a companion changes, 0 to 1.
     """
 
-    path: Path
-    written: tuple[int, int, int]
     codec: Codec
     decoder: str
     encodes: bool
     decodes: bool
-    said: Mapping[str, Any] = field(compare=False, repr=False)
     share: float = 1.0
 
     @property
@@ -116,8 +113,12 @@ class Weights:
 
 def available() -> list[WeightsFile]:
     """List all weights files of `NCODEC_WEIGHTS` and of the package, in the order of the search."""
-    places = [*map(Path, filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))), _FOLDER]
-    return [file for place in places for file in files_in(place)]
+    return [file for place in places() for file in files_in(place)]
+
+
+def places() -> list[Path]:
+    """List the folders and files that are searched, in the order of the search."""
+    return [*map(Path, filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))), _FOLDER]
 
 
 def files_in(place: Path) -> list[WeightsFile]:
@@ -204,44 +205,25 @@ def at(path: Path) -> WeightsFile:
     Raises:
         UsageError: there is no such file. NeuralCodecError: it is no weights file.
     """
-    try:
-        status = path.stat()
-    except (OSError, ValueError) as error:  # a ValueError is a path with a zero byte
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot read the weights {path}: {why}") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise UsageError(f"cannot read the weights {path}: it is no file")
-    return _read_header(path, (status.st_size, status.st_mtime_ns, status.st_ino))
+    return _read_header(path, written(path))
 
 
 @functools.lru_cache(maxsize=256)
 def _read_header(path: Path, written: tuple[int, int, int]) -> WeightsFile:
-    """Read the metadata by hand, so that what needs no arrays need not load numpy.
+    """Read the metadata of a codec's file.
 
     Args:
-        written: see `WeightsFile`; the cache goes by it.
+        written: see `StoredFile`; the cache goes by it.
     """
     try:
-        bounded(written[0])
-        with path.open("rb") as stream:
-            size = int.from_bytes(stream.read(8), "little")
-            if size > _MOST_HEADER:
-                raise ValueError("it does not begin as a safetensors file does")
-            header = json.loads(stream.read(size))
-        said = json.loads(header.pop("__metadata__")["neuralcodec"])
+        said = metadata(path, written[0])
         if len(bytes.fromhex(said["decoder"])) != hashlib.sha256().digest_size:
             raise ValueError("it does not say of which decoder it is")
         codec = codec_named(said["codec"])
         encodes, decodes = (part in said["parts"] for part in ("encoder", "decoder"))
-        return WeightsFile(path, written, codec, said["decoder"], encodes, decodes, said)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        return WeightsFile(path, written, said, codec, said["decoder"], encodes, decodes)
+    except DAMAGE as error:
         raise not_weights(path, error) from None
-
-
-def not_weights(path: Path, error: Exception) -> NeuralCodecError:
-    """Make the one-line error for a file that is damaged, foreign or of another version."""
-    why = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
-    return NeuralCodecError(f"{path} is not a weights file of this version: {why}")
 
 
 def read(file: WeightsFile) -> Weights:
@@ -276,41 +258,6 @@ def read(file: WeightsFile) -> Weights:
             canary = Canary(tuple(map(bytes.fromhex, known["segments"])), known["latent"])
         return Weights(file.id, codec, model, tradeoff, details, canary, arrays)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise not_weights(file.path, error) from None
-
-
-def arrays_of(file: WeightsFile) -> dict[str, Any]:
-    """Load the arrays of a file, whatever it is for.
-
-    Raises:
-        NeuralCodecError: it is damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        arrays: dict[str, Any] = load(content_of(file).plain)
-    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise not_weights(file.path, error) from None
-    for name, array in arrays.items():
-        if array.dtype.name not in _TYPES or array.size == 0:
-            raise not_weights(
-                file.path, ValueError(f"{name} is of type {array.dtype} and shape {array.shape}")
-            )
-    return arrays
-
-
-def content_of(file: WeightsFile) -> Content:
-    """Read the bytes of a weights file.
-
-    Raises:
-        NeuralCodecError: it is damaged.
-    """
-    from safetensors import SafetensorError
-
-    try:
-        return content(file.path, file.written, file.said.get(UNPACKED))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise not_weights(file.path, error) from None
 
 

@@ -19,7 +19,7 @@ Arrays: TypeAlias = "Mapping[str, Any]"
 STEP = ".step"
 _MOST = 127
 _SYNTHESIS = "transforms.synthesis"
-_EXACT = ("shortcut", "gain", "noise")
+_EXACT = ("shortcut", "gain")
 
 
 def changes(arrays: Arrays, known: Arrays) -> dict[str, Any]:

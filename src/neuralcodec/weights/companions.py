@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from neuralcodec.errors import UsageError
-from neuralcodec.weights import SUFFIX, VARIABLE, Arrays, WeightsFile, arrays_of, at, available, files_in
+from neuralcodec.weights import VARIABLE, Arrays, WeightsFile, at, available, files_in
 from neuralcodec.weights.changes import changes
 from neuralcodec.weights.identity import id_of, is_encoder
 from neuralcodec.weights.saving import save_at
+from neuralcodec.weights.stored import SUFFIX, arrays_of
 
 #: By kind, what it is; the others are encoders to do what their kind says.
 _WORDS = {"vivid": "vivid decoder"}

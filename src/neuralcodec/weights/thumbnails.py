@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neuralcodec.weights import Arrays, WeightsFile, arrays_of, at, not_weights
+from neuralcodec.weights import Arrays, WeightsFile, at
 from neuralcodec.weights.saving import save
+from neuralcodec.weights.stored import arrays_of, not_weights
 
 SUFFIX = ".thumbnail"
 

@@ -119,8 +119,7 @@ def _encode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
         data = store.read(job.source, byte_limit(args))
         if data.startswith(MAGIC):
             raise UsageError("is an .nc file already: `ncodec decode` makes a picture of it")
-        if args.denoise is None:
-            expect(weights.by_name(args.model), effort=args.effort)
+        expect(weights.by_name(args.model), effort=args.effort)
         from neuralcodec.picture.picture import upright
         from neuralcodec.picture.reading import load
 

@@ -44,14 +44,6 @@ class ConvConfig:
 
 
 @dataclass(frozen=True)
-class DenoiseConfig:
-    """Sizes of an encoder for noisy pixels, beside those of its codec."""
-
-    noise_levels: int = 6  # between which gains are interpolated
-    more_blocks: int = 4  # at 1/8, beyond the codec's
-
-
-@dataclass(frozen=True)
 class InpaintConfig:
     """Sizes of the network that fills holes."""
 

@@ -45,17 +45,9 @@ class DetailAnalysis(nn.Module):
         self.head = pointwise(config.detail_width, config.detail, gain=0.1)
         self.shortcut = pointwise(3 * 64, config.detail)
 
-    def forward(
-        self,
-        residual: Tensor,
-        fine: Tensor,
-        feature_gain: Tensor,
-        latent_gain: Tensor,
-        linear_gain: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, residual: Tensor, fine: Tensor, feature_gain: Tensor, latent_gain: Tensor) -> Tensor:
         """Compute y2; `fine` `(B, fine, H/8, W/8)` are the features that the base's synthesis ends with."""
         linear = full_precision(residual, self.shortcut.weight, self.shortcut.bias)
-        linear = linear if linear_gain is None else linear * linear_gain
         f = self.blocks((self.stem(residual) + self.seen(fine)) * feature_gain)
         return (self.head(f) + linear) * latent_gain
 

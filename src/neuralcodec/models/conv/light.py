@@ -15,6 +15,7 @@ from neuralcodec.models.conv.quality import exact_parts
 from neuralcodec.models.graphs import Graphs
 from neuralcodec.processes import available_cores
 from neuralcodec.weights import WeightsFile
+from neuralcodec.weights.stored import not_weights
 
 
 class Features(NamedTuple):
@@ -38,7 +39,7 @@ class LightModel:
             priors, self.levels = exact_parts(stored)
             self.prior, self.detail_prior = priors.base, priors.detail
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
-            raise weights.not_weights(file.path, error) from None
+            raise not_weights(file.path, error) from None
         self._graphs = Graphs(file, stored.arrays)
 
     def at(self, box: Box) -> LightModel:

@@ -1,56 +1,19 @@
-"""The encoders for noisy pixels and for holes at work: numpy in, numpy out, no gradients."""
+"""The encoder that fills holes at work: numpy in, numpy out, no gradients."""
 
 from __future__ import annotations
 
-import copy
 import functools
 
 import torch
-from torch import Tensor
 
-from neuralcodec import weights
 from neuralcodec.arrays import Floats, Pixels
-from neuralcodec.models.conv.config import ConvConfig, DenoiseConfig, InpaintConfig
-from neuralcodec.models.conv.denoise import DenoisingTransforms
+from neuralcodec.models.conv.config import ConvConfig, InpaintConfig
 from neuralcodec.models.conv.inpaint import Inpainter, inpaint
-from neuralcodec.models.conv.network import Features, Transforms, blocks_of
+from neuralcodec.models.conv.network import Transforms
 from neuralcodec.models.conv.runner import Model, from_numpy, to_numpy
 from neuralcodec.models.device import transforms_device
 from neuralcodec.weights import Arrays, WeightsFile
-
-
-class DenoisingModel(Model):
-    """A codec whose analysis is told how noisy pixels are: a `TileModel` at each level of noise."""
-
-    transforms: DenoisingTransforms
-    _noise: Tensor
-
-    def make_transforms(self, config: ConvConfig, file: WeightsFile) -> Transforms:
-        sizes = DenoiseConfig(**file.said["sizes"])
-        self.halo += -(-sizes.more_blocks // 2)  # each block sees one position at 1/8 further
-        return DenoisingTransforms(config, sizes)
-
-    def at_noise(self, noise: float) -> DenoisingModel:
-        """Return the model for pixels whose noise has this standard deviation, in 8-bit levels."""
-        model = copy.copy(self)
-        model._noise = torch.tensor([noise], device=self.device)
-        return model
-
-    @torch.inference_mode()
-    def features(self, pixels: Pixels | Floats) -> Features:
-        """Compute the part of `analyse` that is the same for every quality."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            blocks = blocks_of(from_numpy(pixels, self.device)).float().div_(255)
-            return self.transforms.noisy_features(blocks, self._noise)
-
-    @torch.inference_mode()
-    def analyse_detail(self, pixels: Pixels | Floats, y_hat: Floats, quality: float) -> Floats:
-        """Compute y2 `(2h, 2w, D)` from pixels `(16h, 16w, 3)` and the y_hat `(h, w, C)` of their base."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            base = self.transforms.base(from_numpy(y_hat, self.device), self.level(quality))
-            blocks = blocks_of(from_numpy(pixels, self.device)).float().div_(255)
-            level = self.detail_level(quality)
-            return to_numpy(self.transforms.analyse_noisy_detail(blocks, base, level, self._noise))
+from neuralcodec.weights.stored import not_weights
 
 
 class InpaintingModel(Model):
@@ -88,11 +51,7 @@ class InpaintingModel(Model):
             return to_numpy(found.mul_(255))
 
 
-#: By kind of encoder, what it is at work.
-_MODELS: dict[str, type[Model]] = {"denoise": DenoisingModel, "inpaint": InpaintingModel}
-
-
-def load(file: WeightsFile, device: str | None = None) -> Model:
+def load(file: WeightsFile, device: str | None = None) -> InpaintingModel:
     """Load an encoder with its decoder, on the device that `transforms_device` finds.
 
     Raises:
@@ -102,7 +61,7 @@ def load(file: WeightsFile, device: str | None = None) -> Model:
 
 
 @functools.lru_cache(maxsize=2)  # the last two used stay in memory
-def _load(file: WeightsFile, device: torch.device) -> Model:
-    if file.kind not in _MODELS:
-        raise weights.not_weights(file.path, ValueError(f"an encoder to {file.kind} is not known"))
-    return _MODELS[file.kind](file, device)
+def _load(file: WeightsFile, device: torch.device) -> InpaintingModel:
+    if file.kind != "inpaint":
+        raise not_weights(file.path, ValueError(f"an encoder to {file.kind} is not known"))
+    return InpaintingModel(file, device)

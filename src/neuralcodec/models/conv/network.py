@@ -59,13 +59,12 @@ class Analysis(nn.Module):
         self.head = pointwise(config.coarse, config.latent, gain=0.1)
         self.shortcut = pointwise(3 * 256, config.latent)
 
-    def features(self, blocks: Tensor, stem_gain: Tensor | None = None) -> Features:
+    def features(self, blocks: Tensor) -> Features:
         """Compute the part that is the same for every level, from blocks `(B, 192, H/8, W/8)` of pixels."""
         # A block of 16x16 has the order (colour, row, column); here it is four of 8x8, each in that order.
         weight = self.shortcut.weight.view(-1, 3, 2, 8, 2, 8).permute(0, 1, 3, 5, 2, 4).reshape(-1, 192, 2, 2)
         shortcut = full_precision(blocks, weight, self.shortcut.bias, stride=2)
-        stem = self.stem(blocks)
-        return Features(self.fine(stem if stem_gain is None else stem * stem_gain), shortcut)
+        return Features(self.fine(self.stem(blocks)), shortcut)
 
     def latent(self, features: Features, feature_gain: Tensor, latent_gain: Tensor) -> Tensor:
         """Compute the part that depends on the level."""

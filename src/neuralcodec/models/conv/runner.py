@@ -18,6 +18,7 @@ from neuralcodec.models.conv.quality import exact_parts
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.weights import Arrays, WeightsFile
 from neuralcodec.weights.identity import is_encoder
+from neuralcodec.weights.stored import not_weights
 
 
 class Model:
@@ -44,7 +45,7 @@ class Model:
                 self.transforms = self.make_transforms(config, file).eval()
             self.read(stored.arrays)
         except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-            raise weights.not_weights(file.path, error) from None
+            raise not_weights(file.path, error) from None
         self.bfloat16 = has_fast_bfloat16(self.device)
 
     def make_transforms(self, config: ConvConfig, file: WeightsFile) -> Transforms:

@@ -19,6 +19,7 @@ from neuralcodec import weights
 from neuralcodec.arrays import Floats, Pixels
 from neuralcodec.entropy.exact import convolve_channels
 from neuralcodec.weights import thumbnails
+from neuralcodec.weights.stored import not_weights
 
 #: The least reduction that is a thumbnail, and the most.
 LEAST, MOST = 8, 16
@@ -92,4 +93,4 @@ def thumbnail_of(identity: bytes) -> Thumbnail | None:
     try:
         return None if arrays is None else Thumbnail(arrays)
     except (LookupError, TypeError, ValueError) as error:
-        raise weights.not_weights(file.path.with_suffix(thumbnails.SUFFIX), error) from None
+        raise not_weights(file.path.with_suffix(thumbnails.SUFFIX), error) from None

@@ -14,6 +14,7 @@ from neuralcodec.format.header import GRU
 from neuralcodec.models.graphs import Graphs
 from neuralcodec.processes import available_cores
 from neuralcodec.weights import WeightsFile
+from neuralcodec.weights.stored import not_weights
 
 
 class LightModel:
@@ -28,7 +29,7 @@ class LightModel:
             self.prior = StagePriors(stored.arrays, GRU.stages)
             canary.check(self.prior, stored.canary)
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
-            raise weights.not_weights(file.path, error) from None
+            raise not_weights(file.path, error) from None
         self.graphs = Graphs(file, stored.arrays)
 
     @property

@@ -17,6 +17,7 @@ from neuralcodec.models.conv.runner import from_numpy, read_transforms, to_bytes
 from neuralcodec.models.device import has_fast_bfloat16, transforms_device
 from neuralcodec.models.gru.network import RecurrentConfig, RecurrentTransforms
 from neuralcodec.weights import WeightsFile
+from neuralcodec.weights.stored import not_weights
 
 
 class RecurrentModel:
@@ -36,7 +37,7 @@ class RecurrentModel:
                 self.transforms = RecurrentTransforms(config).eval()
             read_transforms(self.transforms, stored.arrays, self.device)
         except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-            raise weights.not_weights(file.path, error) from None
+            raise not_weights(file.path, error) from None
         self.bfloat16 = has_fast_bfloat16(self.device)
 
     @property
