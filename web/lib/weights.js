@@ -103,13 +103,17 @@ export class Library {
   /** `read` takes a name and gives the file's bytes, as a promise. */
   constructor(read) {
     this._read = read;
-    this._index = null;
+    this._begin(); // not to wait for it when a header has come
+  }
+
+  _begin() {
+    this._index = this._readIndex();
+    this._index.catch(() => (this._index = null)); // so that it is tried again
   }
 
   /** The weights with an id, as a promise. */
   async find(id) {
-    this._index ??= this._readIndex();
-    this._index.catch(() => (this._index = null)); // so that it is tried again
+    if (!this._index) this._begin();
     const entry = (await this._index)[id];
     if (!entry) {
       throw new DamagedFileError(
