@@ -114,7 +114,7 @@ def run(
                 raise AssertionError(f"the page never finished: {said}") from None
             finally:
                 process.terminate()
-                process.wait(10)
+                process.wait(60)  # longer than that only where it hangs
                 server.shutdown()
     assert "error" not in report, report["error"]
     assert memory is None or held < memory, f"the browser held {held} bytes"
