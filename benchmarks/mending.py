@@ -1,4 +1,4 @@
-"""The encoders that mend against other ways, on the middle of each picture of a folder.
+"""Noise taken out and holes filled, against other ways, on the middle of each picture of a folder.
 
     python benchmarks/mending.py inpaint kodak/ --crop 512
     python benchmarks/mending.py denoise kodak/ --crop 512 --qualities 20,40,60,80

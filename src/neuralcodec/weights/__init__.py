@@ -86,7 +86,7 @@ class WeightsFile(StoredFile):
 
     @property
     def kind(self) -> str | None:
-        """What a companion of a decoder is for, such as `denoise`; None of a codec's own halves."""
+        """What a companion of a decoder is for, such as `inpaint`; None of a codec's own halves."""
         return self.said.get("kind")
 
     @property
@@ -247,10 +247,7 @@ def read(file: WeightsFile) -> Weights:
             made = changed(arrays_of(file), arrays, file.share)
             refuse_others(made, arrays, encodes=file.encodes)
             arrays |= made
-        for name, size in {**model, **file.said.get("sizes", {})}.items():
-            most = _MOST_LAYERS if name.endswith(_LAYERS) else _MOST_CHANNELS
-            if type(size) is not int or not 0 <= size <= most:
-                raise ValueError(f"{name} of its model is out of range")
+        check_sizes({**model, **file.said.get("sizes", {})})
         tradeoff = Tradeoff(**file.said["tradeoff"])
         details = Tradeoff(**file.said["detail_tradeoff"]) if "detail_tradeoff" in file.said else None
         canary = None
@@ -259,6 +256,18 @@ def read(file: WeightsFile) -> Weights:
         return Weights(file.id, codec, model, tradeoff, details, canary, arrays)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise not_weights(file.path, error) from None
+
+
+def check_sizes(sizes: Mapping[str, Any]) -> None:
+    """Refuse sizes of a model that would take too much to build.
+
+    Raises:
+        ValueError: one is none, or out of range.
+    """
+    for name, size in sizes.items():
+        most = _MOST_LAYERS if name.endswith(_LAYERS) else _MOST_CHANNELS
+        if type(size) is not int or not 0 <= size <= most:
+            raise ValueError(f"{name} of its model is out of range")
 
 
 def write(

@@ -1,6 +1,6 @@
-"""Companions of a decoder: encoders that mend, and another synthesis for the same files.
+"""Companions of a decoder: an encoder that fills holes, and another synthesis for the same files.
 
-Each is a file of its own, by kind, such as `denoise-96604f79.safetensors`, and holds what it changes.
+Each is a file of its own, by kind, such as `inpaint-96604f79.safetensors`, and holds what it changes.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralcodec.errors import NeuralCodecError, UsageError
-from neuralcodec.weights import VARIABLE, Arrays, places
+from neuralcodec.weights import VARIABLE, Arrays, check_sizes, places
 from neuralcodec.weights.changes import changed, changes
 from neuralcodec.weights.identity import decoder_hash, id_of
 from neuralcodec.weights.saving import save_at
@@ -53,8 +53,9 @@ def at(path: Path) -> DenoiserFile:
         if said["kind"] != KIND or "decoder" in said:
             raise ValueError("it is not for noisy pixels")
         file = DenoiserFile(path, when, said)
-        if len(file.id) != 4 or any(type(size) is not int for size in file.sizes.values()):
-            raise ValueError("its header is damaged")
+        if len(file.id) != 4:
+            raise ValueError("it does not say which one it is")
+        check_sizes(file.sizes)
         return file
     except DAMAGE as error:
         raise not_weights(path, error) from None

@@ -82,6 +82,10 @@ def test_damaged_weights(tmp_path: Path) -> None:
         save(file.path, changed, said)
         with pytest.raises(NeuralCodecError, match="is not a weights file of this version"):
             runner.TorchDenoiser(denoiser.at(file.path), torch.device("cpu"))
+    for name in ("width", "middle_blocks"):
+        save(file.path, arrays, {**file.said, "model": {**file.sizes, name: 10**5}})
+        with pytest.raises(NeuralCodecError, match=f"{name} of its model is out of range"):
+            denoiser.at(file.path)
     file.path.write_bytes(file.path.read_bytes()[:-50])
     with pytest.raises(NeuralCodecError, match="is not a weights file of this version"):
         runner.TorchDenoiser(denoiser.at(file.path), torch.device("cpu"))

@@ -46,7 +46,7 @@ class Family(Protocol):
     max_pixels: int | None = None
     #: The module with its form in training, see `neuralcodec.training.forms`; None if it is not trained here.
     trained: str | None = None
-    #: By kind, the modules with the forms of what its decoders may have beside them: encoders that mend,
+    #: By kind, the modules with the forms of what its decoders may have beside them: an encoder to inpaint,
     #: another synthesis.
     companions: Mapping[str, str] = MappingProxyType({})
 
