@@ -68,6 +68,10 @@ class Trainer:
         self.device = torch.device(
             f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
         )
+        if self.device.type == "cuda":
+            # Convolutions in TF32 lose the digits that variances and linear paths need.
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cudnn.benchmark = True
         self.bfloat16 = precision == "bfloat16" or (precision == "auto" and has_fast_bfloat16(self.device))
         out.mkdir(parents=True, exist_ok=True)
         if self.world > 1:
@@ -111,6 +115,7 @@ class Trainer:
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.optimizer = self.make_optimizer()
         self.step, self.seconds, self.skipped = 0, 0.0, 0
+        self._ahead: tuple[int, Tensor] | None = None  # a step, and its crops
         if (out / CHECKPOINT).exists():
             self._resume()
         self.replica: nn.Module = (
@@ -181,6 +186,7 @@ class Trainer:
         self.objective.round_latents(self.progress >= 1 - config.rounded_share)
         loss, bpp, error = self._loss(mse_only=self.progress < config.mse_share)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._ahead = self.step + 1, self.sampler.crops(self.step + 1)  # drawn while a GPU is at work
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         if math.isfinite(norm.item()):
             self.optimizer.step(self.learning_rate())
@@ -199,7 +205,9 @@ class Trainer:
 
     def _loss(self, *, mse_only: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the loss of this step's crops, and the bpp and distortion of each sample."""
-        x = self._pixels(self.sampler.crops(self.step))
+        drawn = self._ahead and self._ahead[0] == self.step
+        crops = self._ahead[1] if self._ahead and drawn else self.sampler.crops(self.step)
+        x = self._pixels(crops)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             terms = self.objective.terms(self.replica, x, self.sampler, self.step)
         loss, parts = torch.zeros((), device=x.device), []
