@@ -67,10 +67,14 @@ def pictures() -> dict[str, tuple[Picture, float, str]]:
         "rgb-2026-11-24-evening": (rgb, 60.5, "conv-2026-11-24-evening"),
         "grey-2026-11-24-evening": (grey, 30, "conv-2026-11-24-evening"),
         "rgba-2026-11-24-evening": (rgba, 99.99, "conv-2026-11-24-evening"),
-        "rgb-2026-11-26": (rgb, 60.5, "conv"),
-        "grey-2026-11-26": (grey, 30, "conv"),
-        "rgba-2026-11-26": (rgba, 99.99, "conv"),
-        "two-layers-2026-11-26": (rgb, 80, "conv"),
+        "rgb-2026-11-26": (rgb, 60.5, "conv-2026-11-26"),
+        "grey-2026-11-26": (grey, 30, "conv-2026-11-26"),
+        "rgba-2026-11-26": (rgba, 99.99, "conv-2026-11-26"),
+        "two-layers-2026-11-26": (rgb, 80, "conv-2026-11-26"),
+        "rgb-2026-11-27": (rgb, 60.5, "conv"),
+        "grey-2026-11-27": (grey, 30, "conv"),
+        "rgba-2026-11-27": (rgba, 99.99, "conv"),
+        "two-layers-2026-11-27": (rgb, 80, "conv"),
         "stages": (Picture(photograph(70, 100, seed=4)), 100, "gru"),
     }
 

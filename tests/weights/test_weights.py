@@ -80,7 +80,8 @@ def test_released_weights_keep_their_ids() -> None:
     there = weights.available()
     shipped = {file.name: file for file in there if file.kind is None}
     assert {name: file.id.hex() for name, file in shipped.items()} == {
-        "conv": "cbd8152c",
+        "conv": "c3c4eb22",
+        "conv-2026-11-26": "cbd8152c",
         "conv-2026-11-24-evening": "96604f79",
         "conv-2026-11-22": "157adb15",
         "conv-2026-11-24": "ae1edfda",
