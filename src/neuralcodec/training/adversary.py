@@ -110,15 +110,14 @@ def texture_distance(x: Tensor, x_hat: Tensor, texture: Tensor) -> Tensor:
         `(B,)`: mean absolute difference of deviations, with pixels in [0, 1].
     """
     total = torch.zeros(len(x), device=x.device)
-    weight = F.avg_pool2d(texture, SQUARE)
-    a, b = _luma(x), _luma(x_hat)
+    a, b, mask = _luma(x), _luma(x_hat), texture
     for scale in range(2):
         side = SQUARE >> scale
-        pairs = zip(_bands(a), _bands(b), strict=True)
-        for one, other in pairs:
-            difference = (_deviation(one, side) - _deviation(other, side)).abs()
-            total = total + (difference * weight).mean((1, 2, 3))
-        a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+        share = F.avg_pool2d(mask, side)
+        for one, other in zip(_bands(a), _bands(b), strict=True):
+            first, second = (_deviation(band, mask, share, side) for band in (one, other))
+            total = total + ((first - second).abs() * share).mean((1, 2, 3))
+        a, b, mask = (F.avg_pool2d(each, 2) for each in (a, b, mask))
     return total
 
 
@@ -140,8 +139,12 @@ def _bands(x: Tensor) -> list[Tensor]:
     ]
 
 
-def _deviation(x: Tensor, side: int) -> Tensor:
-    return (F.avg_pool2d(x.square(), side) + 1e-6).sqrt()
+def _deviation(x: Tensor, mask: Tensor, share: Tensor, side: int) -> Tensor:
+    """Compute the root mean square in squares of what a mask, whose means are `share`, lets through.
+
+    An edge in a square would have the texture beside it make up for what the edge lacks.
+    """
+    return (F.avg_pool2d(x.square() * mask, side) / (share + 1e-3) + 1e-6).sqrt()
 
 
 @torch.no_grad()
