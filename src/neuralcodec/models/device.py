@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Hashable
+from typing import Protocol, TypeVar
+
 import torch
 
 from neuralcodec.errors import UsageError
 from neuralcodec.models.runtime import wanted_device
+
+File = TypeVar("File", bound=Hashable)
+File_contra = TypeVar("File_contra", contravariant=True)
+Model_co = TypeVar("Model_co", covariant=True)
+
+
+class Loader(Protocol[File_contra, Model_co]):
+    """What loads the model of a weights file."""
+
+    def __call__(self, file: File_contra, device: str | None = None) -> Model_co:
+        """Load it, on the device that `transforms_device` finds.
+
+        Raises:
+            UsageError: there is no such device here. NeuralCodecError: it is no weights file of this version.
+        """
+
+
+def loader(make: Callable[[File, torch.device], Model_co], *, kept: int) -> Loader[File, Model_co]:
+    """Turn what makes the model of a file into what loads it; the last `kept` stay in memory."""
+    made = functools.lru_cache(maxsize=kept)(make)
+
+    def load(file: File, device: str | None = None) -> Model_co:
+        return made(file, transforms_device(device))
+
+    return load
 
 
 def transforms_device(wanted: str | None = None) -> torch.device:

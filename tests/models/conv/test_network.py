@@ -158,6 +158,7 @@ def test_bfloat16_hardly_moves_latents_and_pixels(model: Model, monkeypatch: pyt
     assert np.abs(y).max() > 64  # a step of bfloat16 there is a half or more
     monkeypatch.setattr(model, "bfloat16", True)
     assert np.abs(model.analyse(pixels, 95) - y).max() < 0.5
-    difference = model.synthesise(y_hat, 95) - decoded
-    assert np.abs(difference).max() <= 1
-    assert np.abs(difference).mean() < 0.1
+    difference = np.abs(model.synthesise(y_hat, 95) - decoded)
+    assert difference.max() <= 2
+    assert (difference > 1).mean() < 0.001
+    assert difference.mean() < 0.15

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
 
 from neuralcodec.arrays import Floats, Pixels
@@ -11,7 +9,7 @@ from neuralcodec.models.conv.config import ConvConfig, InpaintConfig
 from neuralcodec.models.conv.inpaint import Inpainter, inpaint
 from neuralcodec.models.conv.network import Transforms
 from neuralcodec.models.conv.runner import Model, from_numpy, to_numpy
-from neuralcodec.models.device import transforms_device
+from neuralcodec.models.device import loader
 from neuralcodec.weights import Arrays, WeightsFile
 from neuralcodec.weights.stored import not_weights
 
@@ -51,17 +49,10 @@ class InpaintingModel(Model):
             return to_numpy(found.mul_(255))
 
 
-def load(file: WeightsFile, device: str | None = None) -> InpaintingModel:
-    """Load an encoder with its decoder, on the device that `transforms_device` finds.
-
-    Raises:
-        UsageError: there is no such device here. NeuralCodecError: it is no weights file of this version.
-    """
-    return _load(file, transforms_device(device))
-
-
-@functools.lru_cache(maxsize=2)  # the last two used stay in memory
-def _load(file: WeightsFile, device: torch.device) -> InpaintingModel:
+def _inpainting(file: WeightsFile, device: torch.device) -> InpaintingModel:
     if file.kind != "inpaint":
         raise not_weights(file.path, ValueError(f"an encoder to {file.kind} is not known"))
     return InpaintingModel(file, device)
+
+
+load = loader(_inpainting, kept=2)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,7 +13,7 @@ from neuralcodec.models.conv import HALO, STRIDE
 from neuralcodec.models.conv.config import ConvConfig
 from neuralcodec.models.conv.network import Features, Transforms, blocks_of
 from neuralcodec.models.conv.quality import exact_parts
-from neuralcodec.models.device import has_fast_bfloat16, transforms_device
+from neuralcodec.models.device import has_fast_bfloat16, loader, transforms_device
 from neuralcodec.weights import Arrays, WeightsFile
 from neuralcodec.weights.identity import is_encoder
 from neuralcodec.weights.stored import not_weights
@@ -127,18 +125,7 @@ class Model:
         return to_pixels(F.pixel_shuffle(to_bytes(blocks), max(8 // reduce, 1)))
 
 
-def load(file: WeightsFile, device: str | None = None) -> Model:
-    """Load the model of a weights file, on the device that `transforms_device` finds.
-
-    Raises:
-        UsageError: there is no such device here. NeuralCodecError: it is no weights file of this version.
-    """
-    return _load(file, transforms_device(device))
-
-
-@functools.lru_cache(maxsize=2)  # the last two used stay in memory
-def _load(file: WeightsFile, device: torch.device) -> Model:
-    return Model(file, device)
+load = loader(Model, kept=2)
 
 
 def read_transforms(transforms: nn.Module, arrays: Arrays, device: torch.device) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
 
 from neuralcodec.arrays import Floats, Pixels
 from neuralcodec.models.denoise.network import DenoiseConfig, Denoiser
-from neuralcodec.models.device import has_fast_bfloat16, transforms_device
+from neuralcodec.models.device import has_fast_bfloat16, loader
 from neuralcodec.weights import denoiser
 from neuralcodec.weights.denoiser import DenoiserFile
 from neuralcodec.weights.stored import not_weights
@@ -39,15 +37,4 @@ class TorchDenoiser:
         return found
 
 
-def load(file: DenoiserFile, device: str | None = None) -> TorchDenoiser:
-    """Load the network of a weights file, on the device that `transforms_device` finds.
-
-    Raises:
-        UsageError: there is no such device here. NeuralCodecError: it is no weights file of this version.
-    """
-    return _load(file, transforms_device(device))
-
-
-@functools.lru_cache(maxsize=1)  # the last one used stays in memory
-def _load(file: DenoiserFile, device: torch.device) -> TorchDenoiser:
-    return TorchDenoiser(file, device)
+load = loader(TorchDenoiser, kept=1)

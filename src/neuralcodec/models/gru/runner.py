@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,7 +12,7 @@ from neuralcodec.entropy import canary
 from neuralcodec.entropy.stages import StagePriors
 from neuralcodec.format.header import GRU
 from neuralcodec.models.conv.runner import from_numpy, read_transforms, to_bytes, to_numpy, to_pixels
-from neuralcodec.models.device import has_fast_bfloat16, transforms_device
+from neuralcodec.models.device import has_fast_bfloat16, loader, transforms_device
 from neuralcodec.models.gru.network import RecurrentConfig, RecurrentTransforms
 from neuralcodec.weights import WeightsFile
 from neuralcodec.weights.stored import not_weights
@@ -54,18 +52,7 @@ class RecurrentModel:
         return StageEncoder(self, pixels)
 
 
-def load(file: WeightsFile, device: str | None = None) -> RecurrentModel:
-    """Load the model of a weights file, on the device that `transforms_device` finds.
-
-    Raises:
-        UsageError: there is no such device here. NeuralCodecError: it is no weights file of this version.
-    """
-    return _load(file, transforms_device(device))
-
-
-@functools.lru_cache(maxsize=1)  # the last one used stays in memory
-def _load(file: WeightsFile, device: torch.device) -> RecurrentModel:
-    return RecurrentModel(file, device)
+load = loader(RecurrentModel, kept=1)
 
 
 class StageDecoder:
