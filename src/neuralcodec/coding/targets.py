@@ -223,13 +223,13 @@ def _next_quality(trials: list[_Trial], slope: float) -> float:
         bent = len(trials) > 2 and (trials[-1].excess > 0) == (trials[-2].excess > 0)
         inside = a.quality < quality < b.quality and not bent
         return quality if inside else _within_range((a.quality + b.quality) / 2)
-    # All are on one side: go on beyond the last. Bound the slope: noise must cause no leap or standstill.
+    # All are on one side: go on. Bound the slope: noise must cause no leap or standstill.
     last, *others = by_quality if by_quality[0].excess > 0 else reversed(by_quality)
     if others and others[0].quality != last.quality:
         rise = (others[0].excess - last.excess) / (others[0].quality - last.quality)
         slope = min(max(rise, slope / 4), 4 * slope)
-        # Two were not enough: go at least twice as far.
-        least = 2 * (last.quality - others[0].quality)
+        # Where the last step took off little of what is missing, go at least twice as far.
+        least = 2 * (last.quality - others[0].quality) * (abs(last.excess) > 0.75 * abs(others[0].excess))
         return _within_range(last.quality + max(-last.excess / slope, least, key=abs))
     return _within_range(last.quality - last.excess / slope)
 

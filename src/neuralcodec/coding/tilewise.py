@@ -85,8 +85,9 @@ def encode_tiles(
             best = worst, segments
         if worst <= MOST_SHIFT:
             break
-        # Correct all that exceeds the aim; after an overshoot, interpolate linearly.
-        too_far = before * error < 0
+        # Correct all that exceeds the aim; after an overshoot, interpolate linearly. A channel that others
+        # moved, not a step of its own, has overshot nothing.
+        too_far = (before * error < 0) & (step != 0)
         gain = np.divide(step, before - error, out=-np.ones_like(step), where=too_far)
         step = gain * (error - error.clip(-AIM, AIM))
         shift += step
