@@ -115,7 +115,7 @@ class Trainer:
         self.ema = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         self.optimizer = self.make_optimizer()
         self.step, self.seconds, self.skipped = 0, 0.0, 0
-        self._ahead: tuple[int, Tensor] | None = None  # a step, and its crops
+        self._ahead = -1, torch.empty(0)  # a step, and its crops
         if (out / CHECKPOINT).exists():
             self._resume()
         self.replica: nn.Module = (
@@ -205,9 +205,8 @@ class Trainer:
 
     def _loss(self, *, mse_only: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the loss of this step's crops, and the bpp and distortion of each sample."""
-        drawn = self._ahead and self._ahead[0] == self.step
-        crops = self._ahead[1] if self._ahead and drawn else self.sampler.crops(self.step)
-        x = self._pixels(crops)
+        step, crops = self._ahead
+        x = self._pixels(crops if step == self.step else self.sampler.crops(self.step))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             terms = self.objective.terms(self.replica, x, self.sampler, self.step)
         loss, parts = torch.zeros((), device=x.device), []
