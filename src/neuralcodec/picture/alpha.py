@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import zlib
 
 import numpy as np
@@ -12,7 +11,7 @@ from neuralcodec.errors import DamagedFileError
 
 # Why raw LZMA2 of differences: for gradients, vignettes, shapes and soft edges (768x1024) it took 24 to 90 %
 # fewer bytes than an optimised PNG and 8 to 77 % fewer than lossless WebP; grain took 11 % more than WebP.
-_LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 2**22}]
+_PRESET, _DICTIONARY = 6, 2**22
 _LEFT, _UP = 1, 2  # bits of the first byte: subtract the neighbour on the left, then the one above
 _CONSTANT = 4  # first byte of a plane with one value, which is the second byte
 
@@ -22,9 +21,17 @@ def pack_alpha(alpha: Plane) -> bytes:
     if alpha.min() == alpha.max():
         return bytes([_CONSTANT, alpha.flat[0]])
     filtered = {filters: _filter(alpha, filters) for filters in range(_LEFT + _UP + 1)}
+    import lzma  # here, since most pictures have no such plane, and it takes 9 ms to load
+
     # A fast compressor is a good enough judge of which one LZMA packs best.
     best = min(filtered, key=lambda filters: len(zlib.compress(filtered[filters], 1)))
-    return bytes([best]) + lzma.compress(filtered[best], lzma.FORMAT_RAW, filters=_LZMA_FILTERS)
+    return bytes([best]) + lzma.compress(filtered[best], lzma.FORMAT_RAW, filters=_filters())
+
+
+def _filters() -> list[dict[str, int]]:
+    import lzma
+
+    return [{"id": lzma.FILTER_LZMA2, "preset": _PRESET, "dict_size": _DICTIONARY}]
 
 
 def _filter(alpha: Plane, filters: int) -> bytes:
@@ -46,7 +53,9 @@ def unpack_alpha(data: bytes, width: int, height: int) -> Plane:
         return np.full((height, width), data[1], np.uint8)
     if not data or data[0] > _LEFT + _UP:
         raise DamagedFileError("the alpha plane is damaged: it has no known coding")
-    stream = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_LZMA_FILTERS)
+    import lzma
+
+    stream = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_filters())
     try:
         plain = stream.decompress(data[1:], width * height + 1)
     except (lzma.LZMAError, EOFError):
