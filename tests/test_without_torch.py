@@ -19,7 +19,7 @@ WITHOUT = """
 import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "pytorch_msssim", "onnx"):
+        if name.partition(".")[0] in ("torch", "pytorch_msssim", "onnx", "jinja2"):  # which torch brings
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
 """
@@ -36,6 +36,7 @@ COMMANDS = [
     (["decode", "--stage", "2", "stages.nc", "two.png"], "stages.nc → two.png"),
     (["progressive", "stages.nc", "--out", "stages"], "8: "),
     (["compare", "p.png", "a.nc"], "MS-SSIM"),
+    (["view", "a.nc", "--against", "p.png", "--out", "-"], " against p.png</title>"),
     (["encode", "-e", "3", "p.png", "b.nc"], "effort 3: it needs PyTorch: pip install 'neuralcodec[torch]'"),
     (["encode", "--target-ssimulacra2", "60", "p.png", "b.nc"], "target_ssimulacra2: it needs PyTorch"),
     (["sample", "sample.nc", "--size", "64x64"], "sample.nc"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections import Counter
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,30 @@ def test_it_needs_nothing_else(two: str) -> None:
     assert "@import" not in two
     assert "a &lt;b&gt;&amp;.nc" in two
     assert "<b>&" not in two
+
+
+def test_names_are_text_wherever_they_stand() -> None:
+    name = "\"' onload='x' </title></dt><b>&amp; é {name}"
+    found: Counter[str] = Counter()
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+            assert tag != "b" or not attributes
+            assert not any(key.startswith("on") for key, _ in attributes)
+            found.update(value for key, value in attributes if value and key in ("alt", "aria-label"))
+
+        def handle_data(self, data: str) -> None:
+            found[data] += 1
+
+    Reader().feed(page([frame(name), frame(name, seed=1)], frame(name, seed=2), slider=name))
+    expected = {
+        f"{name} against {name}": 2,  # the title and the heading
+        name: 3 + 3 + 1 + 1,  # measures, names on the stage, the slider, and what the other picture shows
+        f"decoded from {name}": 2,
+        f"{name} to the left, {name} to the right": 1,
+        f"{name}: {name} to {name}": 1,
+    }
+    assert {text: count for text, count in found.items() if "onload" in text} == expected
 
 
 def test_pictures_are_exact() -> None:
