@@ -72,8 +72,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def bench(args: Namespace) -> int:
     """Measure codecs on pictures and write a report."""
-    if missing := [name for name in ("matplotlib", "scipy") if find_spec(name) is None]:
-        raise UsageError(f"{' and '.join(missing)} not installed: pip install 'neuralcodec[bench]'")
+    if missing := [name for name in ("jinja2", "matplotlib", "scipy") if find_spec(name) is None]:
+        raise UsageError(f"{', '.join(missing)} not installed: pip install 'neuralcodec[bench]'")
     from neuralcodec.bench import command
 
     return command.run(args)
