@@ -9,6 +9,7 @@ from neuralcodec.training.adversary import (
     Adversary,
     beaten,
     feature_distance,
+    grid_distance,
     roughness,
     texture_distance,
     texture_of,
@@ -19,9 +20,9 @@ def tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
 
 
-def noise(deviation: float) -> np.ndarray:
+def noise(deviation: float, side: int = 96) -> np.ndarray:
     rng = np.random.default_rng(1)
-    return (128 + rng.normal(0, deviation, (96, 96, 1)) + np.zeros(3)).clip(0, 255).astype(np.uint8)
+    return (128 + rng.normal(0, deviation, (side, side, 1)) + np.zeros(3)).clip(0, 255).astype(np.uint8)
 
 
 def test_noise_and_plain_areas_are_texture_and_edges_are_not() -> None:
@@ -41,6 +42,25 @@ def test_statistics_do_not_ask_where_each_grain_lies() -> None:
     assert texture_distance(one, one, texture) == 0
     assert texture_distance(one, other, texture) < 0.25 * texture_distance(one, smooth, texture)
     assert texture_distance(one, smooth, 0 * texture) == 0
+
+
+def test_a_speck_at_one_place_of_every_block_is_a_grid() -> None:
+    side = 384  # of enough blocks for their means to be even
+    texture = torch.ones(1, 1, side, side)
+    even, specks, strewn = (noise(4, side) for _ in range(3))
+    other = even[::-1].copy()
+    rows, columns = np.mgrid[3:side:8, 2:side:8]
+    specks[rows, columns] += 12
+    places = np.random.default_rng(2).choice(side**2, rows.size, replace=False)
+    strewn.reshape(-1, 3)[places] += 12
+    grid, none, free = (grid_distance(tensor(even), tensor(each), texture) for each in (specks, even, strewn))
+    assert none == 0
+    assert grid > 2 * free
+    assert grid > 2 * grid_distance(tensor(even), tensor(other), texture)
+    # In a texture of half the contrast it counts nearly as much.
+    weak = [tensor((128 + (each - 128.0) / 2).round().astype(np.uint8)) for each in (even, specks)]
+    assert grid_distance(*weak, texture) > 0.7 * grid
+    assert grid_distance(tensor(even), tensor(specks), 0 * texture) == 0
 
 
 def test_each_wants_the_other_below() -> None:

@@ -15,7 +15,7 @@ from neuralcodec.training.vivid import VividCodec
 def players() -> VividCodec:
     torch.manual_seed(0)
     shipped = VividConfig(**TINY_SIZES["vivid"])
-    config = replace(shipped, statistics=0.0, colour=0.0, edges=0.0)
+    config = replace(shipped, statistics=0.0, grid=0.0, colour=0.0, edges=0.0)
     model = VividCodec(TINY_MODEL, config)
     model.begin()
     for name, parameter in model.named_parameters():

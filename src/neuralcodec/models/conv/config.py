@@ -62,6 +62,7 @@ class VividConfig:
     adversarial: float
     features: float
     statistics: float
+    grid: float
     colour: float
     edges: float
     penalty: float
