@@ -9,7 +9,7 @@ from neuralcodec.training.adversary import (
     Adversary,
     beaten,
     feature_distance,
-    grid_distance,
+    grid_excess,
     roughness,
     texture_distance,
     texture_of,
@@ -53,14 +53,14 @@ def test_a_speck_at_one_place_of_every_block_is_a_grid() -> None:
     specks[rows, columns] += 12
     places = np.random.default_rng(2).choice(side**2, rows.size, replace=False)
     strewn.reshape(-1, 3)[places] += 12
-    grid, none, free = (grid_distance(tensor(even), tensor(each), texture) for each in (specks, even, strewn))
+    grid, none, free = (grid_excess(tensor(even), tensor(each), texture) for each in (specks, even, strewn))
     assert none == 0
     assert grid > 2 * free
-    assert grid > 2 * grid_distance(tensor(even), tensor(other), texture)
+    assert grid > 2 * grid_excess(tensor(even), tensor(other), texture)
     # In a texture of half the contrast it counts nearly as much.
     weak = [tensor((128 + (each - 128.0) / 2).round().astype(np.uint8)) for each in (even, specks)]
-    assert grid_distance(*weak, texture) > 0.7 * grid
-    assert grid_distance(tensor(even), tensor(specks), 0 * texture) == 0
+    assert grid_excess(*weak, texture) > 0.7 * grid
+    assert grid_excess(tensor(even), tensor(specks), 0 * texture) == 0
 
 
 def test_each_wants_the_other_below() -> None:

@@ -16,8 +16,8 @@ from neuralcodec.models.blocks import pointwise, residual_blocks
 
 #: Squares whose statistics are compared, in pixels to a side.
 SQUARE = 16
-#: Side in pixels of the blocks that a synthesis makes.
-BLOCK = 8
+#: Side in pixels of the blocks that a synthesis makes, and of groups of neighbours, in blocks.
+BLOCK, _NEIGHBOURS = 8, 8
 #: Deviation, in [0, 1], of what is as good as plain.
 _PLAIN = 1.5 / 255
 #: Standard deviation of the noise that scores must not change by, with pixels in [0, 1].
@@ -125,35 +125,48 @@ def texture_distance(x: Tensor, x_hat: Tensor, texture: Tensor) -> Tensor:
     return total
 
 
-def grid_distance(x: Tensor, x_hat: Tensor, texture: Tensor) -> Tensor:
-    """Compare how texture lies within blocks of 8x8 pixels; a photograph does not know where they are.
+def grid_excess(x: Tensor, x_hat: Tensor, texture: Tensor) -> Tensor:
+    """Compute by how much more a decoded texture repeats from block to block of 8x8 pixels than the original.
 
     A synthesis that makes blocks gets its energy cheapest from a speck that is at one place in all of them.
     Bands are divided by their deviation around, so that the grid of a weak texture counts like any other.
 
     Args:
-        x, x_hat: pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 16.
+        x, x_hat: pixels `(B, 3, H, W)` in [0, 1], H and W multiples of 16 and at least 64.
 
     Returns:
-        `(B,)`, the same for all: mean difference, over the places in a block and the bands, of mean and of
-        root mean square over all blocks of the batch.
+        `(B,)`: mean excess of the deviations, over the 64 places in a block, of the bands' mean and mean
+        square in 8x8 neighbouring blocks; summed over bands.
     """
-    total = torch.zeros((), device=x.device)
+    total = torch.zeros(len(x), device=x.device)
+    weight = F.pixel_unshuffle(texture, BLOCK)
+    share = F.avg_pool2d(weight, _NEIGHBOURS, _NEIGHBOURS // 2)
     for one, other in zip(_bands(_luma(x)), _bands(_luma(x_hat)), strict=True):
         for power in (1, 2):
-            first, second = (_by_place(band, texture, power) for band in (one, other))
-            total = total + (first - second).abs().mean()
-    return total.expand(len(x))
+            first, second = (_repeated(_even(band).pow(power), weight, share) for band in (one, other))
+            total = total + ((second - first).relu() * share.mean(1)).mean((1, 2))
+    return total
 
 
-def _by_place(band: Tensor, texture: Tensor, power: int) -> Tensor:
-    """Compute mean, or root mean square, of a band over blocks, for each place in a block `(64,)`."""
+def _even(band: Tensor) -> Tensor:
+    """Divide a band by its deviation in squares."""
     around = F.avg_pool2d(band.detach().square(), SQUARE).repeat_interleave(SQUARE, 2)
-    around = around.repeat_interleave(SQUARE, 3)
-    even = (band / (around + _PLAIN**2).sqrt()).pow(power)
-    weight = F.pixel_unshuffle(texture, BLOCK)
-    mean = (F.pixel_unshuffle(even, BLOCK) * weight).sum((0, 2, 3)) / (weight.sum((0, 2, 3)) + 1)
-    return mean if power == 1 else (mean + 1e-4).sqrt()
+    return band / (around.repeat_interleave(SQUARE, 3) + _PLAIN**2).sqrt()
+
+
+def _repeated(x: Tensor, weight: Tensor, share: Tensor) -> Tensor:
+    """Compute how far `x` differs from place to place in a block, in the mean of neighbouring blocks.
+
+    Args:
+        x: `(B, 1, H, W)`.
+        weight: of its pixels, `(B, 64, H/8, W/8)`, whose means over neighbours are `share`.
+
+    Returns:
+        A standard deviation over the places for each group of neighbours, `(B, h, w)`.
+    """
+    blocks = F.pixel_unshuffle(x, BLOCK) * weight
+    mean = F.avg_pool2d(blocks, _NEIGHBOURS, _NEIGHBOURS // 2) / (share + 1e-2)
+    return (mean.var(1, correction=0) + 1e-4).sqrt()
 
 
 def _luma(x: Tensor) -> Tensor:

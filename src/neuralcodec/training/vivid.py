@@ -22,7 +22,7 @@ from neuralcodec.training.adversary import (
     Judgement,
     beaten,
     feature_distance,
-    grid_distance,
+    grid_excess,
     roughness,
     texture_distance,
     texture_of,
@@ -84,7 +84,7 @@ class VividCodec(ConvCodec):
             colour = F.avg_pool2d(x_hat - x, _COLOUR).abs().mean((1, 2, 3))
             added = config.edges * kept + config.colour * colour
             added = added + config.statistics * texture_distance(x, x_hat, texture)
-            added = added + config.grid * grid_distance(x, x_hat, texture)
+            added = added + config.grid * grid_excess(x, x_hat, texture)
             if config.adversarial or config.features:
                 added = added + self._played(x, x_hat, true, texture)
         return x_hat, added

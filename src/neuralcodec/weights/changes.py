@@ -1,7 +1,8 @@
-"""Arrays as changes of a decoder's, in rows of 8 bits: the form of what is tuned for a decoder that exists.
+"""Arrays as changes of a decoder's, in rows of few bits: the form of what is tuned for a decoder that exists.
 
-Tuning moves weights by little. A row of the difference has a step of its own, 1/127 of its largest element:
-it takes a byte an element where weights take two, and is off by 1/254 of that largest element at most.
+Tuning moves weights by little. A row of the difference has a step of its own, 1/31 of its largest element:
+packed, an element takes some five bits where weights take two bytes, and is off by 1/62 of that largest
+element at most. Arrays of which the decoder has nothing are stored in the same way, with steps of 1/127.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Arrays: TypeAlias = "Mapping[str, Any]"
 
 #: What the name of a row's steps has at its end.
 STEP = ".step"
-_MOST = 127
+_CHANGE, _VALUE = 31, 127  # steps to the largest element of a row
 _SYNTHESIS = "transforms.synthesis"
 _EXACT = ("shortcut", "gain")
 
@@ -34,8 +35,9 @@ def changes(arrays: Arrays, known: Arrays) -> dict[str, Any]:
         if array.ndim < 2 or any(part in name for part in _EXACT):
             made[name] = array
             continue
-        rows = (array.astype(np.float32) - _before(name, array.shape, known)).reshape(len(array), -1)
-        step = np.abs(rows).max(1) / np.float32(_MOST)
+        before = _before(name, array.shape, known)
+        rows = (array.astype(np.float32) - before).reshape(len(array), -1)
+        step = np.abs(rows).max(1) / np.float32(_CHANGE if before.ndim else _VALUE)
         levels = np.divide(rows, step[:, None], out=np.zeros_like(rows), where=step[:, None] > 0)
         made[name] = levels.round().astype(np.int8).reshape(array.shape)
         made[name + STEP] = step
