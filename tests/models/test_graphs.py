@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,6 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(graphs, "_load", counted)
     monkeypatch.setattr(graphs, "_all", weakref.WeakSet())
     monkeypatch.setattr(graphs, "_coming", {})
-    monkeypatch.setattr(graphs, "_beside", [])
     monkeypatch.setenv("NCODEC_RUNTIME", "onnx")
     return names
 
@@ -54,22 +51,6 @@ def test_decoding_loads_the_graph_of_its_layers(layers: int, name: str, loaded: 
     [future] = graphs._coming.values()
     assert future.result().get_outputs()[0].name == "pixels"
     assert loaded == [name]
-
-
-def test_modules_that_are_needed_later_are_imported_beside_the_first_run(
-    loaded: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
-    file = weights.by_name("conv")
-    families.expect(file, modules=["colorsys"])
-    own = Graphs(file, weights.read(file).arrays)
-    assert "colorsys" not in sys.modules
-    before = set(threading.enumerate())
-    own.run("features", pixels=np.zeros((64, 64, 3), np.float32))
-    for thread in set(threading.enumerate()) - before:
-        thread.join()
-    assert "colorsys" in sys.modules
-    assert not graphs._beside
 
 
 def test_a_process_with_graphs_loads_none_ahead(loaded: list[str]) -> None:

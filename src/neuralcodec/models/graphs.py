@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +63,6 @@ class Sessions:
         named = {key.replace("__", "."): value for key, value in feeds.items()}
         if name not in self._sessions:
             self._sessions[name] = self._loaded(name)
-        _import_beside()
         return list(self._sessions[name].run(outputs, named))
 
     def _loaded(self, name: str) -> Any:
@@ -111,14 +108,10 @@ class Graphs(Sessions):
         return values
 
 
-def prepare(file: WeightsFile, names: Sequence[str], modules: Sequence[str] = ()) -> None:
+def prepare(file: WeightsFile, names: Sequence[str]) -> None:
     """Begin to load graphs of a weights file, in a thread, while this one loads what else it needs.
 
     It is for a process that starts. One that has run graphs has them.
-
-    Args:
-        modules: what is needed after a graph has run. They are imported beside its run, which leaves the
-            interpreter to others; before it they would only be in the way.
     """
     if _all or _coming:
         return
@@ -129,15 +122,6 @@ def prepare(file: WeightsFile, names: Sequence[str], modules: Sequence[str] = ()
     for name in names:
         _coming[file, name] = thread.submit(load, file, name)
     thread.shutdown(wait=False)
-    _beside.extend(modules)
-
-
-def _import_beside() -> None:
-    """Import, in a thread, the modules of `prepare`."""
-    if _beside:
-        modules, _beside[:] = tuple(_beside), []
-        work = computing()(lambda: [import_module(module) for module in modules])  # a fork waits for it
-        threading.Thread(target=work, daemon=True).start()
 
 
 def _load(file: StoredFile, name: str, values: Mapping[str, Any] | None = None) -> Any:
@@ -172,8 +156,6 @@ def _load(file: StoredFile, name: str, values: Mapping[str, Any] | None = None) 
 _all: weakref.WeakSet[Sessions] = weakref.WeakSet()
 #: Sessions that `prepare` loads, until they are first run.
 _coming: dict[tuple[WeightsFile, str], Future[Any]] = {}
-#: Modules that `prepare` has named, until a graph runs.
-_beside: list[str] = []
 
 
 def _keep(*objects: object) -> None:

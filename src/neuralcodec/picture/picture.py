@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from neuralcodec.arrays import Damage, Plane
 from neuralcodec.picture.exif import EXIF_PREFIX, orientation
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 
 @dataclass
@@ -46,8 +43,6 @@ def to_array(picture: Picture) -> Plane:
 
 def to_pil(picture: Picture) -> Image.Image:
     """Make a Pillow image of mode L, LA, RGB or RGBA, with `icc_profile`, `exif` and `xmp` in its `info`."""
-    from PIL import Image  # here, since decoding loads this module before it runs a network
-
     image = Image.fromarray(to_array(picture))
     if picture.icc:
         image.info["icc_profile"] = picture.icc

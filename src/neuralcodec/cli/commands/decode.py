@@ -121,6 +121,8 @@ def _decode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
             whole = read(data, limits=limits_of(args), strict=not args.partial)
             _expect(whole, args)
             from neuralcodec.coding.codec import decode_file
+            from neuralcodec.picture.picture import Picture
+            from neuralcodec.picture.writing import save
 
             picture = decode_file(
                 whole,
@@ -135,14 +137,10 @@ def _decode_one(job: Job, args: Namespace, store: Store, show: Show | None) -> R
             if args.partial or not _something_is_left(data, args):
                 raise
             raise DamagedFileError(f"{error} (--partial decodes what is left)") from None
-    from neuralcodec.picture.writing import save
-
     with about(name_of(job.target, "standard output")), store.writing(job.target) as file:
         warn(save(picture, file, _format(job, args), quality=args.quality, strip=args.strip))
         after = file.tell()
     if args.damage_map is not None:
-        from neuralcodec.picture.picture import Picture
-
         mask = Path(args.damage_map)
         with about(name_of(mask)), store.writing(mask) as file:
             save(Picture(_damage_map(picture)), file, "PNG")
@@ -159,8 +157,7 @@ def _expect(file: Container, args: Namespace) -> None:
         from neuralcodec.coding.families import expect
 
         with suppress(DamagedFileError):  # the weights are not here, which decoding will say
-            layers = min(args.stage or file.layers, file.layers)
-            expect(weights.by_id(file.header.weights_id), layers, modules=["neuralcodec.picture.writing"])
+            expect(weights.by_id(file.header.weights_id), min(args.stage or file.layers, file.layers))
 
 
 def _is_there(job: Job, args: Namespace) -> bool:

@@ -16,8 +16,6 @@ from neuralcodec.format.header import Codec
 from neuralcodec.options import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from neuralcodec.weights import WeightsFile
 
 FAMILIES: dict[Codec, Family] = {family.codec: family for family in (conv.FAMILY, gru.FAMILY)}
@@ -28,22 +26,15 @@ def family_of(codec: Codec) -> Family:
     return FAMILIES[codec]
 
 
-def expect(
-    file: WeightsFile,
-    layers: int | None = None,
-    *,
-    effort: int = DEFAULT_EFFORT,
-    modules: Sequence[str] = (),
-) -> None:
+def expect(file: WeightsFile, layers: int | None = None, *, effort: int = DEFAULT_EFFORT) -> None:
     """Begin to load, in a thread, what a process needs whose first work is with these weights.
 
     Args:
         layers: stages, or layers, to decode; None to encode.
-        modules: see `prepare`.
     """
     from neuralcodec.models.graphs import has_graphs, prepare
     from neuralcodec.models.runtime import ONNX, runtime
 
     with suppress(UsageError):  # whoever loads the model raises it again
         if runtime(effort=effort, graphs=has_graphs(file)) == ONNX:
-            prepare(file, family_of(file.codec).graphs(file, layers), modules)
+            prepare(file, family_of(file.codec).graphs(file, layers))
