@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
