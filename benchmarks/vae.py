@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +42,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder of the weights, the scores and the figures")
     parser.add_argument("--steps", type=int, default=40_000, help="of each run (default: 40000)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1), a thread each")
     parser.add_argument("--dci", action="store_true", help="DCI too, which takes minutes for each seed")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     known = Few()
-    for beta, seed in RUNS:
-        run(args.out / name_of(beta, seed), Sprites(), Training(beta=beta, seed=seed, steps=args.steps))
-    for beta in FEW_BETAS:
-        run(args.out / f"few-beta{beta:g}", known, Training(beta=beta, steps=max(args.steps // 3, 1)))
-    facts = {
-        name_of(beta, seed): facts_of(args.out / name_of(beta, seed), full=beta in SEEDED, dci=args.dci)
-        for beta, seed in RUNS
-    }
+    with ProcessPoolExecutor(args.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        tasks = [
+            pool.submit(study, args.out / name_of(beta, seed), beta, seed, args.steps, args.dci)
+            for beta, seed in RUNS
+        ]
+        few_steps = max(args.steps // 3, 1)
+        others = [
+            pool.submit(run, args.out / f"few-beta{beta:g}", known, Training(beta=beta, steps=few_steps))
+            for beta in FEW_BETAS
+        ]
+        facts = {name_of(*which): task.result() for which, task in zip(RUNS, tasks, strict=True)}
+        for task in others:
+            task.result()
     (args.out / "table.md").write_text(table(facts))
     shipped = {beta: vae.load(str(args.out / f"{median(facts, beta)}.safetensors")) for beta in SEEDED}
     for beta, model in shipped.items():
@@ -82,16 +90,25 @@ class Few:
     def __len__(self) -> int:
         return FEW
 
+    def gathered(self, indices: Indices, spread: float) -> Indices:
+        return indices
+
     def pictures(self, indices: Indices) -> Array:
         return self._all.pictures(self._which[indices])
+
+
+def study(path: Path, beta: float, seed: int, steps: int, dci: bool) -> Facts:
+    """Train and measure one run, as far as that was not done."""
+    run(path, Sprites(), Training(beta=beta, seed=seed, steps=steps))
+    return facts_of(path, full=beta in SEEDED, dci=dci)
 
 
 def run(path: Path, data: Any, config: Training) -> None:
     """Train one model, unless it is there."""
     target = path.with_name(f"{path.name}.safetensors")
     if not target.exists():
-        print(path.name, flush=True)
-        vae.save(train(data, config, report=lambda _, line: print(f"  {line}", flush=True)), target)
+        model = train(data, config, report=lambda _, line: print(f"{path.name}: {line}", flush=True))
+        vae.save(model, target)
 
 
 def facts_of(path: Path, *, full: bool, dci: bool) -> Facts:

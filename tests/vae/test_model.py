@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save as serialise
 
 from neuralcodec import NeuralCodecError, UsageError
-from neuralcodec.vae.model import VAE, Patches, Unpatches, VaeConfig, load, patches_of, save
+from neuralcodec.vae.model import VAE, Planes, Unpatches, VaeConfig, load, save
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -24,22 +24,42 @@ def test_shapes(channels: int) -> None:
     assert 0 <= y.min() <= y.max() <= 1
 
 
-def test_patches_are_squares_of_pixels() -> None:
-    x = torch.arange(2 * 4 * 6 * 3).reshape(2, 4, 6, 3).float()
-    patches = Patches(2)(x)
-    assert patches.shape == (2, 2, 3, 12)
-    assert torch.equal(patches[1, 1, 2], x[1, 2:4, 4:6].flatten())
-    assert torch.equal(Unpatches(2)(patches), x)
+def test_squares_of_pixels() -> None:
+    x = torch.arange(2 * 2 * 3 * 12).reshape(2, 2, 3, 12).float()
+    pixels = Unpatches(2)(x)
+    assert pixels.shape == (2, 4, 6, 3)
+    assert torch.equal(pixels[1, 2:4, 4:6].flatten(), x[1, 1, 2])
+
+
+def test_planes_grow_with_row_and_column() -> None:
+    features = Planes(3)(torch.tensor([[1.0, 0, 10, 20, 300, 400]]))
+    assert features.shape == (1, 3, 3, 2)
+    assert features[0, 1, 1].tolist() == [300, 400]
+    assert features[0, 0, 2].tolist() == [309, 420]
+    assert features[0, 2, 0].tolist() == [291, 380]
 
 
 def test_one_pass_is_encode_and_decode() -> None:
     torch.manual_seed(0)
     model = VAE(VaeConfig(3))
     x, eps = torch.rand(2, 3, 64, 64), torch.randn(2, 10)
-    logits, z, mu, log_var = model(patches_of(x), eps)
+    logits, z, mu, log_var = model(x, eps)
     torch.testing.assert_close(torch.stack([mu, log_var]), torch.stack(model.encode(x)))
     torch.testing.assert_close(z, mu + (log_var / 2).exp() * eps)
-    torch.testing.assert_close(logits.sigmoid(), patches_of(model.decode(z)))
+    torch.testing.assert_close(logits.sigmoid(), model.decode(z))
+
+
+def test_black_windows_are_skipped_without_a_trace() -> None:
+    """A picture is encoded to the same as in a batch where another one lights every window."""
+    torch.manual_seed(0)
+    model = VAE(VaeConfig())
+    x = torch.zeros(3, 1, 64, 64)
+    x[1, 0, 20:30, 40:44] = 1
+    x[2] = 1e-9  # not black, and next to nothing
+    mu, _ = model.encode(x)
+    torch.testing.assert_close(mu[1:2], model.encode(x[1:2])[0])
+    torch.testing.assert_close(mu[0], mu[2])
+    assert (mu[0] - mu[1]).abs().max() > 1e-3
 
 
 def test_weights_come_back(model: VAE, tmp_path: Path) -> None:
@@ -62,7 +82,7 @@ def broken(kind: str, weights: bytes) -> bytes:
     described = {
         "other arrays": {"sizes": sizes, "trained": {}},
         "too large": {"sizes": sizes | {"latents": 10**9}, "trained": {}},
-        "no number": {"sizes": sizes | {"fine": "64"}, "trained": {}},
+        "no number": {"sizes": sizes | {"seen": "64"}, "trained": {}},
         "unknown size": {"sizes": sizes | {"depth": 3}, "trained": {}},
         "no sizes": {},
     }

@@ -76,3 +76,12 @@ def test_coloured_shapes() -> None:
     assert red.max((1, 2)).argmax() == 0
     assert green.max((1, 2)).argmax() == 1
     np.testing.assert_array_equal(red.max(0) > 0, one(Sprites())[0] > 0)
+
+
+def test_gathered_shapes_come_from_the_middle() -> None:
+    data = Sprites()
+    factors = np.array([[0, 1, 2, 0, 31], [2, 5, 39, 20, 9]])
+    indices = data.indices_of(factors)
+    assert data.factors_of(data.gathered(indices, 0)).tolist() == [[0, 1, 2, 16, 16], [2, 5, 39, 16, 16]]
+    assert data.factors_of(data.gathered(indices, 0.5))[:, 3:].tolist() == [[8, 24], [18, 12]]
+    assert data.gathered(indices, 1).tolist() == indices.tolist()

@@ -13,7 +13,7 @@ from neuralcodec import UsageError
 from neuralcodec.vae.data import Folder
 from neuralcodec.vae.model import VAE
 from neuralcodec.vae.sprites import Sprites
-from neuralcodec.vae.training import Training, train
+from neuralcodec.vae.training import Training, beta_at, train
 
 
 def parameters(model: VAE) -> torch.Tensor:
@@ -39,6 +39,13 @@ def test_the_same_seed_gives_the_same_model() -> None:
 def test_beta_weighs_the_kl() -> None:
     loose, tight = (train(Sprites(), Training(steps=150, beta=beta)) for beta in (0.1, 50.0))
     assert sum(tight.trained["kl"]) < 0.2 * sum(loose.trained["kl"])  # type: ignore[call-overload]
+
+
+def test_beta_rises_to_what_was_asked() -> None:
+    rising = [beta_at(done, Training(beta=4, steps=1)) for done in (0, 0.35, 0.425, 0.5, 1)]
+    assert rising == pytest.approx([0.5, 0.5, (0.5 * 4) ** 0.5, 4, 4])
+    assert beta_at(0, Training(beta=0.1, steps=1)) == 0.1
+    assert beta_at(0, Training(beta=6, tc=True, steps=1)) == 6
 
 
 def test_tcvae_trains() -> None:

@@ -25,6 +25,10 @@ class Pictures(Protocol):
 
     def __len__(self) -> int: ...
 
+    def gathered(self, indices: Indices, spread: float) -> Indices:
+        """Return indices of easier pictures, `spread` from 0 to 1: at 1 they are the same."""
+        ...
+
     def pictures(self, indices: Indices) -> Array:
         """Return pictures `(B, channels, 64, 64)` in `[0, 1]`."""
         ...
@@ -55,6 +59,9 @@ class Folder:
 
     def __len__(self) -> int:
         return len(self._pixels)
+
+    def gathered(self, indices: Indices, spread: float) -> Indices:
+        return indices
 
     def pictures(self, indices: Indices) -> Array:
         return self._pixels[indices].astype(np.float32) / np.float32(255)

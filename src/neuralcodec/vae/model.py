@@ -1,14 +1,12 @@
 """The networks: pictures of 64×64 pixels to a Gaussian over a few latents, and latents to pictures.
 
-Nearly every layer is a matrix product over squares of 4×4, 8×8 or 16×16 pixels, so that a step takes some
-hundredths of a second on a CPU.
+    x ── windows of 16, every 8 pixels ── 2 linear ── all together ── 2 linear ── mu, log_var
+    z ── 3 linear ── a plane for each feature, at the place of each square of 8 ── 3 linear ── logits
 
-    x ── squares of 4 ── linear, merged to 8 ── linear, merged to 16 ── linear ── 2 linear ── mu, log_var
-    z ── 2 linear ── linear, split to 8 ── 3×3 ── linear, split to 4 ── 3×3 ── linear ── logits
-
-There is a ReLU between layers. The two 3×3 convolutions let the squares agree on the edges of a shape. A
-decoder of one small network for each square, with its place as an input, kept to place and size in runs as
-long as these.
+There is a ReLU between layers. The latents decide how each feature grows along rows and columns, so a shape
+that moves or turns is another set of planes. The squares of 8×8 pixels are all drawn by one network that is
+told its place in that way, as in the spatial broadcast decoder (Watters et al. 2019). A decoder that makes
+the whole picture in one layer has to learn every place by itself.
 """
 
 from __future__ import annotations
@@ -18,7 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from neuralcodec import files
 from neuralcodec.errors import NeuralCodecError, UsageError
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SIDE = 64
-#: Pixels to a side of a square, and squares to a side that are merged into one.
-_PATCH, _MERGED = 4, 2
-#: Squares to a side of the picture after both merges.
-_GRID = SIDE // _PATCH // _MERGED**2
+#: Pixels to a side of the squares that are drawn, and of the windows that are looked at.
+_SQUARE, _WINDOW = 8, 16
+#: Squares to a side of the picture, and windows: they overlap, and reach over the edge.
+_GRID, _VIEWS = SIDE // _SQUARE, SIDE // _SQUARE + 1
 _FORMAT = "neuralcodec.vae"
 SHIPPED = Path(__file__).parent / "weights"
 #: No weights file is larger than this, in bytes.
@@ -45,14 +45,17 @@ class VaeConfig:
     Args:
         channels: of the pictures, 1 or 3.
         latents: the number of latents.
-        fine, coarse, whole: features of a square of 4×4 pixels, of a larger one, of the picture.
+        window, seen, whole: features in the encoder: within a window, of a window, of the picture.
+        planned, drawn: features in the decoder: of the picture, of a square.
     """
 
     channels: int = 1
     latents: int = 10
-    fine: int = 32
-    coarse: int = 64
-    whole: int = 128
+    window: int = 64
+    seen: int = 32
+    whole: int = 192
+    planned: int = 128
+    drawn: int = 64
 
     def __post_init__(self) -> None:
         sizes = asdict(self)
@@ -73,84 +76,97 @@ class VAE(nn.Module):
     def __init__(self, config: VaeConfig, trained: Mapping[str, object] | None = None) -> None:
         super().__init__()
         self.config, self.trained = config, dict(trained or {})
-        pixels, cells = _PATCH**2 * config.channels, _GRID**2 * config.coarse
-        self.encoder = nn.Sequential(
-            nn.Linear(pixels, config.fine),
-            nn.ReLU(),
-            Patches(_MERGED),
-            nn.Linear(_MERGED**2 * config.fine, config.coarse),
-            nn.ReLU(),
-            Patches(_MERGED),
-            nn.Linear(_MERGED**2 * config.coarse, config.coarse),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(cells, config.whole),
-            nn.ReLU(),
-            nn.Linear(config.whole, 2 * config.latents),
-        )
+        self.encoder = Looking(config)
         self.decoder = nn.Sequential(
-            nn.Linear(config.latents, config.whole),
+            nn.Linear(config.latents, config.planned),
             nn.ReLU(),
-            nn.Linear(config.whole, cells),
+            nn.Linear(config.planned, config.planned),
             nn.ReLU(),
-            nn.Unflatten(1, (_GRID, _GRID, config.coarse)),
-            nn.Linear(config.coarse, _MERGED**2 * config.coarse),
-            Unpatches(_MERGED),
+            nn.Linear(config.planned, 3 * config.drawn),
+            Planes(_GRID),
             nn.ReLU(),
-            Around(config.coarse),
+            nn.Linear(config.drawn, config.drawn),
             nn.ReLU(),
-            nn.Linear(config.coarse, _MERGED**2 * config.fine),
-            Unpatches(_MERGED),
+            nn.Linear(config.drawn, config.drawn),
             nn.ReLU(),
-            Around(config.fine),
-            nn.ReLU(),
-            nn.Linear(config.fine, pixels),
+            nn.Linear(config.drawn, _SQUARE**2 * config.channels),
+            Unpatches(_SQUARE),
         )
 
-    def forward(self, patches: Tensor, eps: Tensor) -> Pass:
+    def forward(self, x: Tensor, eps: Tensor) -> Pass:
         """Run one pass, as training needs it.
 
         Args:
-            patches: pictures as `patches_of` gives them; the logits come back in the same order.
+            x: pictures `(B, channels, 64, 64)` in `[0, 1]`.
             eps: noise from N(0, I), `(B, latents)`.
         """
-        mu, log_var = self.encoder(patches).chunk(2, dim=1)
+        mu, log_var = self.encode(x)
         z = reparameterise(mu, log_var, eps)
-        return Pass(self.decoder(z), z, mu, log_var)
+        return Pass(self._logits(z), z, mu, log_var)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Compute mean and log variance of q(z | x), each `(B, latents)`; `x` is `(B, channels, 64, 64)`."""
-        mu, log_var = self.encoder(patches_of(x)).chunk(2, dim=1)
+        mu, log_var = self.encoder(x).chunk(2, dim=1)
         return mu, log_var
 
     def decode(self, z: Tensor) -> Tensor:
         """Compute the mean of p(x | z), `(B, channels, 64, 64)` in `[0, 1]`; `z` is `(B, latents)`."""
-        logits = Unpatches(_PATCH)(self.decoder(z))
-        return logits.permute(0, 3, 1, 2).sigmoid()
+        return self._logits(z).sigmoid()
+
+    def _logits(self, z: Tensor) -> Tensor:
+        logits: Tensor = self.decoder(z)
+        return logits.permute(0, 3, 1, 2)
 
 
-def patches_of(x: Tensor) -> Tensor:
-    """Cut pictures `(B, channels, 64, 64)` into squares of 4x4 pixels, `(B, 16, 16, 16 * channels)`."""
-    patches: Tensor = Patches(_PATCH)(x.permute(0, 2, 3, 1))
-    return patches
+class Looking(nn.Module):
+    """The encoder: `(B, channels, 64, 64)` to `(B, 2 * latents)`.
 
+    Windows that are black are alike, and of shapes most are: they are computed once.
+    """
 
-class Patches(nn.Module):
-    """Squares of p × p places become features: `(B, H, W, C)` to `(B, H/p, W/p, p*p*C)`."""
-
-    def __init__(self, size: int) -> None:
+    def __init__(self, config: VaeConfig) -> None:
         super().__init__()
-        self.size = size
+        pixels = _WINDOW**2 * config.channels
+        self.look = nn.Sequential(
+            nn.Linear(pixels, config.window), nn.ReLU(), nn.Linear(config.window, config.seen), nn.ReLU()
+        )
+        self.join = nn.Sequential(
+            nn.Linear(_VIEWS**2 * config.seen, config.whole),
+            nn.ReLU(),
+            nn.Linear(config.whole, 2 * config.latents),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, height, width, channels = x.shape
-        p = self.size
-        x = x.reshape(batch, height // p, p, width // p, p, channels).transpose(2, 3)
-        return x.reshape(batch, height // p, width // p, p * p * channels)
+        windows = F.pad(x, (_SQUARE,) * 4).unfold(2, _WINDOW, _SQUARE).unfold(3, _WINDOW, _SQUARE)
+        windows = windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)
+        lit = windows.any(1).nonzero()[:, 0]
+        seen = self.look(torch.cat([windows.new_zeros(1, windows.shape[1]), windows[lit]]))
+        every = seen[:1].expand(len(windows), -1).index_copy(0, lit, seen[1:])
+        features: Tensor = self.join(every.reshape(len(x), -1))
+        return features
+
+
+class Planes(nn.Module):
+    """Planes over the picture: `(B, 3 * C)` to `(B, side, side, C)`.
+
+    A feature grows with the row by its first number and with the column by its second; its third is its value
+    in the middle. Rows and columns go from -1 to 1.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+        line = torch.linspace(-1, 1, side)
+        places = torch.stack([*torch.meshgrid(line, line, indexing="ij"), torch.ones(side, side)], -1)
+        self.register_buffer("places", places.reshape(-1, 3), persistent=False)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        features = self.get_buffer("places") @ planes.reshape(len(planes), 3, -1)
+        return features.reshape(len(planes), self.side, self.side, -1)
 
 
 class Unpatches(nn.Module):
-    """The inverse of `Patches`."""
+    """Features become squares of p × p places: `(B, H, W, p*p*C)` to `(B, H*p, W*p, C)`."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -161,16 +177,6 @@ class Unpatches(nn.Module):
         p = self.size
         x = x.reshape(batch, height, width, p, p, features // p**2).transpose(2, 3)
         return x.reshape(batch, height * p, width * p, features // p**2)
-
-
-class Around(nn.Conv2d):
-    """A 3×3 convolution of places, with zeros around: `(B, H, W, C)` to the same shape."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__(features, features, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 # ---- weights ---------------------------------------------------------------------------------------------

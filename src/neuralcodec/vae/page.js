@@ -47,20 +47,13 @@ function unpatch(values, side, patch) {
   return out;
 }
 
-/** A 3×3 convolution over a square of cells, with zeros around it. */
-function around(values, side, {weight, bias}) {
-  const depth = bias.length, out = new Float32Array(values.length);
-  for (let row = 0; row < side; row++) for (let column = 0; column < side; column++) {
-    const to = (row * side + column) * depth;
-    for (let output = 0; output < depth; output++) {
-      let sum = bias[output];
-      for (let place = 0; place < 9; place++) {
-        const y = row + Math.floor(place / 3) - 1, x = column + place % 3 - 1;
-        if (y < 0 || y >= side || x < 0 || x >= side) continue;
-        const from = (y * side + x) * depth, first = (place * depth + output) * depth;
-        for (let input = 0; input < depth; input++) sum += weight[first + input] * values[from + input];
-      }
-      out[to + output] = sum;
+/** Of three rows of numbers, planes: by row, by column, and in the middle; their values in each cell of a square. */
+function planes(values, side) {
+  const depth = values.length / 3, out = new Float32Array(side * side * depth), place = number => 2 * number / (side - 1) - 1;
+  for (let cell = 0; cell < side * side; cell++) {
+    const row = place(Math.floor(cell / side)), column = place(cell % side);
+    for (let feature = 0; feature < depth; feature++) {
+      out[cell * depth + feature] = row * values[feature] + column * values[depth + feature] + values[2 * depth + feature];
     }
   }
   return out;
@@ -70,15 +63,12 @@ function around(values, side, {weight, bias}) {
 function decode(latents) {
   let values = Float32Array.from(latents), side = 1;
   for (const layer of decoder.layers) {
-    if (layer.around) values = around(values, side, layer);
-    else if (layer.weight) values = linear(values, layer);
+    if (layer.weight) values = linear(values, layer);
     else if (layer.relu) values = values.map(value => Math.max(value, 0));
-    else if (layer.split) {
-      values = unpatch(values, side, layer.split);
-      side *= layer.split;
-    } else side = layer.side;
+    else if (layer.planes) values = planes(values, side = layer.planes);
+    else values = unpatch(values, side, layer.split);
   }
-  return unpatch(values, side, 64 / side).map(value => 1 / (1 + Math.exp(-value)));
+  return values.map(value => 1 / (1 + Math.exp(-value)));
 }
 
 function draw() {

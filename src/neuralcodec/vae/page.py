@@ -10,7 +10,7 @@ from importlib import resources
 import torch
 from torch import Tensor, nn
 
-from neuralcodec.vae.model import VAE, Around, Unpatches
+from neuralcodec.vae.model import VAE, Planes, Unpatches
 from neuralcodec.vae.sheets import by_use
 from neuralcodec.vae.sprites import Array
 from neuralcodec.vae.training import USED
@@ -82,13 +82,8 @@ def _layers(model: VAE) -> dict[str, object]:
     for layer in model.decoder:
         if isinstance(layer, nn.Linear):
             layers.append({"inputs": layer.in_features, **_numbers(layer.weight, layer.bias)})
-        elif isinstance(layer, Around):
-            assert layer.bias is not None
-            # One matrix for each of the nine places around, row by row.
-            weight = layer.weight.permute(2, 3, 0, 1)
-            layers.append({"around": True, **_numbers(weight, layer.bias)})
-        elif isinstance(layer, nn.Unflatten):
-            layers.append({"side": layer.unflattened_size[0]})
+        elif isinstance(layer, Planes):
+            layers.append({"planes": layer.side})
         elif isinstance(layer, Unpatches):
             layers.append({"split": layer.size})
         elif isinstance(layer, nn.ReLU):

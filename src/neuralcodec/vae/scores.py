@@ -11,7 +11,7 @@ import torch
 from neuralcodec.errors import UsageError
 from neuralcodec.vae import metrics, objective
 from neuralcodec.vae.data import open_data
-from neuralcodec.vae.model import VAE, patches_of
+from neuralcodec.vae.model import VAE
 from neuralcodec.vae.sprites import Indices, Sprites
 from neuralcodec.vae.training import USED
 
@@ -69,7 +69,7 @@ def measure(model: VAE, data: Sprites, rng: np.random.Generator) -> dict[str, fl
     sums, wrong = torch.zeros(1 + model.config.latents, dtype=torch.float64), 0.0
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     for _ in range(_PICTURES // _BATCH):
-        x = patches_of(torch.from_numpy(data.pictures(rng.integers(len(data), size=_BATCH))))
+        x = torch.from_numpy(data.pictures(rng.integers(len(data), size=_BATCH)))
         out = model(x, torch.randn(_BATCH, model.config.latents, generator=generator))
         parts = objective.terms(x, out)
         sums += torch.cat([parts.reconstruction[None], parts.kl]).double() * _BATCH / _PICTURES

@@ -51,6 +51,13 @@ class Sprites:
         """Invert `factors_of`."""
         return np.ravel_multi_index(tuple(factors.T), self.sizes)
 
+    def gathered(self, indices: Indices, spread: float) -> Indices:
+        """Return the indices of the shapes when they are moved to the middle, at a spread of 1 not at all."""
+        factors = self.factors_of(indices)
+        middle = PLACES // 2
+        factors[:, -2:] = middle + np.round(spread * (factors[:, -2:] - middle)).astype(np.int64)
+        return self.indices_of(factors)
+
     def pictures(self, indices: Indices) -> Array:
         """Draw pictures `(B, channels, 64, 64)` in `[0, 1]`.
 
