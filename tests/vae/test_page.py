@@ -68,8 +68,8 @@ if (new Set(values).size < 5) fault(`no sample: ${values}`);
 document.getElementById("zero").click();
 compare(expected.zero, "back at zero");
 if (document.documentElement.scrollWidth > innerWidth) fault("wider than the window");
-const shown = document.getElementById("picture").getBoundingClientRect();
-if (Math.abs(shown.width - shown.height) > 1) fault(`the picture is stretched: ${shown.width} by ${shown.height}`);
+const {width, height} = document.getElementById("picture").getBoundingClientRect();
+if (Math.abs(width - height) > 1) fault(`the picture is stretched: ${width} by ${height}`);
 for (const control of document.querySelectorAll("button, input")) {
   if (control.getBoundingClientRect().height < 44) fault(`too small to touch: ${control.id}`);
 }
