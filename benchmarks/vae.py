@@ -25,6 +25,7 @@ from matplotlib import pyplot
 
 from neuralcodec.vae import model as vae
 from neuralcodec.vae import sheets
+from neuralcodec.vae.data import Pictures
 from neuralcodec.vae.scores import measure, score
 from neuralcodec.vae.sprites import PLACES, ROTATIONS, SCALES, SHAPES, Array, Indices, Sprites
 from neuralcodec.vae.training import Training, train
@@ -41,7 +42,7 @@ def main() -> int:
     """Train, score and draw what is missing in the folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder of the weights, the scores and the figures")
-    parser.add_argument("--steps", type=int, default=40_000, help="of each run (default: 40000)")
+    parser.add_argument("--steps", type=int, default=18_000, help="of each run (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1), a thread each")
     parser.add_argument("--dci", action="store_true", help="DCI too, which takes minutes for each seed")
     args = parser.parse_args()
@@ -78,7 +79,7 @@ def name_of(beta: float, seed: int) -> str:
     return f"beta{beta:g}-seed{seed}"
 
 
-class Few:
+class Few(Pictures):
     """A few hundred of the shapes, again and again."""
 
     name, channels = "shapes", 1
@@ -89,9 +90,6 @@ class Few:
 
     def __len__(self) -> int:
         return FEW
-
-    def gathered(self, indices: Indices, spread: float) -> Indices:
-        return indices
 
     def pictures(self, indices: Indices) -> Array:
         return self._all.pictures(self._which[indices])

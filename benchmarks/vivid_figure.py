@@ -8,12 +8,11 @@ Writes `docs/vivid.webp`: crops at 200 %.
 from __future__ import annotations
 
 import argparse
-import io
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from neuralcodec.bench.peers import Avif
 from neuralcodec.coding import targets
 from neuralcodec.coding.codec import decode_picture
 from neuralcodec.picture.reading import load
@@ -45,14 +44,13 @@ CROPS = [
 
 def avif(pixels: Pixels, most: int) -> tuple[Pixels, int]:
     """The largest AVIF of at most so many bytes, and its size; the smallest if none is."""
-    best = b""
-    for quality in range(100):
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "AVIF", quality=quality)
-        if best and file.tell() > most:
+    peer = Avif()
+    best = peer.encode(pixels, 0)
+    for quality in range(1, 100):
+        if len(data := peer.encode(pixels, quality)) > most:
             break
-        best = file.getvalue()
-    return np.asarray(Image.open(io.BytesIO(best)).convert("RGB")), len(best)
+        best = data
+    return peer.decode(best), len(best)
 
 
 def row(crop: Crop, quality: float) -> list[tuple[str, Pixels]]:

@@ -33,7 +33,7 @@ def test_texture_without_another_colour(runtime: str, monkeypatch: pytest.Monkey
     assert np.abs(vivid.mean((0, 1)) - true.mean((0, 1))).max() < 1
 
 
-def test_high_qualities_and_plain_grounds_stay_as_they_are() -> None:
+def test_high_qualities_are_true_and_plain_grounds_stay_plain() -> None:
     data = neuralcodec.encode(fur(), quality=70)
     np.testing.assert_array_equal(*(neuralcodec.decode(data, realism=r, as_array=True) for r in (0, 1)))
     data = neuralcodec.encode(np.full((64, 96, 3), (90, 120, 200), np.uint8), quality=30)

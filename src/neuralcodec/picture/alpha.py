@@ -11,27 +11,22 @@ from neuralcodec.errors import DamagedFileError
 
 # Why raw LZMA2 of differences: for gradients, vignettes, shapes and soft edges (768x1024) it took 24 to 90 %
 # fewer bytes than an optimised PNG and 8 to 77 % fewer than lossless WebP; grain took 11 % more than WebP.
-_PRESET, _DICTIONARY = 6, 2**22
+_LZMA2 = 0x21  # lzma.FILTER_LZMA2: that module takes 9 ms to load, and most pictures have no such plane
+_LZMA_FILTERS = [{"id": _LZMA2, "preset": 6, "dict_size": 2**22}]
 _LEFT, _UP = 1, 2  # bits of the first byte: subtract the neighbour on the left, then the one above
 _CONSTANT = 4  # first byte of a plane with one value, which is the second byte
 
 
 def pack_alpha(alpha: Plane) -> bytes:
     """Code an alpha plane `(H, W)` without loss."""
+    import lzma
+
     if alpha.min() == alpha.max():
         return bytes([_CONSTANT, alpha.flat[0]])
     filtered = {filters: _filter(alpha, filters) for filters in range(_LEFT + _UP + 1)}
-    import lzma  # here, since most pictures have no such plane, and it takes 9 ms to load
-
     # A fast compressor is a good enough judge of which one LZMA packs best.
     best = min(filtered, key=lambda filters: len(zlib.compress(filtered[filters], 1)))
-    return bytes([best]) + lzma.compress(filtered[best], lzma.FORMAT_RAW, filters=_filters())
-
-
-def _filters() -> list[dict[str, int]]:
-    import lzma
-
-    return [{"id": lzma.FILTER_LZMA2, "preset": _PRESET, "dict_size": _DICTIONARY}]
+    return bytes([best]) + lzma.compress(filtered[best], lzma.FORMAT_RAW, filters=_LZMA_FILTERS)
 
 
 def _filter(alpha: Plane, filters: int) -> bytes:
@@ -49,13 +44,13 @@ def unpack_alpha(data: bytes, width: int, height: int) -> Plane:
     Raises:
         DamagedFileError: `data` is not a plane of this size.
     """
+    import lzma
+
     if len(data) == 2 and data[0] == _CONSTANT:
         return np.full((height, width), data[1], np.uint8)
     if not data or data[0] > _LEFT + _UP:
         raise DamagedFileError("the alpha plane is damaged: it has no known coding")
-    import lzma
-
-    stream = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_filters())
+    stream = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_LZMA_FILTERS)
     try:
         plain = stream.decompress(data[1:], width * height + 1)
     except (lzma.LZMAError, EOFError):

@@ -17,7 +17,7 @@ from neuralcodec.models.blocks import pointwise, residual_blocks
 #: Squares whose statistics are compared, in pixels to a side.
 SQUARE = 16
 #: Side in pixels of the blocks that a synthesis makes, and of groups of neighbours, in blocks.
-BLOCK, _NEIGHBOURS = 8, 8
+_BLOCK, _NEIGHBOURS = 8, 8
 #: Deviation, in [0, 1], of what is as good as plain.
 _PLAIN = 1.5 / 255
 #: Standard deviation of the noise that scores must not change by, with pixels in [0, 1].
@@ -139,11 +139,12 @@ def grid_excess(x: Tensor, x_hat: Tensor, texture: Tensor) -> Tensor:
         square in 8x8 neighbouring blocks; summed over bands.
     """
     total = torch.zeros(len(x), device=x.device)
-    weight = F.pixel_unshuffle(texture, BLOCK)
+    weight = F.pixel_unshuffle(texture, _BLOCK)
     share = F.avg_pool2d(weight, _NEIGHBOURS, _NEIGHBOURS // 2)
     for one, other in zip(_bands(_luma(x)), _bands(_luma(x_hat)), strict=True):
+        pair = _even(one), _even(other)
         for power in (1, 2):
-            first, second = (_repeated(_even(band).pow(power), weight, share) for band in (one, other))
+            first, second = (_repeated(band.pow(power), weight, share) for band in pair)
             total = total + ((second - first).relu() * share.mean(1)).mean((1, 2))
     return total
 
@@ -164,7 +165,7 @@ def _repeated(x: Tensor, weight: Tensor, share: Tensor) -> Tensor:
     Returns:
         A standard deviation over the places for each group of neighbours, `(B, h, w)`.
     """
-    blocks = F.pixel_unshuffle(x, BLOCK) * weight
+    blocks = F.pixel_unshuffle(x, _BLOCK) * weight
     mean = F.avg_pool2d(blocks, _NEIGHBOURS, _NEIGHBOURS // 2) / (share + 1e-2)
     return (mean.var(1, correction=0) + 1e-4).sqrt()
 

@@ -26,15 +26,15 @@ class Pictures(Protocol):
     def __len__(self) -> int: ...
 
     def gathered(self, indices: Indices, spread: float) -> Indices:
-        """Return indices of easier pictures, `spread` from 0 to 1: at 1 they are the same."""
-        ...
+        """Return indices of easier pictures, `spread` from 0 to 1; at 1, or if none is easier, the same."""
+        return indices
 
     def pictures(self, indices: Indices) -> Array:
         """Return pictures `(B, channels, 64, 64)` in `[0, 1]`."""
         ...
 
 
-class Folder:
+class Folder(Pictures):
     """Every picture below a folder: the middle square of each, reduced to 64×64, in colour.
 
     Raises:
@@ -59,9 +59,6 @@ class Folder:
 
     def __len__(self) -> int:
         return len(self._pixels)
-
-    def gathered(self, indices: Indices, spread: float) -> Indices:
-        return indices
 
     def pictures(self, indices: Indices) -> Array:
         return self._pixels[indices].astype(np.float32) / np.float32(255)
