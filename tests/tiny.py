@@ -91,6 +91,7 @@ def write_companion(kind: str, folder: Path, decoder: WeightsFile) -> WeightsFil
 #: Sizes of the companions of `write_companion`, and of the network that takes noise out.
 TINY_SIZES = {
     "denoise": {"width": 6, "blocks": 1, "middle_blocks": 2},
+    "encoder": {},
     "inpaint": {"width": 12, "blocks": 2},
     "vivid": asdict(read_recipe(Path("vivid")).model) | {"width": 4, "highest_level": 200},
 }

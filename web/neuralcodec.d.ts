@@ -37,6 +37,9 @@ export function decodeToBlob(source: Source, options?: Options<Blob> & {compress
 /** Show a file in an <img>: that of its `data-nc` if there is no `source`. */
 export function show(img: HTMLImageElement, source?: Blob | URL | string, options?: Options<Blob>): Promise<void>;
 
+/** Load the weights of new files and set the decoder up before there is a picture, so that the first one is shown sooner. */
+export function prepare(): Promise<void>;
+
 /** Say where the folder of weights is, if not in the package; before anything is decoded. */
 export function configure(places: {weights?: URL | string}): void;
 

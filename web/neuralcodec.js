@@ -21,6 +21,18 @@ export function configure({weights}) {
   if (weights) settings.weights = new URL(weights, document.baseURI).href;
 }
 
+/**
+ * Get ready before there is a picture: load the weights of new files, and have the browser compile the decoder. A page that
+ * waits for a file shows the first one sooner.
+ */
+export async function prepare() {
+  worker ??= startWorker();
+  const id = ++lastId;
+  const done = new Promise((resolve, reject) => jobs.set(id, {prepared: resolve, error: error => reject(madeOf(error))}));
+  worker.postMessage({type: "prepare", id});
+  await done.finally(() => jobs.delete(id));
+}
+
 /** Decode a file to the pixels of a canvas, upright; `source` may be a URL that is still loading. */
 export async function decode(source, options = {}) {
   const image = ({pixels, facts: {width, height, colorSpace}}) => new ImageData(pixels, width, height, {colorSpace});
@@ -47,6 +59,11 @@ export async function show(img, source = img.dataset.nc, options = {}) {
   put(await decodeToBlob(source, {compress: false, onPreview: put, ...options}));
 }
 
+/** The error that a message tells of. */
+function madeOf({name, message}) {
+  return ERRORS[name] ? new ERRORS[name](message) : new DOMException(message, name);
+}
+
 function start(source, {signal, onProgress, onPreview, maxPixels = MAX_PIXELS, stage, everyStage}, form, image) {
   worker ??= startWorker();
   const id = ++lastId;
@@ -63,7 +80,7 @@ function start(source, {signal, onProgress, onPreview, maxPixels = MAX_PIXELS, s
       progress: ({share}) => onProgress?.(share),
       preview: message => onPreview?.(image(message), message.facts),
       picture: settle(resolve),
-      error: ({name, message}) => settle(reject)(ERRORS[name] ? new ERRORS[name](message) : new DOMException(message, name)),
+      error: error => settle(reject)(madeOf(error)),
     });
     worker.postMessage({type: "decode", id, options: {...form, maxPixels, stage, everyStage, previews: !!onPreview}});
     send(id, source, signal).catch(error => {

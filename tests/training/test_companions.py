@@ -34,10 +34,13 @@ def train(recipe: Recipe, images: Path, tmp_path: Path, monkeypatch: pytest.Monk
     """Takes a few steps of a tiny companion, for weights in a folder that is searched."""
     monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
 
-    def run(kind: str, decoder: weights.WeightsFile | None, steps: int = 3) -> Trainer:
+    def run(
+        kind: str, decoder: weights.WeightsFile | None, steps: int = 3, *, share: float = 0.0
+    ) -> Trainer:
         shipped = read_recipe(Path(kind))
         training = replace(
             shipped.training,
+            detail_share=share,
             minutes=0.0,
             steps=max(steps, 1),
             batch=2,
@@ -138,3 +141,36 @@ def test_training_draws_the_same_after_a_stop(train: Train, tmp_path: Path) -> N
     again = load_file(whole.out / CHECKPOINT)
     name = "model.encoder.stem.weight"
     assert torch.allclose(kept[name], again[name], atol=5e-3)
+
+
+@pytest.mark.parametrize("two_layers", [False, True])
+def test_another_encoder_writes_for_the_decoder_that_exists(
+    two_layers: bool, train: Train, tmp_path: Path
+) -> None:
+    write = write_detail_weights if two_layers else write_conv_weights
+    decoder = write(tmp_path / "conv.safetensors")
+    trainer = train("encoder", decoder, share=float(two_layers) / 2)
+    trainer.save()
+    (tmp_path / "new").mkdir()
+    file, report = export(trainer.out / CHECKPOINT, tmp_path / "new")
+    assert (file.kind, file.decoder, file.encodes, file.decodes, report) == (
+        None, decoder.decoder, True, True, {},
+    )  # fmt: skip
+    assert file.path.name == f"conv-{decoder.id.hex()}.safetensors"
+    before, after = arrays_of(decoder), arrays_of(file)
+    assert before.keys() == after.keys()
+    differ = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert differ and all(map(is_encoder, differ))
+    assert any("detail" in name for name in differ) == two_layers
+    assert {graph.name.split(".")[1] for graph in (tmp_path / "new").glob("*.onnx")} >= {"features", "latent"}
+
+    pixels = photograph(80, 100)
+    data = neuralcodec.encode(pixels, quality=80, model=file.path)
+    assert data != neuralcodec.encode(pixels, quality=80, model=decoder.path)
+    assert neuralcodec.decode(data) is not None  # by the decoder of before, the only one that is searched
+
+
+def test_another_encoder_of_details_for_weights_without(train: Train, tmp_path: Path) -> None:
+    decoder = write_conv_weights(tmp_path / "conv.safetensors")
+    with pytest.raises(UsageError, match="detail_share is of weights with a detail layer"):
+        train("encoder", decoder, share=0.5)

@@ -18,6 +18,7 @@ from golden import matrix
 from PIL import Image, ImageCms, ImageOps
 
 import neuralcodec
+from neuralcodec import weights
 from neuralcodec.coding.progressive import truncate
 from neuralcodec.format import container
 from neuralcodec.format.chunks import TILE, write_chunk
@@ -344,6 +345,35 @@ def test_the_page_for_dropped_files(tmp_path: Path) -> None:
     assert "no picture that the browser knows" in found["error"]
     with Image.open(io.BytesIO(sent["saved"])) as image, Image.open(matrix.FOLDER / "rgb.png") as expected:
         assert np.abs(np.asarray(image).astype(int) - np.asarray(expected)).max() <= 1
+
+
+PREPARED = """
+const library = await import("/web/lib/weights.js"), {Decoder} = await import("/web/lib/decoder.js");
+const read = async name => new Uint8Array(await (await fetch(`/web/weights/${name}`)).arrayBuffer());
+const names = [], shares = [];
+const decoder = new Decoder(new library.Library(name => (names.push(name), read(name))));
+await decoder.prepare();
+const loaded = [...names];
+const bytes = new Uint8Array(await (await fetch("/file.nc")).arrayBuffer());
+const parts = async function* () { yield bytes; };
+const picture = await decoder.decode(parts(), {onProgress: share => shares.push(share)});
+await decoder.prepare(); // too late for anything: it ends at once
+const old = new Decoder(new library.Library(async () => new TextEncoder().encode('{"0": {"file": "conv-old-0.safetensors"}}')));
+const error = await old.prepare().catch(error => error);
+await nc.prepare();
+await put("picture", (await nc.decode("/file.nc")).data);
+return {loaded, names, channels: picture.channels, last: shares.at(-1), error: [error.name, error.message]};
+"""
+
+
+def test_ready_before_a_picture(tmp_path: Path) -> None:
+    data = neuralcodec.encode(photograph(80, 120, seed=2), quality=70)
+    found, sent = run(PREPARED, tmp_path, files={"file.nc": data})
+    newest = weights.by_name("conv").path.name
+    assert found["loaded"] == found["names"] == ["index.json", newest]
+    assert found["channels"] == 3 and found["last"] == 1
+    assert found["error"] == ["NeuralCodecError", "these weights are of old files alone"]
+    close(np.frombuffer(sent["picture"], np.uint8).reshape(80, 120, 4).astype(int), neuralcodec.decode(data))
 
 
 def repaired(data: bytes) -> bytes:

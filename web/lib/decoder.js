@@ -17,6 +17,26 @@ export class Decoder {
     this._library = library;
     this._models = new Map();
     this._work = Promise.resolve();
+    this._warming = new AbortController();
+  }
+
+  /**
+   * Get ready for new files: load their weights, and decode a picture of nothing, so that the browser has compiled what
+   * decodes when a picture comes. The first file that comes ends it.
+   */
+  async prepare() {
+    const model = await this._model({weights: await this._library.newest()});
+    const {signal} = this._warming, options = {onProgress: () => {}, signal};
+    const header = {codec: CONV, width: 256, height: 256, tile: 1024, quality: 7000};
+    const job = new ConvJob({header, tiles: [], complete: true}, model, this._exclusively, options);
+    job.container.tiles = Array(job.stages).fill(new Uint8Array(1)); // a tile in all layers, of no words
+    try {
+      await job.breathe(0);
+      await job.advance();
+      await job.finish();
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
   }
 
   /**
@@ -30,6 +50,7 @@ export class Decoder {
   async decode(parts, {maxPixels, stage, everyStage, onProgress = () => {}, onPicture, signal} = {}) {
     const container = new Container({maxPixels});
     let job = null;
+    this._warming.abort();
     for await (const bytes of parts) {
       signal?.throwIfAborted();
       container.push(bytes);
@@ -44,13 +65,15 @@ export class Decoder {
 
   async _start(container, options) {
     const model = await this._model(container.header);
-    const exclusively = task => {
-      const run = this._work.then(task);
-      this._work = run.catch(() => {});
-      return run;
-    };
-    return new (container.header.codec === CONV ? ConvJob : StageJob)(container, model, exclusively, options);
+    return new (container.header.codec === CONV ? ConvJob : StageJob)(container, model, this._exclusively, options);
   }
+
+  /** Run a task when those before it have ended. */
+  _exclusively = task => {
+    const run = this._work.then(task);
+    this._work = run.catch(() => {});
+    return run;
+  };
 
   _model({weights: id, stages}) {
     if (!this._models.has(id)) {

@@ -20,33 +20,43 @@ function inSinglePrecision(data) {
   return out;
 }
 
-/** What the arrays of a safetensors file are, and where the first byte of the first one is. */
-function described(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset), length = Number(view.getBigUint64(0, true));
-  return [JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))), 8 + length];
+/** What the arrays of a safetensors file are, and where the first byte of the first one is; `copy` gives bytes of the file. */
+function described(copy) {
+  const first = 8 + Number(new DataView(copy(0, 8).buffer).getBigUint64(0, true));
+  return [JSON.parse(new TextDecoder().decode(copy(8, first))), first];
 }
 
-/** The safetensors file in a packed one (docs/format.md, "Weights"). */
-async function unpacked(bytes, {packed: {data_offsets: [start, end]}}, first, size) {
-  const stream = new Blob([bytes.subarray(first + start, first + end)]).stream();
-  const halves = new Uint8Array(await new Response(stream.pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
-  const plain = new Uint8Array(size), odd = (size + 1) >> 1;
-  for (let n = 0; n < odd; n++) plain[2 * n] = halves[n];
-  for (let n = odd; n < size; n++) plain[2 * (n - odd) + 1] = halves[n];
-  return plain;
+/** Inflate bytes to `size` others. Handed over in one piece, which is twice as fast as a stream of a blob. */
+async function inflated(bytes, size) {
+  const {writable, readable} = new DecompressionStream("deflate"), reader = readable.getReader(), out = new Uint8Array(size);
+  const writer = writable.getWriter();
+  Promise.all([writer.write(bytes), writer.close()]).catch(() => {}); // the reader says so as well
+  for (let at = 0, part; !(part = await reader.read()).done; at += part.value.length) out.set(part.value, at);
+  return out;
 }
+
+/** From the safetensors file in a packed one (docs/format.md, "Weights"), whose even bytes come before the odd ones. */
+const woven = halves => (start, end) => {
+  const out = new Uint8Array(end - start), odd = (halves.length + 1) >> 1;
+  for (let n = start; n < end; n++) out[n - start] = halves[(n >> 1) + (n & 1 ? odd : 0)];
+  return out;
+};
 
 /** The arrays of a weights file. */
 export class Weights {
   /** From the bytes of the file, as a promise. */
   static async read(bytes) {
-    const [header, first] = described(bytes), {model, unpacked: size} = JSON.parse(header.__metadata__.neuralcodec);
-    return new Weights(size === undefined ? bytes : await unpacked(bytes, header, first, size), model);
+    const plain = (start, end) => bytes.slice(start, end), [header, first] = described(plain);
+    const {model, unpacked: size} = JSON.parse(header.__metadata__.neuralcodec);
+    if (size === undefined) return new Weights(plain, model);
+    const [start, end] = header.packed.data_offsets;
+    return new Weights(woven(await inflated(bytes.subarray(first + start, first + end), size)), model);
   }
 
-  constructor(bytes, model) {
-    this.bytes = bytes;
-    [this._described, this._first] = described(bytes);
+  /** `copy` gives the bytes of a safetensors file from a place to another. */
+  constructor(copy, model) {
+    this._copy = copy;
+    [this._described, this._first] = described(copy);
     /** Sizes of the model. */
     this.model = model;
   }
@@ -62,7 +72,7 @@ export class Weights {
   /** A copy of an array; half precision becomes float32. */
   array(name) {
     const {dtype, data_offsets: [start, end]} = this._described[name];
-    const data = this.bytes.slice(this._first + start, this._first + end).buffer;
+    const data = this._copy(this._first + start, this._first + end).buffer;
     return dtype === "F16" ? inSinglePrecision(new Uint16Array(data)) : new KINDS[dtype](data);
   }
 
@@ -111,10 +121,21 @@ export class Library {
     this._index.catch(() => (this._index = null)); // so that it is tried again
   }
 
+  /** The id of the weights that new files are of: those whose name has no date. As a promise. */
+  async newest() {
+    const entries = Object.entries(await this._entries()), found = entries.find(([id, {file}]) => file === `conv-${id}.safetensors`);
+    if (!found) throw new NeuralCodecError("these weights are of old files alone");
+    return found[0];
+  }
+
+  _entries() {
+    if (!this._index) this._begin();
+    return this._index;
+  }
+
   /** The weights with an id, as a promise. */
   async find(id) {
-    if (!this._index) this._begin();
-    const entry = (await this._index)[id];
+    const entry = (await this._entries())[id];
     if (!entry) {
       throw new DamagedFileError(
         `the file needs weights ${id}, which are not here: the header is damaged, or another version of neuralcodec wrote it`);

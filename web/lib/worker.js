@@ -69,11 +69,14 @@ async function decode({id, options}, job) {
     await Promise.all(previews); // in order
     await send("picture", picture);
   } catch (error) {
-    const {name, message} = error;
-    postMessage({type: "error", id, name, message});
+    failed(id, error);
   } finally {
     jobs.delete(id);
   }
+}
+
+function failed(id, {name, message}) {
+  postMessage({type: "error", id, name, message});
 }
 
 function rgba(data, channels) {
@@ -90,6 +93,9 @@ function rgba(data, channels) {
 addEventListener("message", ({data: message}) => {
   if (message.type === "configure") {
     decoder = configured(message);
+  } else if (message.type === "prepare") {
+    const {id} = message;
+    decoder.prepare().then(() => postMessage({type: "prepared", id}), error => failed(id, error));
   } else if (message.type === "decode") {
     const job = {parts: new Parts(), abort: new AbortController()};
     jobs.set(message.id, job);

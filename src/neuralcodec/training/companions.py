@@ -86,7 +86,11 @@ class CompanionForm(PartForm[C]):
             for name in trained
             if (stored := objective.stored(name)) is not None
         }
-        return write_companion(out, arrays, decoder=file, kind=self.kind, sizes=self.sizes(config))
+        return self.write(out, arrays, config, file)
+
+    def write(self, out: Path, arrays: Tensors, config: C, decoder: WeightsFile) -> WeightsFile:
+        """Write what was trained for a decoder; see `PartForm.export`."""
+        return write_companion(out, arrays, decoder=decoder, kind=self.kind, sizes=self.sizes(config))
 
 
 def _no_components(count: int) -> NoReturn:

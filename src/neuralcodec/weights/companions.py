@@ -12,6 +12,7 @@ from neuralcodec.errors import UsageError
 from neuralcodec.weights import VARIABLE, Arrays, WeightsFile, at, available, files_in
 from neuralcodec.weights.changes import changes
 from neuralcodec.weights.identity import id_of, is_encoder
+from neuralcodec.weights.packing import UNPACKED
 from neuralcodec.weights.saving import save_at
 from neuralcodec.weights.stored import SUFFIX, arrays_of
 
@@ -81,3 +82,17 @@ def write_companion(
     said |= {"parts": parts, "kind": kind, "sizes": dict(sizes)}
     stored = changes(arrays, arrays_of(decoder))
     return at(save_at(out, f"{kind}-{decoder.id.hex()}{SUFFIX}", stored, said))
+
+
+def write_encoder(out: Path, arrays: Arrays, *, decoder: WeightsFile) -> WeightsFile:
+    """Write a codec with the decoder of `decoder` and another encoder, which is what `arrays` has.
+
+    Args:
+        out: its path; or a folder, in which it is named by codec and id, as `decoder` is.
+
+    Raises:
+        UsageError: the folder has other weights of that name. NeuralCodecError: it cannot be written.
+    """
+    stored = {**arrays_of(decoder), **arrays}
+    said = {name: value for name, value in decoder.said.items() if name != UNPACKED}
+    return at(save_at(out, f"{decoder.codec.name}-{decoder.id.hex()}{SUFFIX}", stored, said))

@@ -44,6 +44,11 @@ class ConvConfig:
 
 
 @dataclass(frozen=True)
+class EncoderConfig:
+    """Nothing: another encoder has the sizes of that which it is to replace."""
+
+
+@dataclass(frozen=True)
 class InpaintConfig:
     """Sizes of the network that fills holes."""
 
