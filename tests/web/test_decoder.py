@@ -358,7 +358,8 @@ const bytes = new Uint8Array(await (await fetch("/file.nc")).arrayBuffer());
 const parts = async function* () { yield bytes; };
 const picture = await decoder.decode(parts(), {onProgress: share => shares.push(share)});
 await decoder.prepare(); // too late for anything: it ends at once
-const old = new Decoder(new library.Library(async () => new TextEncoder().encode('{"0": {"file": "conv-old-0.safetensors"}}')));
+const index = new TextEncoder().encode('{"0": {"file": "conv-old-0.safetensors"}}');
+const old = new Decoder(new library.Library(async () => index));
 const error = await old.prepare().catch(error => error);
 await nc.prepare();
 await put("picture", (await nc.decode("/file.nc")).data);

@@ -1,17 +1,21 @@
 """Another encoder for a decoder that exists, in training.
 
-What it writes is read by every decoder that reads the files of before, since bits mean what they meant. Such
-a run gains a part of what efforts above 1 gain, at no cost for who encodes.
+What it writes is read by every decoder that reads the files of before, since bits mean what they meant.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor, nn
 
 from neuralcodec.errors import UsageError
 from neuralcodec.models.conv.config import ConvConfig, EncoderConfig
+from neuralcodec.models.conv.detail import DetailOutput
 from neuralcodec.models.conv.network import ConvCodec
+from neuralcodec.models.prior import PriorOutput
 from neuralcodec.training.companions import CompanionForm, CompanionObjective
 from neuralcodec.training.conv import ConvObjective
 from neuralcodec.training.export_graphs import write_graphs
@@ -20,6 +24,9 @@ from neuralcodec.weights.companions import write_encoder
 if TYPE_CHECKING:
     from neuralcodec.training.integers import Tensors
     from neuralcodec.weights import WeightsFile
+
+
+P = TypeVar("P", PriorOutput, DetailOutput)
 
 
 class EncoderObjective(CompanionObjective, ConvObjective):
@@ -33,7 +40,38 @@ class EncoderObjective(CompanionObjective, ConvObjective):
     def make(self, codec: ConvConfig) -> ConvCodec:
         if self.detail_share and not codec.detail:
             raise UsageError("detail_share is of weights with a detail layer, and these have none")
-        return ConvCodec(codec)
+        model = ConvCodec(codec)
+        model.prior.register_forward_hook(_decoded)
+        if codec.detail:
+            model.detail_prior.register_forward_hook(_decoded)
+        return model
+
+
+def _decoded(prior: nn.Module, given: tuple[Tensor, ...], out: P) -> P:
+    """Let the decoder's gradient reach the latent, the first of what a prior is given, by `OthersErrors`."""
+    y_hat: Tensor = OthersErrors.apply(out.y_hat, given[0])  # type: ignore[no-untyped-call]
+    return out._replace(y_hat=y_hat)
+
+
+class OthersErrors(torch.autograd.Function):
+    """The identity on a decoded latent, with a gradient in which no element sees its own rounding error.
+
+    As in `neuralcodec.coding.refine`, that error times the curvature is most of the gradient. It says nothing
+    of where the latent should be, but drives it towards the border between two symbols.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, y_hat: Tensor, y: Tensor) -> Tensor:
+        """Take a decoded latent `(B, C, h, w)` and the one that was rounded."""
+        ctx.save_for_backward(y_hat - y)
+        return y_hat.view_as(y_hat)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Take out what a regression over each channel says that the error itself contributes."""
+        (gradient,), (error,) = gradients, ctx.saved_tensors
+        curvature = (gradient * error).sum((2, 3), keepdim=True) / error.square().sum((2, 3), keepdim=True)
+        return gradient - curvature.nan_to_num().clamp_min(0) * error, None
 
 
 class EncoderForm(CompanionForm[EncoderConfig]):

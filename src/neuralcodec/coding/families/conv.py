@@ -34,7 +34,9 @@ class ConvFamily(Family):
     quality = QUALITY
     tile = TILE
     efforts = MOST_EFFORT
-    companions = MappingProxyType({kind: f"neuralcodec.training.{kind}" for kind in ("encoder", "inpaint", "vivid")})
+    companions = MappingProxyType(
+        {kind: f"neuralcodec.training.{kind}" for kind in ("encoder", "inpaint", "vivid")}
+    )
 
     def load(self, file: WeightsFile, device: str | None, *, effort: int = DEFAULT_EFFORT) -> TileModel:
         from neuralcodec.models.graphs import has_graphs

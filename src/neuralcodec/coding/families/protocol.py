@@ -46,8 +46,8 @@ class Family(Protocol):
     max_pixels: int | None = None
     #: The module with its form in training, see `neuralcodec.training.forms`; None if it is not trained here.
     trained: str | None = None
-    #: By kind, the modules with the forms of what its decoders may have beside them: an encoder to inpaint,
-    #: another synthesis.
+    #: By kind, the modules with the forms of what is trained for its decoders: an encoder to inpaint, another
+    #: synthesis, another encoder.
     companions: Mapping[str, str] = MappingProxyType({})
 
     def load(self, file: WeightsFile, device: str | None, *, effort: int = DEFAULT_EFFORT) -> Any:
