@@ -34,9 +34,7 @@ def train(recipe: Recipe, images: Path, tmp_path: Path, monkeypatch: pytest.Monk
     """Takes a few steps of a tiny companion, for weights in a folder that is searched."""
     monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
 
-    def run(
-        kind: str, decoder: weights.WeightsFile | None, steps: int = 3, *, share: float = 0.0
-    ) -> Trainer:
+    def run(kind: str, decoder: weights.WeightsFile | None, steps: int = 3, *, share: float = 0.0) -> Trainer:
         shipped = read_recipe(Path(kind))
         training = replace(
             shipped.training,
