@@ -110,6 +110,12 @@ def test_without_weights_to_start_with(train: Train) -> None:
         train("inpaint", None)
 
 
+@pytest.mark.parametrize("kind", ["encoder", "inpaint", "vivid"])
+def test_weights_of_another_codec_to_start_with(kind: str, train: Train) -> None:
+    with pytest.raises(UsageError, match=f"{kind} is for weights of conv, and gru-.* is of gru"):
+        train(kind, weights.by_name("gru"))
+
+
 def test_an_export_needs_the_decoder(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = train("inpaint", write_conv_weights(tmp_path / "conv.safetensors"), steps=1)
     trainer.save()

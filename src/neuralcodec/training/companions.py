@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from neuralcodec.errors import UsageError
+from neuralcodec.format.header import CONV
 from neuralcodec.models.conv.config import ConvConfig
 from neuralcodec.models.conv.network import ConvCodec
 from neuralcodec.training.forms import Objective, PartForm
@@ -47,6 +48,10 @@ class CompanionObjective(Objective):
     def start(self, file: WeightsFile | None, components: Callable[[int], Tensor]) -> None:
         if file is None:
             raise UsageError(f"{self.kind} needs --start: the weights whose decoder it is for")
+        if file.codec != CONV:
+            raise UsageError(
+                f"{self.kind} is for weights of {CONV.name}, and {file.path.name} is of {file.codec.name}"
+            )
         self.model = self.make(ConvConfig(**file.said["model"]))
         start_from_weights(self.model, file)
         for name, parameter in self.model.named_parameters():
