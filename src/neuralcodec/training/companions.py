@@ -85,7 +85,7 @@ class CompanionForm(PartForm[C]):
         file = with_decoder(decoder)
         objective.start(file, _no_components)
         objective.model.load_state_dict(averaged, strict=False)
-        trained = {n: p.detach() for n, p in objective.model.named_parameters() if p.requires_grad}
+        trained = {n: p.detach() for n, p in objective.model.named_parameters() if objective.trains(n)}
         arrays: Tensors = {
             stored: trained[name].to(torch.float16).numpy()
             for name in trained

@@ -48,8 +48,12 @@ class ConvObjective(Objective):
         self.components = config.latent
         self.detail_share = detail_share
         for name, parameter in self.model.named_parameters():
-            trained = detail_share > 0 if "detail_" in name else detail_share < 1
-            parameter.requires_grad_(trained)
+            parameter.requires_grad_(self.learns(name, detail_share))
+
+    @staticmethod
+    def learns(name: str, detail_share: float) -> bool:
+        """Tell whether a parameter is of a layer that learns, with this share of crops in two layers."""
+        return detail_share > 0 if "detail_" in name else detail_share < 1
 
     @torch.no_grad()
     def begin(self, crops: Iterator[Tensor]) -> None:

@@ -5,6 +5,7 @@ What it writes is read by every decoder that reads the files of before, since bi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,7 +31,11 @@ P = TypeVar("P", PriorOutput, DetailOutput)
 
 
 class EncoderObjective(CompanionObjective, ConvObjective):
-    """The objective of the codec, of which only the encoder follows it."""
+    """The objective of the codec, of which only the encoder follows it.
+
+    Args:
+        detail_share: as of `ConvObjective`. With 1 only the detail layer's encoder learns.
+    """
 
     kind = "encoder"
 
@@ -45,6 +50,11 @@ class EncoderObjective(CompanionObjective, ConvObjective):
         if codec.detail:
             model.detail_prior.register_forward_hook(_decoded)
         return model
+
+    def start(self, file: WeightsFile | None, components: Callable[[int], Tensor]) -> None:
+        super().start(file, components)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and self.learns(name, self.detail_share))
 
 
 def _decoded(prior: nn.Module, given: tuple[Tensor, ...], out: P) -> P:
