@@ -40,7 +40,7 @@ export function show(img: HTMLImageElement, source?: Blob | URL | string, option
 /** Load the weights of new files and set the decoder up before there is a picture, so that the first one is shown sooner. */
 export function prepare(): Promise<void>;
 
-/** Say where the folder of weights is, if not in the package; before anything is decoded. */
+/** Say where the folder of weights is, if not in the package; before anything is decoded or prepared. */
 export function configure(places: {weights?: URL | string}): void;
 
 /** Anything that keeps a picture from being shown. */

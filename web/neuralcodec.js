@@ -14,10 +14,10 @@ let worker = null, lastId = 0;
 const jobs = new Map();
 
 /**
- * Say where the weights are, if not in the package; before anything is decoded.
+ * Say where the weights are, if not in the package; before anything is decoded or prepared.
  */
 export function configure({weights}) {
-  if (worker) throw new NeuralCodecError("configure before the first picture is decoded");
+  if (worker) throw new NeuralCodecError("configure comes before the first picture, and before prepare");
   if (weights) settings.weights = new URL(weights, document.baseURI).href;
 }
 
