@@ -171,8 +171,8 @@ def test_another_encoder_writes_for_the_decoder_that_exists(
     pixels = photograph(80, 100)
     data = neuralcodec.encode(pixels, quality=80, model=file.path)
     assert data != neuralcodec.encode(pixels, quality=80, model=decoder.path)
-    assert neuralcodec.decode(data) is not None  # by the decoder of before, the only one that is searched
-    low = [neuralcodec.encode(pixels, quality=20, model=weights) for weights in (file.path, decoder.path)]
+    assert neuralcodec.decode(data).size == (100, 80)  # by the decoder of before, which alone is searched for
+    low = [neuralcodec.encode(pixels, quality=20, model=path) for path in (file.path, decoder.path)]
     assert (low[0] == low[1]) == (share == 1)
 
 

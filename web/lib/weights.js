@@ -26,7 +26,10 @@ function described(copy) {
   return [JSON.parse(new TextDecoder().decode(copy(8, first))), first];
 }
 
-/** Inflate bytes to `size` others. Handed over in one piece, which is twice as fast as a stream of a blob. */
+/**
+ * Inflate bytes, whose hash was checked, to `size` others. They are handed over in one piece, which is twice as fast as a stream
+ * of a blob; a browser may then inflate all of it at once, so this is not for what files from outside have (metadata.js).
+ */
 async function inflated(bytes, size) {
   const {writable, readable} = new DecompressionStream("deflate"), reader = readable.getReader(), out = new Uint8Array(size);
   const writer = writable.getWriter();
