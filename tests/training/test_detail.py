@@ -69,6 +69,24 @@ def test_both_layers_learn_together(detail_recipe: Recipe, images: Path, tmp_pat
     assert len(points) == TINY_DETAIL.levels + TINY_DETAIL.detail_levels
 
 
+def test_rates_are_those_of_rounded_latents_in_both_layers() -> None:
+    torch.manual_seed(0)
+    objective = ConvObjective(TINY_DETAIL, detail_share=0.5)
+    model = objective.model.train()
+    x, level = torch.rand(2, 3, 64, 64), torch.tensor([0.0, 1.5])
+
+    def bits() -> list[float]:
+        with torch.no_grad():
+            both = (model(x, level, detail=detail) for detail in (False, True))
+            return [float(bit) for out in both for bit in out.y_bits]
+
+    assert all(one != other for one, other in zip(bits(), bits(), strict=True))
+    objective.round_latents(True)
+    assert bits() == bits()
+    objective.round_latents(False)
+    assert all(one != other for one, other in zip(bits(), bits(), strict=True))
+
+
 def test_the_shortcuts_begin_as_an_orthonormal_transform(trainer: Trainer) -> None:
     rows = trainer.objective.model.transforms.detail_analysis.shortcut.weight.detach()[..., 0, 0]
     assert torch.allclose(rows @ rows.T, torch.eye(len(rows)), atol=1e-5)

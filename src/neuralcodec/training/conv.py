@@ -55,6 +55,11 @@ class ConvObjective(Objective):
         """Tell whether a parameter is of a layer that learns, with this share of crops in two layers."""
         return detail_share > 0 if "detail_" in name else detail_share < 1
 
+    def round_latents(self, rounded: bool) -> None:
+        super().round_latents(rounded)
+        if self.model.config.detail:
+            self.model.detail_prior.noise = not rounded
+
     @torch.no_grad()
     def begin(self, crops: Iterator[Tensor]) -> None:
         """Start the shortcuts of a new detail layer as the Karhunen-Loève transform of the residual."""

@@ -86,6 +86,7 @@ class DetailPrior(nn.Module):
 
     def __init__(self, config: ConvConfig) -> None:
         super().__init__()
+        self.noise = True  # as of `neuralcodec.models.prior.Prior`
         sizes = {"features": config.detail_features, "width": config.detail_context}
         add_layers(self, DETAIL_FEATURES, config.latent, sizes)
         self.steps = context_steps(config.detail, config.detail_features, config.detail_context)
@@ -103,4 +104,4 @@ class DetailPrior(nn.Module):
     def forward(self, y: Tensor, base: Tensor, level: Tensor) -> DetailOutput:
         """Quantize `y` `(B, D, 2h, 2w)` and estimate its bits, given `base` `(B, C, h, w)`."""
         y_hat, mean, index = code_in_steps(self.steps, self.step_masks, y, self.features(base, level))
-        return DetailOutput(y_hat, bits(perturbed(y - mean, self.training), index))
+        return DetailOutput(y_hat, bits(perturbed(y - mean, self.training and self.noise), index))
