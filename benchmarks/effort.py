@@ -14,9 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-
-def whole_numbers(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]
+from mending import pictures, whole_numbers
 
 
 def main() -> int:
@@ -28,30 +26,21 @@ def main() -> int:
     parser.add_argument("--limit", type=int, metavar="N", help="use the first N pictures only")
     args = parser.parse_args()
 
-    import numpy as np
-
     from neuralcodec.bench.curves import bd_rate, mean_curve
     from neuralcodec.coding.codec import decode_picture, encode_picture
     from neuralcodec.coding.refine import STEPS_OF_EFFORT
-    from neuralcodec.picture import reading
     from neuralcodec.picture.metrics import ms_ssim, ms_ssim_db, psnr, ssimulacra2
     from neuralcodec.picture.picture import Picture
 
-    pictures = []
-    for path in sorted(args.folder.iterdir())[: args.limit]:
-        pixels = reading.load(path).pixels
-        if args.crop is not None:
-            top, left = (max(size - args.crop, 0) // 2 for size in pixels.shape[:2])
-            pixels = np.ascontiguousarray(pixels[top : top + args.crop, left : left + args.crop])
-        pictures.append(pixels)
-    encode_picture(Picture(pictures[0]))  # loads the weights
+    chosen = list(pictures(args))
+    encode_picture(Picture(chosen[0]))  # loads the weights
 
     curves, seconds = {}, {}
     print(f"{'effort':>6}  {'steps':>5}  {'time':>8}  BD-rate: MS-SSIM  SSIMULACRA2    PSNR", flush=True)
     for effort in sorted({1, *args.efforts}):
         points: list[list[tuple[float, ...]]] = []
         spent = 0.0
-        for pixels in pictures:
+        for pixels in chosen:
             curve = []
             for quality in args.qualities:
                 began = time.perf_counter()

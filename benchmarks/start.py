@@ -21,6 +21,8 @@ from statistics import median
 
 from PIL import Image, ImageOps
 
+from neuralcodec.cli.values import count
+
 SIZE = 768, 512
 
 
@@ -44,11 +46,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("picture", type=Path)
     parser.add_argument("--qualities", type=int, nargs="+", default=[50, 70])
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--repeats", type=count, default=9)
     args = parser.parse_args()
+    try:
+        picture = ImageOps.fit(Image.open(args.picture).convert("RGB"), SIZE)
+    except OSError as error:
+        raise SystemExit(f"cannot read {args.picture}: {error}") from None
     with tempfile.TemporaryDirectory() as folder:
         photo, decoded = f"{folder}/photo.png", f"{folder}/decoded.png"
-        ImageOps.fit(Image.open(args.picture).convert("RGB"), SIZE).save(photo)
+        picture.save(photo)
         commands = {}
         for quality in args.qualities:
             file = f"{folder}/{quality}.nc"

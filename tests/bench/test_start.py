@@ -43,5 +43,20 @@ def test_the_middle_of_pictures_is_cut(tmp_path: Path) -> None:
     done = script("crops.py", tmp_path / "in", tmp_path / "out", "--side", 100)
     assert done.returncode == 0, done.stderr
     small, cut = (np.asarray(Image.open(tmp_path / "out" / f"0{number}.png")) for number in (1, 2))
-    assert (small == np.asarray(Image.open(tmp_path / "in" / "a.png"))[:, :]).all()
+    assert (small == np.asarray(Image.open(tmp_path / "in" / "a.png"))).all()
     assert (cut == np.asarray(Image.open(tmp_path / "in" / "b.png"))[50:150, 100:200]).all()
+    again = script("crops.py", tmp_path / "in", tmp_path / "out")
+    assert again.returncode == 1 and "is not empty" in again.stderr
+    assert np.asarray(Image.open(tmp_path / "out" / "02.png")).shape == (100, 100, 3)
+
+
+def test_wrong_input_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    for words, why in (
+        (("start.py", tmp_path / "none.png"), "cannot read"),
+        (("start.py", tmp_path / "notes.txt"), "cannot read"),
+        (("crops.py", tmp_path / "none", tmp_path / "out"), "is no folder"),
+        (("crops.py", tmp_path, tmp_path / "out"), "there are no pictures in"),
+    ):
+        done = script(*words)
+        assert done.returncode == 1 and why in done.stderr and len(done.stderr.splitlines()) == 1

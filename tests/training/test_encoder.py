@@ -1,8 +1,16 @@
 """The gradient that another encoder learns from."""
 
 import torch
+from tiny import TINY_DETAIL
 
-from neuralcodec.training.encoder import OthersErrors
+from neuralcodec.training.encoder import EncoderObjective, OthersErrors
+
+
+def test_rates_of_rounded_latents_reach_both_layers() -> None:
+    objective = EncoderObjective(detail_share=1.0)
+    objective.model = objective.make(TINY_DETAIL)
+    objective.round_latents(True)
+    assert not objective.model.prior.noise and not objective.model.detail_prior.noise
 
 
 def test_no_element_sees_its_own_rounding_error() -> None:
